@@ -1,0 +1,45 @@
+/* Emitters: loop IR to machine code (LLVM) and to C text. They make no scheduling decision. */
+#ifndef NASC_EMIT_H
+#define NASC_EMIT_H
+
+#include "loop/loop.h"
+#include "loop/target.h"
+
+typedef void kernel_fn(void *const *buffer, int64_t n, int64_t begin, int64_t end, void *scratch);
+
+/* ---- LLVM: objects, kept in a cache on disk, linked by LLJIT --------------------------------------------------
+ * The cache stands in $NASC_CACHE, else $XDG_CACHE_HOME/nasc, else ~/.cache/nasc; mode 0700; bounded (oldest use goes
+ * first); key: loop_key, target, LLVM version, emitter version. Entries carry a checksum and are replaced atomically;
+ * a damaged one is compiled anew. Concurrent processes are safe. */
+typedef struct jit jit;
+
+typedef struct jit_stats {
+    int compiled, cached; /* kernels */
+    double seconds;
+} jit_stats;
+
+/* `t` must be a target that the host executes. NULL with a diagnostic: LLVM is missing (built with NASC_LLVM=OFF). */
+jit *jit_open(const target *t, nasc_diag *d);
+void jit_close(jit *j);
+/* Compiles (with `threads` threads) or finds `count` kernels; entry[i] is valid until jit_close. Equal kernels, in this
+ * call or an earlier one, share an entry. requires: loop_verify, loop_expand_math. */
+bool jit_compile(jit *j, const kernel *const *kernels, int count, int threads, kernel_fn **entry, jit_stats *stats, nasc_diag *d);
+
+/* The kernel's LLVM IR, or its assembly, as text. */
+bool emit_llvm_text(text *out, const kernel *k, const target *t, bool assembly, nasc_diag *d);
+
+/* ---- C ---------------------------------------------------------------------------------------------------------
+ * Writes `static void NAME(void *const *buffer, …)` with the kernel ABI of loop.h. The file that receives it begins with
+ * the target's prelude (templates/c/prelude_*.h), which defines vector types and every operation. Strict C11 for the
+ * generic target. Readable: loops, named buffers, one statement an operation where a line would grow too long. */
+bool emit_c_kernel(text *out, const kernel *k, const target *t, const char *name, nasc_diag *d);
+/* The prelude for `t`: what a file of emitted kernels begins with. */
+void emit_c_prelude(text *out, const target *t);
+
+/* Compiles emitted C with the host's `cc` (or $CC) into a shared object and opens it: how tests compare engines, and how a
+ * nasc without LLVM runs. entry[i] is valid until cc_close. */
+typedef struct cc_library cc_library;
+cc_library *cc_open(const kernel *const *kernels, int count, const target *t, kernel_fn **entry, nasc_diag *d);
+void cc_close(cc_library *l);
+
+#endif

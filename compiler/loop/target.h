@@ -1,0 +1,29 @@
+/* Target descriptions: what the lowerings and emitters may assume of a machine. One row a target in target.c. */
+#ifndef NASC_TARGET_H
+#define NASC_TARGET_H
+
+#include "base/base.h"
+
+typedef struct target {
+    const char *name;     /* generic, x86-64-v3, x86-64-v4, aarch64, … ("native" resolves to the host's row) */
+    int lanes;            /* widest float32 vector: 1, 4, 8, 16 */
+    int registers;        /* vector registers */
+    bool fma;             /* a fused multiply-add in hardware */
+    int l1_bytes;         /* data cache a core */
+    int l2_bytes;
+    const char *triple;   /* LLVM's name for it; NULL: not for LLVM */
+    const char *cpu;      /* LLVM -mcpu */
+    const char *features; /* LLVM -mattr */
+    const char *cflags;   /* what gcc and clang want for it, e.g. "-mavx2 -mfma" */
+} target;
+
+extern const target target_table[];
+extern const int target_count;
+
+/* The row of that name, or NULL. */
+const target *target_find(const char *name);
+/* The host: the best row that this CPU executes, with cache sizes read from the machine (hwloc; the row's own where that
+ * fails). They may choose tiles, never results. */
+target target_host(void);
+
+#endif

@@ -1,0 +1,49 @@
+/* The ground: arenas, diagnostics, suggestions, files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+#include "base/base.h"
+
+static void suggests_the_nearest_word(void **state)
+{
+    (void)state;
+    const char *known[] = {"kernel", "stride", "groups"};
+    assert_string_equal(text_suggest("strid", known, 3), "stride");
+    assert_string_equal(text_suggest("kernal", known, 3), "kernel");
+    assert_null(text_suggest("zebra", known, 3));
+}
+
+static void first_error_wins(void **state)
+{
+    (void)state;
+    nasc_diag d = {0};
+    assert_false(diag_fail(&d, DIAG_INPUT, "a.json:1:2", "found %d", 7));
+    diag_fail(&d, DIAG_IO, "later", "later");
+    assert_string_equal(d.message, "found 7");
+    assert_string_equal(d.where, "a.json:1:2");
+}
+
+static void vectors_keep_what_was_pushed(void **state)
+{
+    (void)state;
+    arena a = {0};
+    VEC(int) v = {0};
+    for (int i = 0; i < 1000; i++)
+        VEC_PUSH(&a, &v, i * i);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(v.at[i], i * i);
+    arena_free(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(suggests_the_nearest_word),
+        cmocka_unit_test(first_error_wins),
+        cmocka_unit_test(vectors_keep_what_was_pushed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

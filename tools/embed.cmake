@@ -1,0 +1,13 @@
+# Embeds text files: writes OUT/templates.h and OUT/templates.c, one array a file of FILES (relative to SOURCE).
+set(header "/* Written by tools/embed.cmake from templates/. */\n")
+set(code "${header}#include \"templates.h\"\n")
+foreach(file IN LISTS FILES)
+  string(REGEX REPLACE "^templates/" "template_" name "${file}")
+  string(REGEX REPLACE "[^A-Za-z0-9]" "_" name "${name}")
+  file(READ "${SOURCE}/${file}" hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND header "extern const char ${name}[];\n")
+  string(APPEND code "const char ${name}[] = {${bytes}0};\n")
+endforeach()
+file(WRITE "${OUT}/templates.h" "${header}")
+file(WRITE "${OUT}/templates.c" "${code}")
