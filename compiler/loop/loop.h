@@ -40,7 +40,7 @@ extern const struct dtype_info {
     int bytes;
 } dtype_info[DT_COUNT];
 
-enum { LOOP_LANES_MAX = 16, LOOP_ARGS_MAX = 96, LOOP_SCRATCH_MAX = 64, LOOP_TERMS_MAX = 8 };
+enum { LOOP_LANES_MAX = 16, LOOP_ARGS_MAX = 512, LOOP_SCRATCH_MAX = 64, LOOP_TERMS_MAX = 8 };
 
 /* An affine index, in elements: base + Σ coef·i. Integer variables are numbered; variable 0 is the batch n. */
 typedef struct loop_term {

@@ -1,0 +1,279 @@
+/* The net: a tensor graph in SSA form over NHWC tensors. Build makes it, expand rewrites composites into the small core,
+ * grad extends it, simplify cleans it, fuse partitions it into groups, the lowering makes a kernel of each group.
+ *
+ * A value is the node that computes it: node ids rise in topological order and one node has one result.
+ *
+ * Types. A tensor is (dtype, n, h, w, c), element (n,y,x,c) at ((n·h + y)·w + x)·c. n is NET_BATCH for what exists once an
+ * image, else 1. A chunked tensor holds one row for every NET_CHUNK images: partial sums, n = NET_BATCH and chunked true.
+ * The order of every sum over images and pixels belongs to the net: images of a chunk in order, pixels row-major, one
+ * accumulator in the compute type; then the chunks in order, in float64.
+ *
+ * Weights have one canonical layout: a convolution's is [ky][kx][c_in/groups][c_out], with the type (n=ky, h=kx, w=ci, c=co);
+ * a linear layer's is (1,1,c_in,c_out); per-channel vectors are (1,1,1,C), per-channel rows (1,1,rows,C).
+ *
+ * Regions. A `select` node has one region a candidate. Nodes carry the number of the region they stand in (0: always run);
+ * they may use values of their own region, of regions around it, and of a region with the same select and candidate (a
+ * backward region reads what the forward region left). */
+#ifndef NASC_NET_H
+#define NASC_NET_H
+
+#include "base/base.h"
+#include "loop/loop.h"
+
+enum { NET_BATCH = -1, NET_CHUNK = 8, NET_OPERANDS_MAX = 64 };
+
+typedef struct net_type {
+    enum dtype dtype;
+    bool chunked;
+    int n, h, w, c;
+} net_type;
+
+/* ---- primitives -----------------------------------------------------------------------------------------------
+ * X(name, least operands, most operands (-1: many), class)
+ * Each row names a shape rule shape_NAME, a gradient rule grad_NAME, a cost rule cost_NAME (compiler/net/rules*.c): a row
+ * without its functions does not link. Composites are gone before grad: their gradient rule is grad_none, as is that of
+ * the rows that grad itself writes (second derivatives are not taken through the net).
+ *
+ * Classes, for fuse and the lowering:
+ *   LEAF    bound from outside                       MAP     pixel by pixel: out(n,y,x,c) from operands at (n,y,x,c), each
+ *   WINDOW  out(y,x) from a neighbourhood                    broadcast in the dimensions where it is 1; rows by number
+ *   REDUCE  a partial row a chunk                    IMAGE   one result an image (global pool, loss)
+ *   VECTOR  small tensors, one thread                VIEW    no code of its own where the plan can alias
+ *   COMPOSITE  rewritten by expand before grad sees it
+ */
+#define NET_PRIMS(X)                                                                                                      \
+    /* bound from outside; attr.slot says by whom */                                                                      \
+    X(input, 0, 0, LEAF)                                                                                                  \
+    X(constant, 0, 0, LEAF)         /* attr.value everywhere; 1×1×1×1 or the type it was made with */                     \
+    /* x, w [, bias]: window, groups. Depthwise when groups == c_in */                                                    \
+    X(conv, 2, 3, WINDOW)                                                                                                 \
+    X(linear, 2, 3, COMPOSITE)      /* x (N,1,1,ci), w (1,1,ci,co) [, bias]: expand makes it conv; bias becomes `bias` */  \
+    X(max_pool, 1, 1, WINDOW)       /* beyond the edge: never chosen */                                                   \
+    X(avg_pool, 1, 1, COMPOSITE)    /* beyond the edge: not counted */                                                    \
+    X(global_pool, 1, 1, IMAGE)     /* mean over y, x: (N,1,1,c) */                                                       \
+    /* x, running (1,1,2,C: mean, var) [, gamma, beta]: attr.eps, attr.momentum, attr.train */                            \
+    X(batch_norm, 2, 4, COMPOSITE)                                                                                        \
+    X(bias, 2, 2, MAP)              /* x + b[c] */                                                                        \
+    X(relu, 1, 1, MAP)              /* max(x, 0) */                                                                       \
+    X(relu6, 1, 1, MAP)                                                                                                   \
+    X(hard_swish, 1, 1, MAP)        /* x · relu6(x+3) / 6 */                                                              \
+    X(hard_sigmoid, 1, 1, MAP)      /* relu6(x+3) / 6 */                                                                  \
+    X(sigmoid, 1, 1, MAP)                                                                                                 \
+    X(tanh, 1, 1, MAP)                                                                                                    \
+    X(add, 1, -1, MAP)              /* sum in the order of the operands */                                                \
+    X(mul, 2, 2, MAP)               /* broadcasts (N,1,1,C), (N,1,1,1), (1,1,1,1), … */                                   \
+    X(mix, 2, -1, MAP)              /* weights (1,1,rows,K), x_1 … x_m: Σ_j weights[attr.row][attr.pick[j]] · x_j */       \
+    X(concat, 1, -1, VIEW)          /* channels */                                                                        \
+    X(slice, 1, 1, VIEW)            /* channels [attr.begin, attr.begin + attr.count) */                                  \
+    X(pad, 1, 1, WINDOW)            /* zeros around (negative: cut off); attr.window pads. `shift` is pad(-d, +d) */      \
+    X(shuffle, 1, 1, WINDOW)        /* channel shuffle: out[c·groups + g] = in[g·(C/groups) + c]; attr.window.groups */   \
+    X(zero, 1, 1, COMPOSITE)        /* zeros of x's type, strided: attr.window.sh, sw; mix and add drop it in simplify */ \
+    X(identity, 1, 1, COMPOSITE)                                                                                          \
+    X(softmax_xent, 2, 2, IMAGE)    /* logits (N,1,1,K), labels i32 (N,1,1,1): loss an image; attr.value: smoothing */    \
+    X(batch_mean, 1, 1, VECTOR)     /* (N,1,1,c) → (1,1,1,c): mean over the images of this batch */                       \
+    X(correct, 2, 2, IMAGE)         /* logits, labels: 1 where the first maximum is the label, else 0 */                  \
+    X(select, 1, -1, LEAF)          /* operand k: result of region k; attr.select: which choice */                        \
+    /* ---- written by expand and grad ---- */                                                                            \
+    X(conv_dx, 2, 2, WINDOW)        /* g, weights: gradient by x; attr.window of the conv, attr.h, w of x. Dense weights  \
+                                       come through `transpose`; depthwise ones as they are */                            \
+    X(conv_dw, 2, 2, REDUCE)        /* x, g: partial gradient by w (chunks, ky, kx·ci/groups, co) */                      \
+    X(transpose, 1, 1, VECTOR)      /* (ky,kx,ci,co) → (ky,kx,co,ci) */                                                   \
+    X(sum_pool, 1, 1, WINDOW)                                                                                             \
+    X(sum_pool_dx, 1, 1, WINDOW)    /* g: attr.window of the pool, attr.h, w of x */                                      \
+    X(pool_scale, 1, 1, MAP)        /* x / number of window elements inside the map attr.h × attr.w at this pixel */      \
+    X(max_pool_dx, 2, 2, WINDOW)    /* x, g: to the first maximum in row-major order */                                   \
+    X(global_pool_dx, 1, 1, MAP)    /* g (N,1,1,c) → (N, attr.h, attr.w, c): g / (h·w) */                                 \
+    X(centre, 2, 2, MAP)            /* x - rows[0][c] */                                                                  \
+    X(normalise, 2, 2, MAP)         /* x, bn: (x - bn.mean) · bn.scale + bn.shift */                                      \
+    X(standard, 2, 2, MAP)          /* x, bn: (x - bn.mean) · bn.rstd: x̂ */                                              \
+    X(bn_dx, 3, 3, MAP)             /* g, x, coef: coef.a · g + (coef.b · (x - coef.mean) + coef.d) */                    \
+    X(act_dx, 2, 2, MAP)            /* x, g: g · f'(x); attr.act: which activation (its primitive) */                     \
+    X(scale, 2, 2, MAP)             /* x, weights: x · weights[attr.row][attr.pick[0]] */                                 \
+    X(chan_sum, 1, 2, REDUCE)       /* Σ a or Σ a·b over pixels and the chunk's images: (chunks,1,1,C) */                 \
+    X(bn_finish, 3, 5, VECTOR)      /* Σd, Σd² (chunks), running [, gamma, beta], d = x - running mean:                   \
+                                       (1,1,5,C) rows mean, scale, shift, rstd, var (biased); attr.h·w pixels an image */ \
+    X(bn_fixed, 1, 3, VECTOR)       /* running [, gamma, beta]: the same rows from running statistics */                  \
+    X(bn_move, 2, 2, VECTOR)        /* running, bn: running after one step (unbiased variance; attr.momentum) */          \
+    X(bn_coef, 3, 6, VECTOR)        /* Σg, Σg·x̂ (chunks), bn [, weights when g reaches the norm times                    \
+                                       weights[attr.row][attr.pick[0]]]: (1,1,4,C) rows a, b, d, mean for bn_dx */        \
+    X(fold, 1, 2, VECTOR)           /* chunk rows added in order in float64, as a tensor of attr.type;                    \
+                                       with a second operand (weights) times weights[attr.row][attr.pick[0]] */           \
+    X(channel_total, 1, -1, VECTOR) /* chunk rows (chunks,1,1,C) each: Σ over chunks and channels, one column an operand  \
+                                       (1,1,1,m): the gradients of a mix's candidate weights */                           \
+    X(scatter_rows, 1, -1, VECTOR)  /* (1,1,1,m) pieces into (1,1,rows,K) at attr.rows/picks: the alpha-weight gradient */\
+    X(xent_dx, 3, 3, IMAGE)         /* logits, labels, g (1,1,1,1) of the mean loss: (softmax - target) · g / n */        \
+    /* ---- flat vectors (1,1,1,P): optimisers and the methods' own arithmetic (runtime-made nets) ---- */                \
+    X(sub, 2, 2, MAP)                                                                                                     \
+    X(divide, 2, 2, MAP)                                                                                                  \
+    X(square_root, 1, 1, MAP)                                                                                             \
+    X(madd, 3, 3, MAP)              /* x · s + y */                                                                       \
+    X(minimum, 2, 2, MAP)                                                                                                 \
+    X(norm2, 1, 1, VECTOR)          /* Σ x² of a flat vector, float64 within blocks of 4096, blocks in order: (1,1,1,1) */\
+    X(row_softmax, 1, 1, VECTOR)    /* (1,1,rows,K): softmax of each row */                                               \
+    X(row_softmax_dx, 2, 2, VECTOR) /* p, g: p·(g - Σ g·p) a row */
+
+enum net_class { NET_LEAF, NET_MAP, NET_WINDOW, NET_REDUCE, NET_IMAGE, NET_VECTOR, NET_VIEW, NET_COMPOSITE };
+
+enum net_prim {
+#define X(name, least, most, class) NET_##name,
+    NET_PRIMS(X)
+#undef X
+    NET_PRIM_COUNT
+};
+
+/* ---- attributes ------------------------------------------------------------------------------------------------ */
+
+/* A window: input row of output row y and tap ky is y·sh - top + ky·dh. Pads may be negative. */
+typedef struct net_window {
+    int kh, kw, sh, sw, dh, dw;
+    int top, left, bottom, right;
+    int groups;
+} net_window;
+
+/* Who binds a leaf when a program runs. Weights, statistics and candidate weights each live in one flat buffer, so that
+ * optimisers see one vector and w, w', w⁺, w⁻ are bindings; attr.offset is the element offset in it. */
+enum net_slot {
+    SLOT_NONE,
+    SLOT_IMAGES,      /* x: (N,H,W,C) */
+    SLOT_LABELS,      /* i32 (N,1,1,1) */
+    SLOT_WEIGHTS,     /* learned by w's optimiser */
+    SLOT_STATS,       /* running means and variances */
+    SLOT_MIX,         /* candidate weights: what the method makes of alpha, (1,1,rows,K) a kind */
+    SLOT_MASKS,       /* drop-path (N,1,1,1) and dropout (N,1,1,C) masks, already divided by the keep rate */
+    SLOT_SCALARS,     /* step-dependent numbers */
+    SLOT_WEIGHT_GRAD, /* outputs: the same offsets as SLOT_WEIGHTS */
+    SLOT_MIX_GRAD,
+    SLOT_LOGITS,
+    SLOT_LOSS,        /* (1,1,1,1) mean loss of the batch */
+    SLOT_CORRECT,     /* (1,1,1,1) fraction of right answers */
+    SLOT_AUX_LOGITS,
+    SLOT_USER,        /* flat vectors of runtime-made nets: attr.index numbers the binding */
+    SLOT_COUNT = SLOT_USER + 16
+};
+
+typedef struct net_attr {
+    net_window window;
+    int h, w;            /* of x, where a gradient needs it; of the map, where a count needs it */
+    int begin, count;    /* slice */
+    int row;             /* mix, scale: row of the candidate weights */
+    int *pick;           /* mix, scale, scatter_rows: columns, one an operand (arena) */
+    int *rows;           /* scatter_rows */
+    int act;             /* act_dx: enum net_prim of the activation */
+    int select;          /* select: number of the choice */
+    int first_region;    /* select: region of candidate 0; candidates follow */
+    enum net_slot slot;
+    int64_t offset;      /* in the slot, in elements (masks: in rows of N·C' laid out after each other, see net_add_mask) */
+    double value;        /* constant, label smoothing, drop rate */
+    double eps, momentum;
+    bool train;          /* batch_norm: batch statistics */
+    bool move;           /* batch_norm: running statistics move */
+} net_attr;
+
+typedef struct net_node {
+    enum net_prim prim;
+    int region;
+    int count;           /* operands */
+    int *operand;        /* node ids */
+    net_type type;
+    net_attr attr;
+    const char *name;    /* a path of names from the network to the step, for people and generated code; may be NULL */
+} net_node;
+
+typedef struct net_region {
+    int select;    /* number of the choice */
+    int candidate;
+    int parent;    /* region around it */
+} net_region;
+
+/* What leaves: a value written to a slot. */
+typedef struct net_output {
+    int value;
+    enum net_slot slot;
+    int64_t offset;
+} net_output;
+
+/* A named tensor of the outside world (checkpoints): where it lies in its slot and how files lay it out. */
+enum net_layout { LAYOUT_VECTOR, LAYOUT_CONV /* file OIHW, here HWIO */, LAYOUT_LINEAR /* file [out][in], here [in][out] */ };
+typedef struct net_param {
+    const char *name;
+    enum net_slot slot; /* SLOT_WEIGHTS, SLOT_STATS, SLOT_MIX (alphas: offset and shape of the rows) */
+    int64_t offset;
+    int dim[4];         /* here: ky, kx, ci/groups, co; vectors 1,1,1,C; alphas 1,1,rows,K */
+    enum net_layout layout;
+    double init;        /* > 0: uniform ±init; 0: see init_kind */
+    enum { INIT_UNIFORM, INIT_NORMAL, INIT_ZERO, INIT_ONE } init_kind;
+} net_param;
+
+typedef struct net {
+    arena *arena;
+    VEC(net_node) nodes;
+    VEC(net_region) regions; /* [0] is the top */
+    VEC(net_output) outputs;
+    VEC(net_param) params;
+    int64_t slot_size[SLOT_COUNT]; /* elements of the flat slots (weights, stats, mix, scalars); masks: elements an image */
+    int masks;                     /* number of masks */
+    VEC(struct net_mask { double rate_scale; int channels; int64_t offset; }) mask_list;
+    int region;                    /* where net_add puts nodes */
+} net;
+
+/* ---- building (compiler/net/build.c) ---------------------------------------------------------------------------
+ * Every function returns the new value's id, or -1 with a diagnostic where the shape rule refuses (where = attr name path). */
+net *net_new(arena *a);
+int net_add(net *n, enum net_prim prim, const int *operand, int count, const net_attr *attr, const char *name, nasc_diag *d);
+int net_images(net *n, int h, int w, int c);
+int net_labels(net *n);
+/* A weight and its entry in the table of parameters; initialised by U(±1/√fan_in) or as said. dim: see net_param. */
+int net_weight(net *n, const char *name, const int dim[4], enum net_layout layout, int init_kind, double init);
+/* Running statistics of C channels: mean (0) and variance (1), two table entries NAME.running_mean and NAME.running_var. */
+int net_stats(net *n, const char *name, int channels);
+/* Candidate weights of `rows` choices of `columns` candidates, shared by all that use the same name. */
+int net_mix_weights(net *n, const char *name, int rows, int columns);
+/* A mask (N,1,1,channels) that the runtime fills with 0 or 1/keep; `rate` relative to the schedule (drop-path: 1). */
+int net_mask(net *n, int channels, double rate, const char *name);
+int net_scalar(net *n, int index);                        /* SLOT_SCALARS[index], (1,1,1,1) */
+int net_flat(net *n, int index, int64_t count);           /* SLOT_USER + index: a flat vector (1,1,1,count) */
+void net_output_add(net *n, int value, enum net_slot slot, int64_t offset);
+/* A select: begin, then for each candidate net_region_begin … build … net_region_end(result); net_select_end gives the value. */
+int net_select_begin(net *n, int choice, int candidates);
+void net_region_begin(net *n, int first_region, int candidate);
+void net_region_end(net *n);
+int net_select_end(net *n, int first_region, const int *result, int candidates, const char *name, nasc_diag *d);
+
+/* ---- the table ------------------------------------------------------------------------------------------------- */
+typedef struct net_grad_context net_grad_context; /* see grad.h */
+typedef struct net_cost {
+    int64_t macs;  /* multiply-adds an image (convolutions and linear layers) */
+    int64_t flops; /* all arithmetic an image */
+    int64_t bytes; /* read and written an image, were nothing fused */
+} net_cost;
+extern const struct net_prim_info {
+    const char *name;
+    int least, most;
+    enum net_class class;
+    bool (*shape)(const net *n, const net_node *node, net_type *result, char *why, size_t size);
+    void (*grad)(net_grad_context *g, int node, int gradient);
+    net_cost (*cost)(const net *n, const net_node *node);
+} net_prim_info[NET_PRIM_COUNT];
+
+/* ---- passes ------------------------------------------------------------------------------------------------------ */
+enum { GRAD_WEIGHTS = 1, GRAD_MIX = 2 };
+/* Extends the net by the gradient of the scalar `loss` (1,1,1,1): outputs in SLOT_WEIGHT_GRAD and SLOT_MIX_GRAD, those asked
+ * for and no others. Batch norm is differentiated whole, at `normalise`: with batch statistics (bn_finish) its rule writes
+ * chan_sum(g), chan_sum(g, standard(x, bn)), bn_coef, bn_dx (and folds for gamma, beta); nothing flows into bn_finish. When the
+ * gradient that reaches it is scale(g', weights), the sums are taken over g' and bn_coef gets the weight: so they are the very
+ * sums that the candidate weight's own gradient needs, and simplify makes them one.
+ * requires: verified, no composites. breaks: nothing. */
+bool net_grad(net *n, int loss, unsigned wanted, nasc_diag *d);
+/* Rewrites composites into the core, before grad. batch_norm (train): d = centre(x, running), bn = bn_finish(chan_sum(d),
+ * chan_sum(d, d), running …), normalise(x, bn), and where it moves, bn_move to SLOT_STATS; (not train): normalise(x, bn_fixed).
+ * avg_pool: pool_scale(sum_pool). linear: conv 1×1. Conv with bias: conv, then bias. A new net; ids change. */
+net *net_expand(arena *a, const net *n, nasc_diag *d);
+/* After grad. Common subexpressions, dead nodes, zeros in mix and add, pad into windows, bn_fixed of constants; a new net. */
+net *net_simplify(arena *a, const net *n, nasc_diag *d);
+bool net_verify(const net *n, nasc_diag *d);
+void net_print(text *t, const net *n);
+net *net_parse(arena *a, const char *source, const char *file, nasc_diag *d);
+
+int64_t net_elements(const net_type *t); /* an image's, a chunk row's or the whole tensor's */
+
+#endif
