@@ -4,8 +4,7 @@
 
 #include "loop/loop.h"
 #include "loop/target.h"
-
-typedef void kernel_fn(void *const *buffer, int64_t n, int64_t begin, int64_t end, void *scratch);
+#include "plan/program.h" /* kernel_fn */
 
 /* ---- LLVM: objects, kept in a cache on disk, linked by LLJIT --------------------------------------------------
  * The cache stands in $NASC_CACHE, else $XDG_CACHE_HOME/nasc, else ~/.cache/nasc; mode 0700; bounded (oldest use goes

@@ -19,6 +19,7 @@
 
 #include "base/base.h"
 #include "loop/loop.h"
+#include "plan/program.h"
 
 enum { NET_BATCH = -1, NET_CHUNK = 8, NET_OPERANDS_MAX = 64 };
 
@@ -130,26 +131,7 @@ typedef struct net_window {
     int groups;
 } net_window;
 
-/* Who binds a leaf when a program runs. Weights, statistics and candidate weights each live in one flat buffer, so that
- * optimisers see one vector and w, w', w⁺, w⁻ are bindings; attr.offset is the element offset in it. */
-enum net_slot {
-    SLOT_NONE,
-    SLOT_IMAGES,      /* x: (N,H,W,C) */
-    SLOT_LABELS,      /* i32 (N,1,1,1) */
-    SLOT_WEIGHTS,     /* learned by w's optimiser */
-    SLOT_STATS,       /* running means and variances */
-    SLOT_MIX,         /* candidate weights: what the method makes of alpha, (1,1,rows,K) a kind */
-    SLOT_MASKS,       /* drop-path (N,1,1,1) and dropout (N,1,1,C) masks, already divided by the keep rate */
-    SLOT_SCALARS,     /* step-dependent numbers */
-    SLOT_WEIGHT_GRAD, /* outputs: the same offsets as SLOT_WEIGHTS */
-    SLOT_MIX_GRAD,
-    SLOT_LOGITS,
-    SLOT_LOSS,        /* (1,1,1,1) mean loss of the batch */
-    SLOT_CORRECT,     /* (1,1,1,1) fraction of right answers */
-    SLOT_AUX_LOGITS,
-    SLOT_USER,        /* flat vectors of runtime-made nets: attr.index numbers the binding */
-    SLOT_COUNT = SLOT_USER + 16
-};
+/* Leaves are bound when a program runs: enum net_slot (plan/program.h); attr.offset is the element offset in the slot. */
 
 typedef struct net_attr {
     net_window window;

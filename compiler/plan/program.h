@@ -1,0 +1,71 @@
+/* The program: what the compiler hands to the runtime, and the one header that they share beside base. Data only.
+ *
+ * Launches run in order; the instances of one launch do not depend on each other and run as one parallel region. An
+ * instance is a kernel with its arguments: places in the arena (planned, known before anything runs) or in slots that the
+ * caller binds for the run. Its units are split over threads by the runtime; the result does not depend on how. */
+#ifndef NASC_PROGRAM_H
+#define NASC_PROGRAM_H
+
+#include "base/base.h"
+
+/* Who binds a buffer when a program runs. Weights, statistics and candidate weights each live in one flat buffer, so that
+ * optimisers see one vector, and w, w', w⁺, w⁻ are bindings of one program. */
+enum net_slot {
+    SLOT_NONE,        /* the arena */
+    SLOT_IMAGES,      /* x: (N,H,W,C) */
+    SLOT_LABELS,      /* i32 (N,1,1,1) */
+    SLOT_WEIGHTS,     /* learned by w's optimiser */
+    SLOT_STATS,       /* running means and variances */
+    SLOT_MIX,         /* candidate weights: what the method makes of alpha, (1,1,rows,K) a kind */
+    SLOT_MASKS,       /* drop-path (N,1,1,1) and dropout (N,1,1,C) masks, already divided by the keep rate */
+    SLOT_SCALARS,     /* step-dependent numbers */
+    SLOT_WEIGHT_GRAD, /* outputs: the same offsets as SLOT_WEIGHTS */
+    SLOT_MIX_GRAD,
+    SLOT_LOGITS,
+    SLOT_LOSS,        /* (1,1,1,1) mean loss of the batch */
+    SLOT_CORRECT,     /* (1,1,1,1) fraction of right answers */
+    SLOT_AUX_LOGITS,
+    SLOT_USER,        /* flat vectors of runtime-made nets: SLOT_USER + i is binding i */
+    SLOT_COUNT = SLOT_USER + 16
+};
+
+/* Runs units [begin, end) of a kernel for a batch of n images; see loop.h. */
+typedef void kernel_fn(void *const *buffer, int64_t n, int64_t begin, int64_t end, void *scratch);
+
+typedef struct program_arg {
+    enum net_slot slot;
+    int64_t offset;   /* in elements of 4 bytes (every dtype of a program is one of 4 bytes, as yet) */
+    int64_t elements; /* that the kernel may touch there, for the plan's batch: the interpreter checks */
+} program_arg;
+
+typedef struct program_instance {
+    int kernel;
+    int first_arg, args;
+    int unit_images; /* units = ceil(n / unit_images) · unit_tiles; unit_images 0: units = unit_tiles */
+    int unit_tiles;
+    int64_t flops_image, bytes_image; /* for profiles: arithmetic done and memory touched an image (or once, unit_images 0) */
+    const char *name;                 /* a path of names from the network */
+} program_instance;
+
+enum { LAUNCH_MOVES_STATS = 1 }; /* left out where running statistics must stay */
+
+typedef struct program_launch {
+    int first, count; /* instances */
+    unsigned flags;
+    int select, candidate; /* select ≥ 0: only where that choice has this candidate active */
+} program_launch;
+
+typedef struct program {
+    int batch; /* the largest n */
+    VEC(const struct kernel *) kernels;
+    VEC(program_instance) instances;
+    VEC(program_arg) args;
+    VEC(program_launch) launches;
+    int64_t arena_elements; /* of 4 bytes */
+    int64_t scratch_bytes;  /* a thread's, float32 (twice that when interpreted wide) */
+    int64_t slot_size[SLOT_COUNT]; /* elements: flat slots; images, logits, masks: an image's */
+    VEC(struct program_mask { double rate; int channels; int64_t offset; }) masks; /* offset: elements, for the plan's batch */
+    int selects; /* number of choices */
+} program;
+
+#endif
