@@ -12,20 +12,33 @@
  * Arithmetic has one meaning on every engine: IEEE single or double, round to nearest even, subnormals kept, nothing
  * contracted or reassociated. LOOP_FMA rounds once. max(a,b) = a > b ? a : b, min(a,b) = a < b ? a : b.
  *
- * Text form (printed by loop_print, read by loop_parse), one instruction a line, two spaces a level:
- *     kernel units=images {
+ * Conversions: to a narrower float round to nearest even; to an integer truncate, and a value out of range is the
+ * lowering's error (the interpreter reports it). Loop bounds do not change while the loop runs, nor is a loop's variable
+ * assigned in it; after the loop it is undefined. Registers and scratch carry nothing from one unit to the next.
+ *
+ * Text form (printed by loop_print, read by loop_parse), one instruction a line, two spaces a level; # begins a comment.
+ * a0 is argument 0, s0 scratch array 0, n the batch, i1 … other integer variables, r0 … registers:
+ *     kernel "copy_square" {
  *       arg 0 in f32
  *       arg 1 out f32
  *       scratch 0 f32 4096
  *       parallel i1 {
- *         for i2 = 0 to 32 step 1 {
+ *         for i2 = 0 to n step 1 {
+ *           i3 = imin 8*i2 + 4, n - 1            (set lo · imin, imax lo, hi · idiv, imod lo, STEP · iload a0[…])
  *           f32x8 r0 = load a0[1024*i1 + 16*i2 + 8]
- *           f32x8 r1 = bcast a0[16*i2]
+ *           f32x8 r1 = bcast a0[16*i3]
  *           f32x8 r0 = fma r0, r1, r1
- *           store s0[16*i2] = r0
+ *           if i2 < 8 {
+ *             f32x8 r2 = const 1.5
+ *             f32x4 r3 = half r2, 1              (dst = half a, STEP · lane a, STEP · convert a · fromint lo)
+ *           } else {
+ *             store s0[16*i2] = r0
+ *           }
  *         }
  *       }
  *     }
+ * A register that no instruction defines is declared (`reg r7 f32x8`), as is a number of integer variables above the
+ * largest one defined (`ints 9`).
  */
 #ifndef NASC_LOOP_H
 #define NASC_LOOP_H
@@ -70,7 +83,7 @@ typedef struct loop_place {
  *   MATH    float register = op(float registers)                MISC  as described
  */
 #define LOOP_OPS(X)                                                                                                     \
-    X(PARALLEL, "parallel", STRUCT, 0) /* var runs over [begin, end) of the call; outermost, exactly one a kernel */    \
+    X(PARALLEL, "parallel", STRUCT, 0) /* var runs over [begin, end) of the call; exactly one, the first instruction */    \
     X(FOR, "for", STRUCT, 0)           /* var = lo; var < hi; var += step (a positive constant) */                      \
     X(IF, "if", STRUCT, 0)             /* lo < hi, both indices */                                                      \
     X(ELSE, "else", STRUCT, 0)         /* between IF and its END */                                                     \
@@ -156,7 +169,7 @@ typedef struct kernel {
     char name[48];            /* for people: what it does ("relu_dw3x3_pw_stats"); not part of equality or the key */
 } kernel;
 
-/* Byte offset of scratch array i; i = scratch.count gives the total. Elements of F64 interpretation count 8 bytes. */
+/* Byte offset of scratch array i; i = scratch.count gives the total. (A wide run lays out its own.) */
 int64_t loop_scratch_offset(const kernel *k, int i);
 
 /* ---- building ------------------------------------------------------------------------------------------------
