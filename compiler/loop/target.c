@@ -1,0 +1,103 @@
+/* The machines that code is made for, a row each, and which of them the host is. */
+#include "target.h"
+
+#include <hwloc.h>
+#include <string.h>
+
+const target target_table[] = {
+    {
+        .name = "generic",
+        .lanes = 1,
+        .registers = 16,
+        .fma = false,
+        .l1_bytes = 32 << 10,
+        .l2_bytes = 256 << 10,
+        .cflags = "",
+    },
+    {
+        .name = "x86-64-v3",
+        .lanes = 8,
+        .registers = 16,
+        .fma = true,
+        .l1_bytes = 32 << 10,
+        .l2_bytes = 512 << 10,
+        .triple = "x86_64-unknown-linux-gnu",
+        .cpu = "x86-64-v3",
+        .features = "",
+        .cflags = "-march=x86-64-v3",
+    },
+    {
+        .name = "x86-64-v4",
+        .lanes = 16,
+        .registers = 32,
+        .fma = true,
+        .l1_bytes = 32 << 10,
+        .l2_bytes = 1024 << 10,
+        .triple = "x86_64-unknown-linux-gnu",
+        .cpu = "x86-64-v4",
+        .features = "-prefer-256-bit", /* LLVM's row of this CPU prefers 256; our vectors are as wide as we say */
+        .cflags = "-march=x86-64-v4 -mprefer-vector-width=512",
+    },
+    {
+        .name = "aarch64",
+        .lanes = 4,
+        .registers = 32,
+        .fma = true,
+        .l1_bytes = 32 << 10,
+        .l2_bytes = 512 << 10,
+        .triple = "aarch64-unknown-linux-gnu",
+        .cpu = "generic",
+        .features = "+neon",
+        .cflags = "-march=armv8-a",
+    },
+};
+const int target_count = COUNT(target_table);
+
+const target *target_find(const char *name)
+{
+    for (int i = 0; i < target_count; i++)
+        if (!strcmp(target_table[i].name, name))
+            return &target_table[i];
+    return NULL;
+}
+
+static const char *host_name(void)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+              __builtin_cpu_supports("bmi2");
+    bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl");
+    return v4 ? "x86-64-v4" : v3 ? "x86-64-v3" : "generic";
+#elif defined(__aarch64__)
+    return "aarch64";
+#else
+    return "generic";
+#endif
+}
+
+/* Bytes of the first data cache of a level, or `otherwise`. */
+static int cache_bytes(hwloc_topology_t topology, int level, int otherwise)
+{
+    int depth = hwloc_get_cache_type_depth(topology, (unsigned)level, HWLOC_OBJ_CACHE_DATA);
+    hwloc_obj_t cache = depth < 0 ? NULL : hwloc_get_obj_by_depth(topology, depth, 0);
+    if (!cache || !cache->attr->cache.size || cache->attr->cache.size > INT32_MAX)
+        return otherwise;
+    return (int)cache->attr->cache.size;
+}
+
+target target_host(void)
+{
+    target host = *target_find(host_name());
+    hwloc_topology_t topology;
+    if (hwloc_topology_init(&topology))
+        return host;
+    if (!hwloc_topology_load(topology)) {
+        host.l1_bytes = cache_bytes(topology, 1, host.l1_bytes);
+        host.l2_bytes = cache_bytes(topology, 2, host.l2_bytes);
+    }
+    hwloc_topology_destroy(topology);
+    return host;
+}

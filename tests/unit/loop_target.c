@@ -1,0 +1,33 @@
+/* The table of targets and the host's place in it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "loop/target.h"
+
+static void host_is_a_row_with_real_caches(void **state)
+{
+    (void)state;
+    target host = target_host();
+    const target *row = target_find(host.name);
+    assert_non_null(row);
+    assert_int_equal(row->lanes, host.lanes);
+    assert_in_range(host.l1_bytes, 4 << 10, 1 << 20);
+    assert_in_range(host.l2_bytes, host.l1_bytes, 1 << 30);
+}
+
+static void an_unknown_name_has_no_row(void **state)
+{
+    (void)state;
+    assert_null(target_find("x86-64-v9"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(host_is_a_row_with_real_caches),
+        cmocka_unit_test(an_unknown_name_has_no_row),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
