@@ -68,4 +68,12 @@ typedef struct program {
     int selects; /* number of choices */
 } program;
 
+/* How a program's kernels run: machine code, or a function that interprets them (tests, and no compiler at hand). */
+typedef struct program_code {
+    kernel_fn *const *entry; /* one a kernel; NULL: interpret */
+    bool (*interpret)(const struct kernel *k, void *const *buffer, const int64_t *sizes, int64_t n, int64_t begin,
+                      int64_t end, bool wide, nasc_diag *d);
+    bool wide; /* interpret in float64: every float buffer then holds doubles */
+} program_code;
+
 #endif

@@ -1,0 +1,27 @@
+/* Devices run programs: they own the arena, bind slots, and split units over threads. */
+#ifndef NASC_DEVICE_H
+#define NASC_DEVICE_H
+
+#include "plan/program.h"
+
+/* A program made ready: its code, its arena (shared between programs that never run at the same time), its scratch. */
+typedef struct device device;
+
+device *device_open_cpu(int threads, nasc_diag *d);
+void device_close(device *v);
+/* The arena is as large as the largest program that was prepared. */
+bool device_prepare(device *v, const program *p, const program_code *code, nasc_diag *d);
+
+typedef struct device_run {
+    const program *program;
+    const program_code *code;
+    void *slot[SLOT_COUNT]; /* bindings */
+    int n;                  /* images in this batch */
+    bool keep_stats;        /* leave out the launches that move running statistics */
+    const int *active;      /* of each choice, for select; NULL where there are none */
+    double *instance_seconds; /* profile: adds the time of each instance (sum over threads); NULL: off */
+} device_run;
+
+bool device_execute(device *v, const device_run *r, nasc_diag *d);
+
+#endif
