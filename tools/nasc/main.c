@@ -1,0 +1,126 @@
+/* nasc: finds the command, hands it its parsed arguments, and turns what it returns into an exit code. Results go to
+ * stdout; everything else, and only from here, to stderr. */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DECLARE(name) extern const command command_##name;
+#define ROW(name)     &command_##name,
+COMMANDS(DECLARE)
+const command *const commands[] = {COMMANDS(ROW) NULL};
+
+const command *command_find(const char *name)
+{
+    for (int i = 0; commands[i]; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+static bool colours(void)
+{
+    const char *no = getenv("NO_COLOR");
+    return !(no && *no) && isatty(STDERR_FILENO);
+}
+
+static void diag_print(const nasc_diag *d)
+{
+    bool bold = colours();
+    fprintf(stderr, "%snasc: %s%s%s%s\n", bold ? "\033[1m" : "", d->where, *d->where ? ": " : "", bold ? "\033[0m" : "",
+            d->message);
+}
+
+static enum exit_code usage_failed(const char *about, const nasc_diag *d)
+{
+    diag_print(d);
+    fprintf(stderr, "Try 'nasc %s%s--help'.\n", about, *about ? " " : "");
+    return EXIT_USAGE;
+}
+
+/* requires: `memory` has nothing in it yet. Running out of memory anywhere below without a guard of its own ends here.
+ */
+static enum exit_code command_run(const command *c, char **argv, int count, arena *memory)
+{
+    nasc_diag d = {0};
+    jmp_buf out_of_memory;
+    if (setjmp(out_of_memory)) {
+        nasc_diag none = {0};
+        diag_memory(&none);
+        diag_print(&none);
+        return EXIT_FAILED;
+    }
+    memory->unwind = &out_of_memory;
+    arguments *a = arena_alloc(memory, c->bytes);
+    a->arena = memory;
+    if (!options_parse(c, argv, count, a, &d))
+        return usage_failed(c->name, &d);
+    if (a->help) {
+        help_command(stdout, c);
+        return EXIT_DONE;
+    }
+    enum exit_code code = c->run(a, &d);
+    if (d.kind != DIAG_NONE)
+        diag_print(&d);
+    return code;
+}
+
+static enum exit_code no_command(const char *word)
+{
+    const char *known[64] = {NULL};
+    int count = 0;
+    for (; commands[count]; count++) {
+        CHECK(count < (int)COUNT(known));
+        known[count] = commands[count]->name;
+    }
+    const char *near = text_suggest(word, known, count);
+    nasc_diag d = {0};
+    diag_fail(&d, DIAG_INPUT, "", "there is no %s '%s'%s%s%s", *word == '-' ? "option" : "command", word,
+              near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return usage_failed("", &d);
+}
+
+static enum exit_code dispatch(int argc, char **argv, arena *memory)
+{
+    const char *first = argc > 1 ? argv[1] : "--help", *second = argc > 2 ? argv[2] : "";
+    const command *c = command_find(first);
+    if (c)
+        return command_run(c, argv + 2, argc - 2, memory);
+    if (strcmp(first, "--help") == 0 || strcmp(first, "help") == 0) {
+        c = command_find(second);
+        if (*second && !c)
+            return no_command(second);
+        if (c)
+            help_command(stdout, c);
+        else
+            help_overview(argc > 1 ? stdout : stderr);
+        return argc > 1 ? EXIT_DONE : EXIT_USAGE;
+    }
+    if (strcmp(first, "--version") == 0 && (argc == 2 || (argc == 3 && strcmp(second, "--json") == 0)))
+        return version_print(stdout, argc == 3) ? EXIT_DONE : EXIT_FAILED;
+    if (strcmp(first, "--man") == 0 && argc == 2) {
+        manual_print(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(first, "--completion") == 0 && argc == 3 && strcmp(second, "bash") == 0) {
+        completion_print(stdout);
+        return EXIT_DONE;
+    }
+    return no_command(first);
+}
+
+int main(int argc, char **argv)
+{
+    arena memory = {0};
+    enum exit_code code = dispatch(argc, argv, &memory);
+    arena_free(&memory);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE) {
+        nasc_diag d = {0};
+        diag_fail(&d, DIAG_IO, "standard output", "cannot be written: %s", strerror(errno));
+        diag_print(&d);
+        code = EXIT_FAILED;
+    }
+    return code;
+}
