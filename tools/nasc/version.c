@@ -1,6 +1,7 @@
 /* --version: what this nasc is, what compiles its kernels, and what the machine it runs on can do. */
 #include "cli.h"
 
+#include "loop/target.h"
 #include "nasc.h"
 
 #include <jansson.h>
@@ -18,11 +19,17 @@ bool version_print(FILE *out, bool json)
 {
     char llvm_text[32];
     const char *llvm = llvm_version(llvm_text, sizeof llvm_text);
+    target host = target_host();
     if (!json) {
-        fprintf(out, "nasc %s\nLLVM %s\n", nasc_version(), llvm ? llvm : "none");
+        fprintf(out,
+                "nasc %s\nLLVM %s\n%s: vectors of %d floats, %s fused multiply-add, caches of %d and %d kB a core\n",
+                nasc_version(), llvm ? llvm : "none", host.name, host.lanes, host.fma ? "a" : "no", host.l1_bytes >> 10,
+                host.l2_bytes >> 10);
         return true;
     }
-    json_t *all = json_pack("{s:s, s:s?}", "version", nasc_version(), "llvm", llvm);
+    json_t *all = json_pack("{s:s, s:s?, s:n, s:{s:s, s:i, s:i, s:b, s:i, s:i}}", "version", nasc_version(), "llvm",
+                            llvm, "cuda", "cpu", "target", host.name, "lanes", host.lanes, "registers", host.registers,
+                            "fma", (int)host.fma, "l1_bytes", host.l1_bytes, "l2_bytes", host.l2_bytes);
     bool ok = all && json_dumpf(all, out, JSON_INDENT(2)) == 0;
     json_decref(all);
     fputc('\n', out);
