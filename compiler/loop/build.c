@@ -170,7 +170,8 @@ void loop_end(loop_pen *p)
 {
     CHECK(p->depth > 0);
     int opener = p->open[--p->depth];
-    p->k->ins.at[opener].match = append(p, (loop_ins){.op = LOOP_END, .match = opener});
+    int end = append(p, (loop_ins){.op = LOOP_END, .match = opener}); /* may move the array */
+    p->k->ins.at[opener].match = end;
 }
 
 /* ---- integers and memory ---------------------------------------------------------------------------------------- */
