@@ -1,0 +1,25 @@
+/* What a long run tells whoever started it. The library never prints: it calls `report` after each step. */
+#ifndef NASC_PROGRESS_H
+#define NASC_PROGRESS_H
+
+#include <stdbool.h>
+
+struct progress_state {
+    const char *phase;     /* "search", "train", "eval", … */
+    int epoch, epochs;     /* epochs done, all epochs */
+    int step, steps;       /* steps done in this epoch, steps an epoch */
+    double loss, accuracy; /* running means of this epoch, accuracy in [0, 1]; NaN: not known */
+};
+
+struct progress {
+    bool (*report)(void *user, const struct progress_state *state); /* false asks to stop at the next checkpoint */
+    void *user;
+};
+
+/* True when the run should go on. */
+static inline bool progress_report(const struct progress *p, const struct progress_state *state)
+{
+    return !p || !p->report || p->report(p->user, state);
+}
+
+#endif

@@ -1,0 +1,176 @@
+/* The RUN folder: creation, JSON files, the log. */
+#include "runtime/run_folder.h"
+#include "runtime/json_text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+const char *run_file(const char *folder, const char *name, char to[RUN_PATH + 64])
+{
+    snprintf(to, RUN_PATH + 64, "%s/%s", folder, name);
+    return to;
+}
+
+static bool set_path(run_folder *r, const char *path, nasc_diag *d)
+{
+    r->log = -1;
+    int length = snprintf(r->path, sizeof r->path, "%s", path);
+    if (length < 1 || (size_t)length >= sizeof r->path)
+        return diag_fail(d, DIAG_INPUT, path, "a run's path has 1 to %d bytes", RUN_PATH - 1);
+    return true;
+}
+
+static bool open_log(run_folder *r, nasc_diag *d)
+{
+    char file[RUN_PATH + 64];
+    r->log = open(run_file(r->path, "log.jsonl", file), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (r->log < 0)
+        return diag_fail(d, DIAG_IO, file, "cannot be written: %s", strerror(errno));
+    if (flock(r->log, LOCK_EX | LOCK_NB) < 0) {
+        int error = errno;
+        run_close(r);
+        return diag_fail(d, DIAG_IO, file, "%s",
+                         error == EWOULDBLOCK ? "another process works in this run" : strerror(error));
+    }
+    return true;
+}
+
+bool run_create(run_folder *r, const char *path, nasc_diag *d)
+{
+    static const char *const parts[] = {"run.json", "log.jsonl", "checkpoint.safetensors"};
+    char file[RUN_PATH + 64];
+    if (!set_path(r, path, d))
+        return false;
+    for (size_t i = 0; i < COUNT(parts); i++)
+        if (access(run_file(path, parts[i], file), F_OK) == 0)
+            return diag_fail(d, DIAG_INPUT, path,
+                             "holds a run already (%s); continue it with --resume or choose another folder", parts[i]);
+    return folder_make(path, d) && open_log(r, d);
+}
+
+bool run_resume(run_folder *r, const char *path, nasc_diag *d)
+{
+    char file[RUN_PATH + 64];
+    if (!set_path(r, path, d))
+        return false;
+    if (access(run_file(path, "run.json", file), F_OK) < 0)
+        return diag_fail(d, DIAG_INPUT, path, "holds no run to resume (run.json: %s)", strerror(errno));
+    return open_log(r, d);
+}
+
+void run_close(run_folder *r)
+{
+    if (r->log >= 0)
+        close(r->log);
+    r->log = -1;
+}
+
+bool run_log_sync(run_folder *r, nasc_diag *d)
+{
+    return fsync(r->log) == 0 || diag_fail(d, DIAG_IO, r->path, "log.jsonl cannot be written: %s", strerror(errno));
+}
+
+/* Text of `value` and a newline, in `a`; NULL when memory has run out. `a` belongs to the caller, that unwinding keeps
+ * it. */
+static const char *print_line(arena *a, const json_t *value, bool indent, size_t *length, nasc_diag *d)
+{
+    jmp_buf here;
+    if (setjmp(here)) {
+        diag_memory(d);
+        return NULL;
+    }
+    a->unwind = &here;
+    text t = {.arena = a};
+    json_print(&t, value, indent);
+    text_bytes(&t, "\n", 1);
+    *length = t.length;
+    return t.at;
+}
+
+bool run_write_json(const char *folder, const char *name, const json_t *value, nasc_diag *d)
+{
+    char file[RUN_PATH + 64];
+    arena a = {0};
+    size_t length;
+    const char *bytes = print_line(&a, value, true, &length, d);
+    bool ok = bytes && file_replace(run_file(folder, name, file), bytes, length, d);
+    arena_free(&a);
+    return ok;
+}
+
+json_t *run_read_json(const char *folder, const char *name, nasc_diag *d)
+{
+    char file[RUN_PATH + 64];
+    json_error_t error;
+    errno = 0;
+    json_t *value = json_load_file(run_file(folder, name, file), JSON_REJECT_DUPLICATES, &error);
+    if (value)
+        return value;
+    char where[RUN_PATH + 128];
+    if (json_error_code(&error) == json_error_out_of_memory)
+        diag_memory(d);
+    else if (json_error_code(&error) == json_error_cannot_open_file)
+        diag_fail(d, DIAG_IO, file, "cannot be opened: %s", strerror(errno));
+    else {
+        snprintf(where, sizeof where, "%s:%d:%d", file, error.line, error.column);
+        diag_fail(d, DIAG_INPUT, where, "%s", error.text);
+    }
+    return NULL;
+}
+
+/* One write a line, so that only the last line can be torn. */
+bool run_log_add(run_folder *r, const json_t *line, nasc_diag *d)
+{
+    arena a = {0};
+    size_t length;
+    const char *bytes = print_line(&a, line, false, &length, d);
+    bool ok = bytes != NULL;
+    for (size_t done = 0; ok && done < length;) {
+        ssize_t put = write(r->log, bytes + done, length - done);
+        if (put > 0)
+            done += (size_t)put;
+        else if (put == 0 || errno != EINTR)
+            ok = diag_fail(d, DIAG_IO, r->path, "log.jsonl cannot be written: %s", strerror(errno));
+    }
+    arena_free(&a);
+    return ok;
+}
+
+/* Whether the checkpoint at (epoch, step) knows this line. */
+static bool line_stands(const char *line, size_t length, int64_t epoch, int64_t step)
+{
+    json_t *object = json_loadb(line, length, 0, NULL);
+    json_t *at_step = json_object_get(object, "step"), *at_epoch = json_object_get(object, "epoch");
+    bool stands = json_is_object(object);
+    if (at_step)
+        stands = stands && json_integer_value(at_step) <= step;
+    else if (at_epoch)
+        stands = stands && json_integer_value(at_epoch) <= epoch;
+    json_decref(object);
+    return stands;
+}
+
+bool run_log_cut(run_folder *r, int64_t epoch, int64_t step, nasc_diag *d)
+{
+    char file[RUN_PATH + 64];
+    arena a = {0};
+    size_t size, keep = 0;
+    const char *bytes = file_read(&a, run_file(r->path, "log.jsonl", file), &size, d);
+    while (bytes && keep < size) {
+        const char *end = memchr(bytes + keep, '\n', size - keep);
+        if (!end || !line_stands(bytes + keep, (size_t)(end - bytes) - keep, epoch, step))
+            break;
+        keep = (size_t)(end - bytes) + 1;
+    }
+    arena_free(&a);
+    if (!bytes)
+        return false;
+    if (keep < size && (ftruncate(r->log, (off_t)keep) < 0 || fsync(r->log) < 0))
+        return diag_fail(d, DIAG_IO, file, "cannot be cut: %s", strerror(errno));
+    return true;
+}
