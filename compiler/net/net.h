@@ -75,8 +75,8 @@ typedef struct net_type {
     X(correct, 2, 2, IMAGE)         /* logits, labels: 1 where the first maximum is the label, else 0 */                  \
     X(select, 1, -1, LEAF)          /* operand k: result of region k; attr.select: which choice */                        \
     /* ---- written by expand and grad ---- */                                                                            \
-    X(conv_dx, 2, 2, WINDOW)        /* g, weights: gradient by x; attr.window of the conv, attr.h, w of x. Dense weights  \
-                                       come through `transpose`; depthwise ones as they are */                            \
+    X(conv_dx, 2, 2, WINDOW)        /* g, weights: gradient by x; attr.window of the conv, attr.h, w, count (channels) of \
+                                       x. Depthwise (groups == count): weights as they are; else through `transpose` */   \
     X(conv_dw, 2, 2, REDUCE)        /* x, g: partial gradient by w (chunks, ky, kx·ci/groups, co) */                      \
     X(transpose, 1, 1, VECTOR)      /* (ky,kx,ci,co) → (ky,kx,co,ci) */                                                   \
     X(sum_pool, 1, 1, WINDOW)                                                                                             \
@@ -87,16 +87,21 @@ typedef struct net_type {
     X(centre, 2, 2, MAP)            /* x - rows[0][c] */                                                                  \
     X(normalise, 2, 2, MAP)         /* x, bn: (x - bn.mean) · bn.scale + bn.shift */                                      \
     X(standard, 2, 2, MAP)          /* x, bn: (x - bn.mean) · bn.rstd: x̂ */                                              \
+    X(fixed_dx, 2, 2, MAP)          /* g, bn: g · bn.scale: normalise's gradient where bn is bn_fixed */                  \
     X(bn_dx, 3, 3, MAP)             /* g, x, coef: coef.a · g + (coef.b · (x - coef.mean) + coef.d) */                    \
     X(act_dx, 2, 2, MAP)            /* x, g: g · f'(x); attr.act: which activation (its primitive) */                     \
     X(scale, 2, 2, MAP)             /* x, weights: x · weights[attr.row][attr.pick[0]] */                                 \
     X(chan_sum, 1, 2, REDUCE)       /* Σ a or Σ a·b over pixels and the chunk's images: (chunks,1,1,C) */                 \
+    X(image_sum, 1, 2, IMAGE)       /* Σ a or Σ a·b over an image's pixels: (N,1,1,C) */                                  \
+    X(channel_pad, 1, 1, WINDOW)    /* zero channels around: attr.count in all, x from attr.begin on */                   \
     X(bn_finish, 3, 5, VECTOR)      /* Σd, Σd² (chunks), running [, gamma, beta], d = x - running mean:                   \
                                        (1,1,5,C) rows mean, scale, shift, rstd, var (biased); attr.h·w pixels an image */ \
     X(bn_fixed, 1, 3, VECTOR)       /* running [, gamma, beta]: the same rows from running statistics */                  \
-    X(bn_move, 2, 2, VECTOR)        /* running, bn: running after one step (unbiased variance; attr.momentum) */          \
-    X(bn_coef, 3, 6, VECTOR)        /* Σg, Σg·x̂ (chunks), bn [, weights when g reaches the norm times                    \
-                                       weights[attr.row][attr.pick[0]]]: (1,1,4,C) rows a, b, d, mean for bn_dx */        \
+    X(bn_move, 2, 2, VECTOR)        /* running, bn: running after one step (unbiased variance; attr.momentum,             \
+                                       attr.h·w pixels an image) */                                                       \
+    X(bn_coef, 3, 4, VECTOR)        /* Σg, Σg·x̂ (chunks), bn [, weights when g reaches the norm times                    \
+                                       weights[attr.row][attr.pick[0]]]: (1,1,4,C) rows a, b, d, mean for bn_dx;          \
+                                       attr.h·w pixels an image */                                                        \
     X(fold, 1, 2, VECTOR)           /* chunk rows added in order in float64, as a tensor of attr.type;                    \
                                        with a second operand (weights) times weights[attr.row][attr.pick[0]] */           \
     X(channel_total, 1, -1, VECTOR) /* chunk rows (chunks,1,1,C) each: Σ over chunks and channels, one column an operand  \
@@ -135,16 +140,18 @@ typedef struct net_window {
 
 typedef struct net_attr {
     net_window window;
+    net_type type;       /* leaves, fold, scatter_rows: the value's type */
     int h, w;            /* of x, where a gradient needs it; of the map, where a count needs it */
-    int begin, count;    /* slice */
+    int begin, count;    /* slice; channel_pad: channels of the result; conv_dx: count = channels of x */
     int row;             /* mix, scale: row of the candidate weights */
-    int *pick;           /* mix, scale, scatter_rows: columns, one an operand (arena) */
-    int *rows;           /* scatter_rows */
+    int *pick;           /* columns: mix: one a candidate; scale, bn_coef, fold: one; scatter_rows: one a column of every
+                            operand, the operands' columns after each other (arena) */
+    int *rows;           /* scatter_rows: one an operand */
     int act;             /* act_dx: enum net_prim of the activation */
     int select;          /* select: number of the choice */
     int first_region;    /* select: region of candidate 0; candidates follow */
     enum net_slot slot;
-    int64_t offset;      /* in the slot, in elements (masks: in rows of N·C' laid out after each other, see net_add_mask) */
+    int64_t offset;      /* in the slot, in elements (masks: elements an image; mask i begins at offset · batch) */
     double value;        /* constant, label smoothing, drop rate */
     double eps, momentum;
     bool train;          /* batch_norm: batch statistics */
@@ -195,7 +202,8 @@ typedef struct net {
     int64_t slot_size[SLOT_COUNT]; /* elements of the flat slots (weights, stats, mix, scalars); masks: elements an image */
     int masks;                     /* number of masks */
     VEC(struct net_mask { double rate_scale; int channels; int64_t offset; }) mask_list;
-    int region;                    /* where net_add puts nodes */
+    int region;                    /* where net_add puts nodes; leaves always stand in region 0 */
+    struct net_names *names;       /* build.c: leaves by name */
 } net;
 
 /* ---- building (compiler/net/build.c) ---------------------------------------------------------------------------
@@ -212,6 +220,7 @@ int net_stats(net *n, const char *name, int channels);
 int net_mix_weights(net *n, const char *name, int rows, int columns);
 /* A mask (N,1,1,channels) that the runtime fills with 0 or 1/keep; `rate` relative to the schedule (drop-path: 1). */
 int net_mask(net *n, int channels, double rate, const char *name);
+int net_constant(net *n, net_type type, double value);
 int net_scalar(net *n, int index);                        /* SLOT_SCALARS[index], (1,1,1,1) */
 int net_flat(net *n, int index, int64_t count);           /* SLOT_USER + index: a flat vector (1,1,1,count) */
 void net_output_add(net *n, int value, enum net_slot slot, int64_t offset);
@@ -257,5 +266,9 @@ void net_print(text *t, const net *n);
 net *net_parse(arena *a, const char *source, const char *file, nasc_diag *d);
 
 int64_t net_elements(const net_type *t); /* an image's, a chunk row's or the whole tensor's */
+bool net_type_equal(const net_type *a, const net_type *b);
+bool net_depthwise(const net *n, const net_node *conv); /* of conv, conv_dx, conv_dw: one input channel a group */
+/* Sum of the cost rule over all nodes; the parameters are n->slot_size[SLOT_WEIGHTS]. */
+net_cost net_cost_total(const net *n);
 
 #endif

@@ -1,0 +1,66 @@
+/* Cost rules: multiply-adds, arithmetic and bytes of a node for one image, were nothing fused. Multiply-adds count
+ * convolutions and linear layers alone, as the field's tables do. */
+#include "net/rules.h"
+
+static int64_t bytes_moved(const net *n, const net_node *node)
+{
+    int64_t bytes = net_elements(&node->type) * dtype_info[node->type.dtype].bytes;
+    for (int i = 0; i < node->count; i++) {
+        const net_type *t = operand_type(n, node, i);
+        bytes += net_elements(t) * dtype_info[t->dtype].bytes;
+    }
+    return bytes;
+}
+
+net_cost cost_free(const net *n, const net_node *node)
+{
+    (void)n;
+    (void)node;
+    return (net_cost){0};
+}
+
+/* One operation for every element of the largest tensor and operand. */
+net_cost cost_map(const net *n, const net_node *node)
+{
+    int64_t largest = net_elements(&node->type);
+    for (int i = 0; i < node->count; i++) {
+        int64_t elements = net_elements(operand_type(n, node, i));
+        largest = elements > largest ? elements : largest;
+    }
+    return (net_cost){0, largest * (node->count > 0 ? node->count : 1), bytes_moved(n, node)};
+}
+
+net_cost cost_window(const net *n, const net_node *node)
+{
+    int64_t taps = (int64_t)node->attr.window.kh * node->attr.window.kw;
+    return (net_cost){0, net_elements(&node->type) * taps, bytes_moved(n, node)};
+}
+
+/* Of conv, linear and their gradients: all do the forward's multiply-adds, an output pixel × a tap × a channel pair. */
+net_cost cost_conv(const net *n, const net_node *node)
+{
+    const net_type *x = operand_type(n, node, 0);
+    const net_window *window = &node->attr.window;
+    int64_t macs;
+    if (node->prim == NET_conv_dw) /* rows: taps × channel pairs; g: output pixels */
+        macs = net_elements(&node->type) * operand_type(n, node, 1)->h * operand_type(n, node, 1)->w;
+    else if (node->prim == NET_conv_dx)
+        macs = net_elements(x) * window->kh * window->kw * (node->attr.count / window->groups);
+    else if (node->prim == NET_linear)
+        macs = net_elements(&node->type) * x->c;
+    else
+        macs = net_elements(&node->type) * window->kh * window->kw * (x->c / window->groups);
+    return (net_cost){macs, 2 * macs, bytes_moved(n, node)};
+}
+
+net_cost net_cost_total(const net *n)
+{
+    net_cost total = {0};
+    for (int i = 0; i < n->nodes.count; i++) {
+        net_cost one = net_prim_info[n->nodes.at[i].prim].cost(n, &n->nodes.at[i]);
+        total.macs += one.macs;
+        total.flops += one.flops;
+        total.bytes += one.bytes;
+    }
+    return total;
+}
