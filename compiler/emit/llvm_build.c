@@ -475,7 +475,7 @@ static LLVMBasicBlockRef block(const builder *b)
     return LLVMAppendBasicBlockInContext(b->context, b->function, "");
 }
 
-/* A loop is rotated: tested before it (which folds where both bounds are constants) and at its end. */
+/* A loop is rotated: tested before it, unless constants show that it runs, and at its end. */
 static void loop_begin(builder *b, int var, LLVMValueRef lo, LLVMValueRef hi)
 {
     block_end *open = &b->open[b->depth++];
@@ -484,7 +484,11 @@ static void loop_begin(builder *b, int var, LLVMValueRef lo, LLVMValueRef hi)
     *open = (block_end){.latch = block(b), .after = block(b)};
     if (s->in_memory)
         slot_set(b, s, lo);
-    LLVMBuildCondBr(b->at, LLVMBuildICmp(b->at, LLVMIntSLT, lo, hi, ""), open->latch, open->after);
+    LLVMValueRef enter = LLVMBuildICmp(b->at, LLVMIntSLT, lo, hi, "");
+    if (LLVMIsConstant(enter) && LLVMConstIntGetZExtValue(enter)) /* else LICM would not know that the body runs */
+        LLVMBuildBr(b->at, open->latch);
+    else
+        LLVMBuildCondBr(b->at, enter, open->latch, open->after);
     LLVMPositionBuilderAtEnd(b->at, open->latch);
     if (s->in_memory)
         return;
