@@ -11,7 +11,7 @@
 #include <string.h>
 #include "emit/emit.h"
 
-enum { UNITS = 3, SPAN = 2048, PART = 640, ARGS = 6 }; /* an argument has SPAN elements; a unit writes PART */
+enum { UNITS = 3, SPAN = 2304, PART = 768, ARGS = 6 }; /* an argument has SPAN elements; a unit writes PART */
 
 /* ---- the two engines ------------------------------------------------------------------------------------------ */
 
@@ -151,6 +151,11 @@ static void arithmetic(enum dtype t, int lanes)
             int n = loop_op_info[ops[i]].operands, *w = (int[]){v[order], v[!order], v[2], v[3]};
             keep(&b, loop_math(p, ops[i], w[0], n > 1 ? w[1] : -1, n > 2 ? w[2] : -1, n > 3 ? w[3] : -1));
         }
+    int zero[3] = {loop_const(p, t, lanes, 0.0), loop_const(p, t, lanes, -0.0), loop_const(p, t, lanes, NAN)};
+    for (int i = 0; i < 3; i++) { /* which operand max and min take where neither is greater */
+        keep(&b, loop_math(p, LOOP_MAX, zero[i], zero[(i + 1) % 3], -1, -1));
+        keep(&b, loop_math(p, LOOP_MIN, zero[i], zero[(i + 1) % 3], -1, -1));
+    }
     int low = loop_const(p, t, lanes, -126), high = loop_const(p, t, lanes, 127),
         least = loop_const(p, t, lanes, 0x1p-126);
     int whole = loop_math(p, LOOP_FLOOR, v[0], -1, -1, -1);
