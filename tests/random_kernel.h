@@ -412,7 +412,10 @@ static inline random_kernel random_kernel_make(arena *a, uint64_t seed, random_o
     rk_scope_var(&s, 0, r.n, r.n);
     for (int i = 0; i < r.k->scratch.count; i++)
         rk_fill(&s, LOOP_SCRATCH + i, r.k->scratch.at[i].dtype, loop_at(0), r.k->scratch.at[i].elements);
-    s.budget = (int)rk_pick(&s, 8, 60);
+    for (int lanes = 1; lanes <= o.lanes; lanes *= 2)
+        for (enum dtype t = DT_F32; t <= (o.wide ? DT_F64 : DT_F32); t++)
+            rk_keep(&s, loop_load(&s.pen, t, lanes, LOOP_ARG, rk_index(&s, 0, r.sizes[0] - lanes)));
+    s.budget = (int)rk_pick(&s, 20, 100);
     while (s.budget > 0)
         rk_block(&s, 1);
     rk_fill(&s, LOOP_ARG + 1, DT_F32, rk_own(&s, 1), rk_pick(&s, 1, RANDOM_STRIDE));

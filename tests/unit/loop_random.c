@@ -43,10 +43,108 @@ static void are_valid_and_finite(void **state)
     }
 }
 
+static void text_keeps_every_field(void **state)
+{
+    (void)state;
+    uint64_t seed = first_seed();
+    for (int i = 0; i < 300; i++, seed++) {
+        arena a = {0};
+        random_kernel r = random_kernel_make(&a, seed, options(seed));
+        const kernel *k = i % 2 ? loop_expand_math(&a, r.k, seed & 1) : r.k;
+        text t = {.arena = &a};
+        loop_print(&t, k);
+        nasc_diag d = {0};
+        kernel *back = loop_parse(&a, t.at, "random.loop", &d);
+        if (!back)
+            fail_msg("seed %llu: %s: %s", (unsigned long long)seed, d.where, d.message);
+        unsigned char key[2][16];
+        loop_key(k, key[0]);
+        loop_key(back, key[1]);
+        if (memcmp(key[0], key[1], 16))
+            fail_msg("seed %llu: the text is another kernel", (unsigned long long)seed);
+        arena_free(&a);
+    }
+}
+
+/* Expanded, in f32 and wide, against the float64 run that calls libm. */
+static void expansion_changes_little(void **state)
+{
+    (void)state;
+    uint64_t seed = first_seed();
+    for (int i = 0; i < 200; i++, seed++) {
+        arena a = {0};
+        random_kernel r = random_kernel_make(&a, seed, (random_options){.lanes = 16, .fma = true, .expand = true});
+        const kernel *expanded = loop_expand_math(&a, r.k, true);
+        nasc_diag d = {0};
+        if (!loop_verify(expanded, &d))
+            fail_msg("seed %llu: %s: %s", (unsigned long long)seed, d.where, d.message);
+        void **exact = random_kernel_buffers(&a, &r, seed, true), **single = random_kernel_buffers(&a, &r, seed, false);
+        loop_call call = {.buffer = exact, .sizes = r.sizes, .n = r.n, .end = r.units, .wide = true};
+        assert_true(loop_interpret(r.k, &call, &d));
+        call.buffer = single;
+        call.wide = false;
+        assert_true(loop_interpret(expanded, &call, &d));
+        int off = 0; /* floor, exponent and comparisons may fall the other way */
+        for (int64_t e = 0; e < r.sizes[1]; e++)
+            off += fabs(((double *)exact[1])[e] - (double)((float *)single[1])[e]) > 1e-4;
+        if (off > r.sizes[1] / 2)
+            fail_msg("seed %llu: %d of %d values differ", (unsigned long long)seed, off, (int)r.sizes[1]);
+        arena_free(&a);
+    }
+}
+
+/* Every field that compilation sees changes the key; the name does not. */
+static void key_sees_every_field(void **state)
+{
+    (void)state;
+    arena a = {0};
+    random_kernel r = random_kernel_make(&a, 7, options(15));
+    kernel *k = r.k;
+    unsigned char base[16], key[16];
+    loop_key(k, base);
+    loop_ins *ins = &k->ins.at[k->ins.count / 2];
+    int32_t *fields[] = {&ins->op,
+                         &ins->dst,
+                         &ins->src[0],
+                         &ins->src[3],
+                         &ins->match,
+                         &ins->step,
+                         &ins->place.buffer,
+                         &k->regs.at[3].lanes,
+                         &k->regs.at[3].dtype,
+                         &k->args.at[0].access,
+                         &k->args.at[1].dtype,
+                         &k->ints};
+    for (int i = 0; i < (int)COUNT(fields); i++) {
+        ++*fields[i];
+        loop_key(k, key);
+        assert_memory_not_equal(key, base, 16);
+        --*fields[i];
+    }
+    int64_t *bases[] = {&ins->lo.base, &ins->hi.base, &ins->place.index.base};
+    for (int i = 0; i < (int)COUNT(bases); i++) {
+        ++*bases[i];
+        loop_key(k, key);
+        assert_memory_not_equal(key, base, 16);
+        --*bases[i];
+    }
+    ins->value += 1;
+    loop_key(k, key);
+    assert_memory_not_equal(key, base, 16);
+    ins->value -= 1;
+    strcpy(k->name, "another");
+    loop_key(k, key);
+    assert_memory_equal(key, base, 16);
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(are_valid_and_finite),
+        cmocka_unit_test(text_keeps_every_field),
+        cmocka_unit_test(expansion_changes_little),
+        cmocka_unit_test(key_sees_every_field),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
