@@ -1,0 +1,293 @@
+/* Reading a space or a genotype: syntax by Jansson, then the parts in the order in which they refer to each other. */
+#include "space/model.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FORMAT = 1 };
+
+/* What expressions may name besides what the file binds: the variables of a place, and settings of the architecture. */
+static const char *const builtin_names[] = {"C",      "c_out", "c_in",     "c",     "s",     "search",  "from",   "to",
+                                            "inputs", "cell",  "channels", "cells", "nodes", "classes", "reduced"};
+
+static bool is_identifier(const char *name)
+{
+    static const char *const words[] = {"and", "or", "not"};
+    if (!isalpha((unsigned char)name[0]) && name[0] != '_')
+        return false;
+    for (const char *p = name; *p; p++)
+        if (!isalnum((unsigned char)*p) && *p != '_')
+            return false;
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (strcmp(words[i], name) == 0)
+            return false;
+    return strlen(name) <= 64;
+}
+
+/* Collects the names that "with" binds, anywhere in the file, before expressions are read. */
+static void collect_names(reader *r, const json_t *j)
+{
+    const char *key, *name;
+    json_t *value, *bound;
+    size_t index;
+    if (json_is_object(j)) {
+        json_object_foreach((json_t *)(uintptr_t)j, key, value)
+        {
+            size_t mark = read_enter(r, key);
+            if (strcmp(key, "with") == 0 && json_is_object(value)) {
+                json_object_foreach(value, name, bound)
+                {
+                    if (is_identifier(name))
+                        VEC_PUSH(r->arena, &r->names, arena_strdup(r->arena, name));
+                    else
+                        read_fail(r, "found \"%.60s\", expected the name of a variable (letters, digits, _)", name);
+                }
+            } else
+                collect_names(r, value);
+            read_leave(r, mark);
+        }
+    } else if (json_is_array(j)) {
+        json_array_foreach((json_t *)(uintptr_t)j, index, value)
+        {
+            size_t mark = read_enter_index(r, index);
+            collect_names(r, value);
+            read_leave(r, mark);
+        }
+    }
+}
+
+static void read_variables(reader *r, const json_t *root)
+{
+    size_t mark;
+    const json_t *j = read_at(r, root, "variables", &mark);
+    const json_t *object = j ? read_object(r, j, NULL, 0) : NULL;
+    struct space *s = r->space;
+    s->variables = NEW_ARRAY(r->arena, binding, json_object_size(object));
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        size_t inner = read_enter(r, name);
+        bool taken = false;
+        for (size_t i = 0; i < COUNT(builtin_names); i++)
+            taken = taken || strcmp(builtin_names[i], name) == 0;
+        if (!is_identifier(name) || taken)
+            read_fail(r, "found the variable \"%.60s\", expected a name (letters, digits, _) that is not taken", name);
+        s->variables[s->variable_count++] = (binding){arena_strdup(r->arena, name), read_expr(r, value, NULL)};
+        VEC_PUSH(r->arena, &r->names, s->variables[s->variable_count - 1].name);
+        read_leave(r, inner);
+    }
+    read_leave(r, mark);
+}
+
+static void read_settings(reader *r, const json_t *root, const char *key, preset **presets, int *count)
+{
+    size_t mark;
+    settings scratch = {0};
+    const json_t *j = read_at(r, root, key, &mark);
+    const json_t *object = j ? read_object(r, j, NULL, 0) : NULL;
+    *presets = NEW_ARRAY(r->arena, preset, json_object_size(object));
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        size_t inner = read_enter(r, name);
+        char number[40];
+        const char *text = json_is_string(value) ? json_string_value(value) : number;
+        if (json_is_number(value))
+            number_text(value, number, sizeof number);
+        else if (!json_is_string(value)) {
+            read_expected(r, value, "a number or a string");
+            number[0] = 0;
+        }
+        if (r->diag->kind == DIAG_NONE && settings_set(&scratch, name, text, read_where(r), r->diag))
+            (*presets)[(*count)++] = (preset){arena_strdup(r->arena, name), arena_strdup(r->arena, text)};
+        read_leave(r, inner);
+    }
+    read_leave(r, mark);
+}
+
+static void read_derive(reader *r, const json_t *root)
+{
+    static const char *const keys[] = {"edges_per_node", "never"};
+    size_t mark, inner;
+    const json_t *j = read_at(r, root, "derive", &mark);
+    struct space *s = r->space;
+    if (j && read_object(r, j, keys, 2)) {
+        const json_t *edges = read_at(r, j, "edges_per_node", &inner);
+        if (json_is_integer(edges))
+            s->edges_per_node = (int)read_integer(r, edges, 1, SPACE_NODES_MAX);
+        else if (edges && !(json_is_string(edges) && strcmp(json_string_value(edges), "all") == 0))
+            read_expected(r, edges, "an integer or \"all\"");
+        read_leave(r, inner);
+        const json_t *never = read_at(r, j, "never", &inner);
+        if (never && read_array(r, never, "a list of ops")) {
+            s->never = NEW_ARRAY(r->arena, const char *, json_array_size(never));
+            for (size_t i = 0; i < json_array_size(never); i++) {
+                size_t item = read_enter_index(r, i);
+                const op *o = read_op_name(r, json_array_get(never, i));
+                s->never[s->never_count++] = o ? o->name : "";
+                read_leave(r, item);
+            }
+        }
+        read_leave(r, inner);
+    }
+    read_leave(r, mark);
+}
+
+static bool read_head(reader *r, const json_t *root)
+{
+    struct space *s = r->space;
+    size_t mark;
+    if (!json_is_object(root)) {
+        read_expected(r, root, "an object");
+        return false;
+    }
+    const json_t *format = read_at(r, root, "format", &mark);
+    if (json_is_integer(format) && json_integer_value(format) > FORMAT)
+        read_fail(r, "found format %lld, expected %d: this file comes from a newer nasc",
+                  (long long)json_integer_value(format), FORMAT);
+    else if (!json_is_integer(format) || json_integer_value(format) != FORMAT)
+        read_expected(r, format, "1, the version of the format");
+    read_leave(r, mark);
+    static const char *const inits[] = {"uniform", "normal"};
+    static const char *const space_keys[] = {"format",    "space", "description", "settings", "train",   "variables",
+                                             "conv_init", "ops",   "cells",       "blocks",   "network", "derive"};
+    static const char *const genotype_keys[] = {"format",    "genotype", "description", "settings", "variables",
+                                                "conv_init", "ops",      "cells",       "blocks",   "network"};
+    s->genotype = json_object_get(root, "genotype") != NULL;
+    if (s->genotype ? !read_object(r, root, genotype_keys, COUNT(genotype_keys))
+                    : !read_object(r, root, space_keys, COUNT(space_keys)))
+        return false;
+    const char *kind = s->genotype ? "genotype" : "space";
+    s->name = read_name_at(r, root, kind, NULL);
+    if (!s->name)
+        read_fail(r, "found neither \"space\" nor \"genotype\", expected one of them with a name");
+    s->normal_init = read_word_at(r, root, "conv_init", inits, 2, 0) == 1;
+    const json_t *description = read_at(r, root, "description", &mark);
+    if (description)
+        read_string(r, description, "a text");
+    read_leave(r, mark);
+    return r->diag->kind == DIAG_NONE;
+}
+
+/* A genotype has every choice made. */
+static void check_genotype(reader *r)
+{
+    const struct space *s = r->space;
+    for (int i = 0; s->genotype && i < s->cell_count; i++)
+        if (!s->cells[i].fixed)
+            diag_fail(r->diag, DIAG_INPUT, s->cells[i].where,
+                      "found a choice in a genotype, expected a list of nodes with their ops");
+    for (int i = 0; s->genotype && i < s->block_count; i++)
+        if (s->blocks[i].chosen)
+            diag_fail(r->diag, DIAG_INPUT, s->blocks[i].where,
+                      "found a choice in a genotype, expected steps, or stages with \"made\"");
+}
+
+static void read_root(reader *r, const json_t *root)
+{
+    size_t mark;
+    struct space *s = r->space;
+    if (!read_head(r, root))
+        return;
+    for (size_t i = 0; i < COUNT(builtin_names); i++)
+        VEC_PUSH(r->arena, &r->names, builtin_names[i]);
+    collect_names(r, root);
+    read_settings(r, root, "settings", &s->settings, &s->settings_count);
+    read_settings(r, root, "train", &s->train, &s->train_count);
+    read_variables(r, root);
+    read_ops(r, read_at(r, root, "ops", &mark));
+    read_leave(r, mark);
+    read_cells(r, json_object_get(root, "cells"));
+    read_blocks(r, json_object_get(root, "blocks"));
+    read_network(r, json_object_get(root, "network"));
+    read_derive(r, root);
+    read_uses(r);
+    check_genotype(r);
+}
+
+/* ---- entry points --------------------------------------------------------------------------------------------------
+ */
+
+static bool syntax_error(const json_error_t *e, const char *file, nasc_diag *d)
+{
+    char where[320];
+    if (json_error_code(e) == json_error_out_of_memory)
+        return diag_memory(d);
+    snprintf(where, sizeof where, "%.290s:%d:%d", file, e->line, e->column);
+    return diag_fail(d, DIAG_INPUT, where, "%s", e->text);
+}
+
+space *space_parse(const char *source, size_t length, const char *file, nasc_diag *d)
+{
+    json_error_t error;
+    space *s = mem_alloc(sizeof *s);
+    if (!s) {
+        diag_memory(d);
+        return NULL;
+    }
+    *s = (space){0};
+    s->json = json_loadb(source, length, JSON_REJECT_DUPLICATES, &error);
+    if (!s->json) {
+        syntax_error(&error, file, d);
+        space_free(s);
+        return NULL;
+    }
+    jmp_buf out_of_memory;
+    if (setjmp(out_of_memory)) {
+        diag_memory(d);
+        space_free(s);
+        return NULL;
+    }
+    s->arena.unwind = &out_of_memory;
+    s->file = arena_strdup(&s->arena, file);
+    reader *r = NEW(&s->arena, reader);
+    *r = (reader){.arena = &s->arena, .file = s->file, .diag = d, .space = s};
+    read_root(r, s->json);
+    s->arena.unwind = NULL;
+    if (d->kind != DIAG_NONE) {
+        space_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+space *space_read(const char *path, nasc_diag *d)
+{
+    arena a = {0};
+    jmp_buf out_of_memory;
+    if (setjmp(out_of_memory)) {
+        arena_free(&a);
+        diag_memory(d);
+        return NULL;
+    }
+    a.unwind = &out_of_memory;
+    size_t size;
+    char *source = file_read(&a, path, &size, d);
+    a.unwind = NULL;
+    space *s = source ? space_parse(source, size, path, d) : NULL;
+    arena_free(&a);
+    return s;
+}
+
+void space_free(space *s)
+{
+    if (!s)
+        return;
+    json_decref(s->json);
+    arena_free(&s->arena);
+    mem_free(s);
+}
+
+bool space_is_genotype(const space *s)
+{
+    return s->genotype;
+}
+
+const char *space_name(const space *s)
+{
+    return s->name;
+}

@@ -1,0 +1,142 @@
+/* Spaces and genotypes: JSON in, a net out.
+ *
+ * A genotype is a space with every choice made; both are read by the same reader into the same type. The format is
+ * described in genotypes/README.md and, for machines, in genotypes/schema/. */
+#ifndef NASC_SPACE_H
+#define NASC_SPACE_H
+
+#include "base/base.h"
+#include "net/net.h"
+
+typedef struct space space;
+
+/* Reads and checks a file. NULL with a diagnostic that names line and column (syntax) or the JSON pointer (meaning). */
+space *space_read(const char *path, nasc_diag *d);
+/* The same from text of `length` bytes; `file` is what diagnostics call it. */
+space *space_parse(const char *source, size_t length, const char *file, nasc_diag *d);
+void space_free(space *s);
+bool space_is_genotype(const space *s);
+const char *space_name(const space *s);
+/* The file's JSON, formatted (see genotype_format); a temporary in the arena. */
+const char *space_text(const space *s, arena *a);
+
+/* ---- settings ---------------------------------------------------------------------------------------------------
+ * One row a setting: name, type, bounds, and the default for search with DARTS, search with ProxylessNAS, and training.
+ * Order of precedence: defaults < the file's "settings" < --config < --set and options. */
+enum settings_use { SETTINGS_DARTS, SETTINGS_PROXYLESS, SETTINGS_TRAIN, SETTINGS_USES };
+enum setting_type { SETTING_INT, SETTING_REAL, SETTING_TEXT };
+
+/* X(name, type, low, high, darts, proxyless, train, help); defaults are text, as after --set. */
+#define SPACE_SETTINGS(X)                                                                                              \
+    X(input, TEXT, 0, 0, "32x32x3", "224x224x3", "32x32x3", "height x width x channels of an image")                   \
+    X(classes, INT, 1, 1000000, "10", "1000", "10", "classes of the data")                                             \
+    X(channels, INT, 1, 65536, "16", "32", "36", "channels of the first cell")                                         \
+    X(cells, INT, 1, 1024, "8", "1", "20", "cells of the network")                                                     \
+    X(nodes, INT, 1, 64, "4", "1", "4", "intermediate nodes of a cell")                                                \
+    X(stem, TEXT, 0, 0, "cifar", "imagenet", "cifar", "which of the stems and auxiliary heads")                        \
+    X(batch, INT, 1, 65536, "64", "256", "96", "images a step")                                                        \
+    X(epochs, INT, 1, 1000000, "50", "150", "600", "passes over the data")                                             \
+    X(steps, INT, 0, 1000000000, "0", "0", "0", "steps an epoch; 0: as many as the data give")                         \
+    X(lr, REAL, 0, 1000, "0.025", "0.05", "0.025", "learning rate of the weights, at the start")                       \
+    X(lr_min, REAL, 0, 1000, "0.001", "0", "0", "learning rate at the end of the cosine")                              \
+    X(lr_schedule, TEXT, 0, 0, "epoch", "step", "epoch", "the cosine moves once an epoch or once a step")              \
+    X(momentum, REAL, 0, 1, "0.9", "0.9", "0.9", "momentum of the weights")                                            \
+    X(nesterov, INT, 0, 1, "0", "1", "0", "1: Nesterov's momentum")                                                    \
+    X(weight_decay, REAL, 0, 1000, "3e-4", "4e-5", "3e-4", "weight decay of the weights")                              \
+    X(clip, REAL, 0, 1e30, "5", "0", "5", "largest norm of the weights' gradient; 0: no bound")                        \
+    X(label_smoothing, REAL, 0, 1, "0", "0.1", "0", "label smoothing")                                                 \
+    X(alpha_lr, REAL, 0, 1000, "3e-4", "1e-3", "3e-4", "learning rate of alpha (Adam)")                                \
+    X(alpha_beta1, REAL, 0, 1, "0.5", "0", "0.5", "Adam's first beta")                                                 \
+    X(alpha_beta2, REAL, 0, 1, "0.999", "0.999", "0.999", "Adam's second beta")                                        \
+    X(alpha_weight_decay, REAL, 0, 1000, "1e-3", "0", "1e-3", "weight decay of alpha")                                 \
+    X(alpha_every, INT, 1, 1000000, "1", "5", "1", "steps of the weights for one of alpha")                            \
+    X(warmup_epochs, INT, 0, 1000000, "0", "40", "0", "epochs of weights alone before alpha is learned")               \
+    X(select_epochs, INT, 0, 1000000, "5", "5", "5", "epochs that each run's genotype trains to be compared")          \
+    X(auxiliary, REAL, 0, 100, "0", "0", "0", "weight of the auxiliary head's loss; 0: no such head")                  \
+    X(drop_path, REAL, 0, 0.99, "0", "0", "0", "probability that drop-path reaches in the last epoch")                 \
+    X(dropout, REAL, 0, 0.99, "0", "0", "0", "dropout before the classifier")                                          \
+    X(cutout, INT, 0, 4096, "0", "0", "0", "side of the square that is cut out of training images; 0: none")           \
+    X(crop, INT, 0, 512, "4", "0", "4", "padding of random crops; 0: none")                                            \
+    X(flip, INT, 0, 1, "1", "1", "1", "1: training images are mirrored at random")
+
+enum setting_id {
+#define X(name, type, low, high, darts, proxyless, train, help) SETTING_##name,
+    SPACE_SETTINGS(X)
+#undef X
+        SETTING_COUNT
+};
+
+typedef struct setting_row {
+    const char *name;
+    enum setting_type type;
+    double low, high;
+    const char *fallback[SETTINGS_USES];
+    const char *help;
+} setting_row;
+extern const setting_row setting_table[SETTING_COUNT];
+
+enum { SETTING_TEXT_MAX = 64 };
+typedef struct setting_value {
+    double number;
+    char text[SETTING_TEXT_MAX]; /* of a number too: exactly as it was given */
+} setting_value;
+typedef struct settings {
+    setting_value at[SETTING_COUNT];
+} settings;
+
+void settings_defaults(settings *s, enum settings_use use);
+/* What the space or genotype says itself; checked when it was read. */
+void settings_from_space(settings *s, const space *of);
+/* Sets one; `where` goes into the diagnostic ("--set", a file). An unknown name is refused with the list. */
+bool settings_set(settings *s, const char *name, const char *value, const char *where, nasc_diag *d);
+/* "key=value". */
+bool settings_assign(settings *s, const char *assignment, const char *where, nasc_diag *d);
+double settings_number(const settings *s, enum setting_id id);
+int64_t settings_int(const settings *s, enum setting_id id);
+const char *settings_text(const settings *s, enum setting_id id);
+/* "HxWxC". */
+bool settings_input(const settings *s, int *h, int *w, int *c);
+/* The number of the setting of that name, or -1. */
+int setting_find(const char *name);
+
+/* ---- building ----------------------------------------------------------------------------------------------------
+ * From a space the supernet, from a genotype its network. Training adds drop-path and dropout masks (where their
+ * settings are not 0), the auxiliary head (where "auxiliary" is not 0), and makes batch norm use the batch's
+ * statistics. */
+enum combine { COMBINE_MIX, COMBINE_SELECT };
+
+typedef struct space_mode {
+    bool train; /* else evaluation: running statistics, no masks, no auxiliary head */
+    bool move;  /* training: running statistics move (not so in passes that learn alpha) */
+} space_mode;
+
+/* The choices that share one alpha parameter of `rows` × `columns`: a row an edge or block, a column a candidate. */
+typedef struct space_choice {
+    const char *alpha; /* the parameter's name */
+    int rows, columns;
+    const char *const *candidates; /* names of the ops, one a column */
+    enum combine combine;
+    const struct cell *cell;  /* the kind of cell, or NULL for a block */
+    const struct edge *edges; /* of a cell: from and to, one a row */
+    int nodes;
+    int section, stage, instance; /* an own alpha: where; instance -1: shared by kind */
+} space_choice;
+
+typedef struct space_net {
+    net *net;
+    int images;    /* the input */
+    int logits;    /* (N,1,1,classes) */
+    int auxiliary; /* the auxiliary head's logits, or -1 */
+    space_choice *choices;
+    int choice_count;
+    struct space_select { /* what a select of the net stands for: attr.select numbers them */
+        int choice, row;
+    } * selects;
+    int select_count;
+} space_net;
+
+/* Everything is made in `a`, which has a guard of its own set by the caller or none (then this sets one).
+ * false with a diagnostic that names the JSON pointer of the step whose shapes or numbers do not fit. */
+bool space_build(const space *s, const settings *set, space_mode mode, arena *a, space_net *result, nasc_diag *d);
+
+#endif
