@@ -1,6 +1,6 @@
 /* The interpreter: the oracle for all emitters, and in float64 for gradients.
  *
- * It runs whole networks in tests, so a kernel is decoded first: an instruction becomes 80 bytes with a function
+ * It runs whole networks in tests, so a kernel is decoded first: an instruction becomes 64 bytes with a function
  * pointer, registers become offsets into one array, an index keeps the terms it has. A handler is specialised by
  * operation, type and lanes. Every access is checked, and scratch is poisoned before each unit, so that a kernel cannot
  * depend on which units its thread ran before. */
@@ -36,10 +36,9 @@ const code *interp_never_written(interp *s, const code *c, int64_t element)
     return fail(s, c, "was never written", element);
 }
 
-const code *interp_not_representable(interp *s, const code *c, double value)
+const code *interp_not_representable(interp *s, const code *c, int64_t element)
 {
-    (void)value;
-    return fail(s, c, "cannot hold the value", interp_index(s, c->lo));
+    return fail(s, c, "cannot hold the value", element);
 }
 
 /* ---- elements of any type --------------------------------------------------------------------------------------- */
@@ -207,7 +206,7 @@ static bool is_f64(const decoder *p, int32_t reg)
 
 static const packed_index *pack(decoder *p, const loop_index *i)
 {
-    size_t terms = (size_t)i->count * sizeof(loop_term);
+    size_t terms = (size_t)(i->count < 2 ? 2 : i->count) * sizeof(loop_term);
     packed_index *packed = arena_alloc(p->arena, sizeof *packed + terms);
     packed->base = i->base;
     packed->count = i->count;

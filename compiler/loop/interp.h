@@ -5,7 +5,7 @@
 
 #include "loop.h"
 
-/* An index with as many terms as it has, many to a cache line. */
+/* An index with as many terms as it has, but at least two (coefficient 0 if need be), which need no branch. */
 typedef struct packed_index {
     int64_t base;
     int32_t count;
@@ -64,13 +64,17 @@ extern const handler_row interp_f32_avx2[LOOP_OP_COUNT], interp_f64_avx2[LOOP_OP
 
 const code *interp_out_of_bounds(interp *s, const code *c, int64_t element);
 const code *interp_never_written(interp *s, const code *c, int64_t element);
-const code *interp_not_representable(interp *s, const code *c, double value);
+const code *interp_not_representable(interp *s, const code *c, int64_t element);
 
 static inline int64_t interp_index(const interp *s, const packed_index *i)
 {
     uint64_t sum = (uint64_t)i->base;
-    for (int t = 0; t < i->count; t++)
+    sum += (uint64_t)s->ints[i->term[0].var] * (uint64_t)(int64_t)i->term[0].coef;
+    sum += (uint64_t)s->ints[i->term[1].var] * (uint64_t)(int64_t)i->term[1].coef;
+    for (int t = 2; t < i->count; t++) {
         sum += (uint64_t)s->ints[i->term[t].var] * (uint64_t)(int64_t)i->term[t].coef;
+        __asm__("" : "+r"(sum)); /* no vectors, please: there are one or two more, if any */
+    }
     return (int64_t)sum;
 }
 
