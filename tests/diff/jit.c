@@ -6,20 +6,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "emit/emit.h"
+#include "jit_host.h"
 
 enum { UNITS = 3, SPAN = 2304, PART = 768, ARGS = 6 }; /* an argument has SPAN elements; a unit writes PART */
 
 /* ---- the two engines ------------------------------------------------------------------------------------------ */
-
-static bool host_executes(const target *t)
-{
-    target host = target_host();
-    return t->triple && host.triple && !strcmp(t->triple, host.triple) && t->lanes <= host.lanes;
-}
 
 /* Whole and half numbers with a few of the awkward ones; integers where the type has no others. */
 static void fill(void *to, int dtype, int seed)
@@ -397,19 +388,7 @@ static void what_cannot_run_is_refused(void **state)
 
 int main(void)
 {
-    char folder[] = "/tmp/nasc_jit_XXXXXX", command[64];
-    nasc_diag d = {0};
-    if (!mkdtemp(folder))
-        return 1;
-    setenv("NASC_CACHE", folder, 1);
-    target host = target_host();
-    jit *j = host.triple ? jit_open(&host, &d) : NULL;
-    if (!j)
-        printf("skipped, no JIT on this machine: %s\n", d.message);
-    for (int i = 0; i < target_count; i++)
-        if (target_table[i].triple && (!j || !host_executes(&target_table[i])))
-            printf("skipped on the JIT, this machine does not execute it: %s\n", target_table[i].name);
-    jit_close(j);
+    char folder[] = "/tmp/nasc_jit_XXXXXX";
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations),
         cmocka_unit_test(conversions),
@@ -420,7 +399,7 @@ int main(void)
         cmocka_unit_test(cache_and_threads),
         cmocka_unit_test(what_cannot_run_is_refused),
     };
-    int failed = j ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command) ? 1 : failed;
+    int failed = jit_host_begin(folder) ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
+    jit_host_end(folder);
+    return failed;
 }
