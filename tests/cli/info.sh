@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# nasc info: figures of published networks, and what it says of files that are none: info.sh NASC
+set -u
+nasc=$1 bad=0 spaces=../genotypes/spaces
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+
+says() { # PATTERN ARGUMENTS…: on stdout
+    local pattern=$1
+    shift
+    "$nasc" info "$@" | grep -qE -- "$pattern" || { echo "nasc info $*: no line like '$pattern'"; bad=1; }
+}
+fails() { # PATTERN ARGUMENTS…: on stderr, with exit 1 and nothing on stdout
+    local pattern=$1 code
+    shift
+    "$nasc" info "$@" >"$work/out" 2>"$work/err"
+    code=$?
+    if [ $code != 1 ] || [ -s "$work/out" ] || ! grep -qE -- "$pattern" "$work/err"; then
+        echo "nasc info $*: exit $code, said: $(cat "$work/err")"
+        bad=1
+    fi
+}
+
+says '^total +1930618 ' $spaces/darts.json # as the DARTS authors' code counts its supernet
+says '"parameters": 1930618,' $spaces/darts.json --json
+says '^cells.0 +32x32x64 ' $spaces/darts.json
+says '^cells.2 ' $spaces/darts.json --cells=3
+says '^classifier +1x1x100 ' $spaces/darts.json --set classes=100
+
+fails '^nasc: nowhere.json: cannot be opened' nowhere.json
+fails '^nasc: .*: is not a regular file' .
+echo '{"format": 1,,}' >"$work/syntax.json"
+fails "^nasc: $work/syntax.json:1:" "$work/syntax.json"
+fails '^nasc: --set: .*did you mean "cells"' $spaces/darts.json --set cell=3
+fails '^nasc: --set: input: found "32"' $spaces/darts.json --input 32
+exit $bad

@@ -1,0 +1,142 @@
+/* nasc info: how large a network is, whole and by layer. Multiply-adds are those of convolutions and linear layers, an
+ * image, without auxiliary heads, as the field's tables have them. */
+#include "cli.h"
+#include "model.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+
+typedef struct layer {
+    const char *name;
+    net_type output; /* of its last node */
+    int64_t parameters, macs;
+} layer;
+
+typedef struct summary {
+    arena *arena;
+    VEC(layer) layers;
+    layer total;
+} summary;
+
+/* A path's layer is its first name, with the index that follows where something follows that: cells.0._ops.3.op.1 is in
+ * cells.0, stem.1 in stem. `length` is that of the path without what is no step of its own. */
+static size_t layer_length(const char *path, size_t length)
+{
+    size_t first = strcspn(path, ".");
+    if (first >= length)
+        return length;
+    size_t digits = strspn(path + first + 1, "0123456789");
+    return digits && first + 1 + digits < length ? first + 1 + digits : first;
+}
+
+static layer *layer_of(summary *s, const char *path, size_t length)
+{
+    for (int i = s->layers.count - 1; i >= 0; i--) {
+        size_t have = strlen(s->layers.at[i].name);
+        if (have <= length && memcmp(s->layers.at[i].name, path, have) == 0 && (have == length || path[have] == '.'))
+            return &s->layers.at[i];
+    }
+    layer new = {.name = arena_printf(s->arena, "%.*s", (int)layer_length(path, length), path)};
+    VEC_PUSH(s->arena, &s->layers, new);
+    return &s->layers.at[s->layers.count - 1];
+}
+
+static void summarise(summary *s, const net *n)
+{
+    for (int i = 0; i < n->nodes.count; i++) {
+        const net_node *node = &n->nodes.at[i];
+        if (net_prim_info[node->prim].class == NET_LEAF || !node->name || !*node->name)
+            continue;
+        layer *l = layer_of(s, node->name, strlen(node->name));
+        int64_t macs = net_prim_info[node->prim].cost(n, node).macs;
+        l->output = node->type;
+        l->macs += macs;
+        s->total.macs += macs;
+    }
+    for (int i = 0; i < n->params.count; i++) {
+        const net_param *p = &n->params.at[i];
+        if (p->slot != SLOT_WEIGHTS)
+            continue;
+        int64_t elements = (int64_t)p->dim[0] * p->dim[1] * p->dim[2] * p->dim[3];
+        const char *last = strrchr(p->name, '.'); /* weight, bias */
+        layer_of(s, p->name, last ? (size_t)(last - p->name) : strlen(p->name))->parameters += elements;
+        s->total.parameters += elements;
+    }
+}
+
+static void print_layer(const layer *l)
+{
+    char shape[40] = "";
+    if (l->output.c)
+        snprintf(shape, sizeof shape, "%dx%dx%d", l->output.h, l->output.w, l->output.c);
+    printf("%-20s %14s %14" PRId64 " %16" PRId64 "\n", l->name, shape, l->parameters, l->macs);
+}
+
+static void print_text(const model *m, const summary *s, const space_net *net)
+{
+    printf("%s: %s, input %s, %s classes\n", space_name(m->space), m->genotype ? "genotype" : "space",
+           settings_text(&m->settings, SETTING_input), settings_text(&m->settings, SETTING_classes));
+    for (int i = 0; i < net->choice_count; i++)
+        printf("%s: %d choices of %d candidates\n", net->choices[i].alpha, net->choices[i].rows,
+               net->choices[i].columns);
+    printf("\n%-20s %14s %14s %16s\n", "layer", "output", "parameters", "multiply-adds");
+    for (int i = 0; i < s->layers.count; i++)
+        print_layer(&s->layers.at[i]);
+    print_layer(&s->total);
+}
+
+static json_t *layer_json(const layer *l)
+{
+    return json_pack("{s:s, s:[i,i,i], s:I, s:I}", "name", l->name, "output", l->output.h, l->output.w, l->output.c,
+                     "parameters", (json_int_t)l->parameters, "multiply_adds", (json_int_t)l->macs);
+}
+
+static bool print_json(const model *m, const summary *s, const space_net *net, nasc_diag *d)
+{
+    json_t *layers = json_array(), *choices = json_array();
+    for (int i = 0; i < s->layers.count; i++)
+        json_array_append_new(layers, layer_json(&s->layers.at[i]));
+    for (int i = 0; i < net->choice_count; i++)
+        json_array_append_new(choices, json_pack("{s:s, s:i, s:i}", "alpha", net->choices[i].alpha, "choices",
+                                                 net->choices[i].rows, "candidates", net->choices[i].columns));
+    json_t *all = json_pack("{s:s, s:s, s:[i,i,i], s:I, s:I, s:I, s:o, s:o}", "name", space_name(m->space), "kind",
+                            m->genotype ? "genotype" : "space", "input", m->h, m->w, m->c, "classes",
+                            (json_int_t)settings_int(&m->settings, SETTING_classes), "parameters",
+                            (json_int_t)s->total.parameters, "multiply_adds", (json_int_t)s->total.macs, "choices",
+                            choices, "layers", layers);
+    bool ok = all && json_dumpf(all, stdout, JSON_INDENT(2)) == 0;
+    json_decref(all);
+    putchar('\n');
+    return ok || diag_memory(d);
+}
+
+static bool info(const arguments *a, model *m, nasc_diag *d)
+{
+    space_net net;
+    if (!model_open(m, a, a->operand[0], d) || !model_build(m, a, (space_mode){0}, &net, d))
+        return false;
+    summary s = {.arena = a->arena, .total = {.name = "total"}};
+    summarise(&s, net.net);
+    if (a->json)
+        return print_json(m, &s, &net, d);
+    print_text(m, &s, &net);
+    return true;
+}
+
+static enum exit_code run(void *arguments, nasc_diag *d)
+{
+    model m;
+    bool ok = info(arguments, &m, d);
+    model_close(&m);
+    return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+const command command_info = {
+    .name = "info",
+    .operands = "FILE",
+    .summary = "How large a space's or genotype's network is: parameters and multiply-adds, whole and by layer.",
+    .settings = true,
+    .bytes = sizeof(arguments),
+    .run = run,
+};
