@@ -181,18 +181,6 @@ typedef struct net_output {
     int64_t offset;
 } net_output;
 
-/* A named tensor of the outside world (checkpoints): where it lies in its slot and how files lay it out. */
-enum net_layout { LAYOUT_VECTOR, LAYOUT_CONV /* file OIHW, here HWIO */, LAYOUT_LINEAR /* file [out][in], here [in][out] */ };
-typedef struct net_param {
-    const char *name;
-    enum net_slot slot; /* SLOT_WEIGHTS, SLOT_STATS, SLOT_MIX (alphas: offset and shape of the rows) */
-    int64_t offset;
-    int dim[4];         /* here: ky, kx, ci/groups, co; vectors 1,1,1,C; alphas 1,1,rows,K */
-    enum net_layout layout;
-    double init;        /* > 0: uniform ±init; 0: see init_kind */
-    enum { INIT_UNIFORM, INIT_NORMAL, INIT_ZERO, INIT_ONE } init_kind;
-} net_param;
-
 typedef struct net {
     arena *arena;
     VEC(net_node) nodes;

@@ -68,6 +68,65 @@ typedef struct program {
     int selects; /* number of choices */
 } program;
 
+/* ---- what lies in the flat slots ----------------------------------------------------------------------------------- */
+
+/* A named tensor of the outside world (checkpoints): where it lies in its slot and how files lay it out. */
+enum net_layout { LAYOUT_VECTOR, LAYOUT_CONV /* file OIHW, here HWIO */, LAYOUT_LINEAR /* file [out][in], here [in][out] */ };
+typedef struct net_param {
+    const char *name;
+    enum net_slot slot; /* SLOT_WEIGHTS, SLOT_STATS, SLOT_MIX (alphas: offset and shape of the rows) */
+    int64_t offset;
+    int dim[4];         /* here: ky, kx, ci/groups, co; vectors 1,1,1,C; alphas 1,1,rows,K */
+    enum net_layout layout;
+    double init;        /* bound of the uniform, deviation of the normal distribution */
+    enum { INIT_UNIFORM, INIT_NORMAL, INIT_ZERO, INIT_ONE } init_kind;
+} net_param;
+
+/* ---- the methods' own programs: arithmetic between passes through the network -----------------------------------------
+ * What each computes stands in compiler/net/methods.h. */
+#define NET_METHODS(X) X(softmax) X(alpha) X(alpha_2nd) X(reinforce) X(sgd) X(unroll) X(perturb) X(adam)
+
+enum net_method {
+#define X(name) METHOD_##name,
+    NET_METHODS(X)
+#undef X
+    METHOD_COUNT
+};
+
+/* What is bound to SLOT_USER + …. */
+enum method_binding {
+    BIND_VALUE,   /* weights, alpha, or candidate weights */
+    BIND_GRAD,    /* their gradient */
+    BIND_FIRST,   /* momentum, or Adam's first moment */
+    BIND_SECOND,  /* Adam's second moment */
+    BIND_PLUS,    /* w⁺, or the gradient there */
+    BIND_MINUS,   /* w⁻, or the gradient there */
+    BIND_EPSILON, /* one number */
+    BIND_SAMPLE,  /* one-hot rows */
+    BIND_VALUE_OUT,
+    BIND_FIRST_OUT,
+    BIND_SECOND_OUT
+};
+
+/* Their numbers in SLOT_SCALARS; which of them change with the step is the runtime's affair. */
+enum method_scalar {
+    SCALAR_LR,
+    SCALAR_MOMENTUM,
+    SCALAR_DECAY,
+    SCALAR_CLIP,       /* largest norm of the gradient; FLT_MAX: no bound */
+    SCALAR_RADIUS,     /* 0.01: length of the step from w to w± */
+    SCALAR_BETA1,
+    SCALAR_BETA1_REST, /* 1 - β1 */
+    SCALAR_BETA2,
+    SCALAR_BETA2_REST,
+    SCALAR_ADAM_LR,    /* lr / (1 - β1^t) */
+    SCALAR_ADAM_ROOT,  /* 1 / √(1 - β2^t) */
+    SCALAR_ADAM_EPS,
+    SCALAR_ADAM_DECAY,
+    SCALAR_ADVANTAGE,  /* reward - baseline */
+    SCALAR_COUNT
+};
+
 /* How a program's kernels run: machine code, or a function that interprets them (tests, and no compiler at hand). */
 typedef struct program_code {
     kernel_fn *const *entry; /* one a kernel; NULL: interpret */

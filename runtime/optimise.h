@@ -1,0 +1,41 @@
+/* Optimisers: they write the step's scalars, run the method's program and swap the old vectors with the new. */
+#ifndef NASC_OPTIMISE_H
+#define NASC_OPTIMISE_H
+
+#include "runtime/runner.h"
+
+/* SGD with momentum. `spare` is where the next values are written: free between steps. */
+typedef struct sgd {
+    const runnable *program; /* METHOD_sgd */
+    int64_t count;
+    float *value, *momentum, *spare, *spare_momentum;
+} sgd;
+typedef struct sgd_rates {
+    double lr, momentum, decay, clip; /* clip 0: no bound */
+} sgd_rates;
+
+/* Adam. */
+typedef struct adam {
+    const runnable *program; /* METHOD_adam */
+    int64_t count, steps;    /* elements; steps taken */
+    float *value, *first, *second, *spare, *spare_first, *spare_second;
+} adam;
+typedef struct adam_rates {
+    double lr, beta1, beta2, decay, eps;
+} adam_rates;
+
+/* Vectors of `count` zeros, in `a`. */
+sgd sgd_new(arena *a, const runnable *program, int64_t count);
+adam adam_new(arena *a, const runnable *program, int64_t count);
+bool sgd_step(sgd *s, device *v, const float *grad, const sgd_rates *rates, nasc_diag *d);
+bool adam_step(adam *s, device *v, const float *grad, const adam_rates *rates, nasc_diag *d);
+
+/* The scalars that sgd and unroll read. */
+void sgd_scalars(float scalars[SCALAR_COUNT], const sgd_rates *rates);
+
+/* A method's program with user[b] bound to SLOT_USER + b. */
+enum { BINDINGS = BIND_SECOND_OUT + 1 };
+bool method_run(device *v, const runnable *program, float *const user[BINDINGS], float scalars[SCALAR_COUNT],
+                nasc_diag *d);
+
+#endif

@@ -1,0 +1,43 @@
+/* Passes through a network. */
+#include "runtime/runner.h"
+
+static float *room(arena *a, const runnable *const *programs, int count, enum net_slot slot)
+{
+    int64_t most = 1;
+    for (int i = 0; i < count; i++) {
+        const program *p = programs[i]->program;
+        int64_t elements = p->slot_size[slot] * p->batch;
+        most = elements > most ? elements : most;
+    }
+    return NEW_ARRAY(a, float, most);
+}
+
+bool runner_open(runner *r, arena *a, device *v, const runnable *const *programs, int count, nasc_diag *d)
+{
+    *r = (runner){.device = v};
+    r->logits = room(a, programs, count, SLOT_LOGITS);
+    r->aux_logits = room(a, programs, count, SLOT_AUX_LOGITS);
+    for (int i = 0; i < count; i++)
+        if (!device_prepare(v, programs[i]->program, &programs[i]->code, d))
+            return false;
+    return true;
+}
+
+bool runner_pass(runner *r, const pass *p, const feed *batch, nasc_diag *d)
+{
+    device_run run = {.program = p->what->program, .code = &p->what->code, .n = batch->n, .keep_stats = p->keep_stats};
+    /* Programs write only to slots that they declare as outputs: what is const here is an input there. */
+    run.slot[SLOT_IMAGES] = batch->x;
+    run.slot[SLOT_LABELS] = batch->y;
+    run.slot[SLOT_WEIGHTS] = (void *)p->weights;
+    run.slot[SLOT_MIX] = (void *)p->mix;
+    run.slot[SLOT_MASKS] = (void *)p->masks;
+    run.slot[SLOT_STATS] = p->stats;
+    run.slot[SLOT_WEIGHT_GRAD] = p->weight_grad;
+    run.slot[SLOT_MIX_GRAD] = p->mix_grad;
+    run.slot[SLOT_LOGITS] = r->logits;
+    run.slot[SLOT_AUX_LOGITS] = r->aux_logits;
+    run.slot[SLOT_LOSS] = &r->loss;
+    run.slot[SLOT_CORRECT] = &r->correct;
+    return device_execute(r->device, &run, d);
+}

@@ -1,0 +1,45 @@
+/* Runs passes through a network: one place that knows which buffer goes to which slot. */
+#ifndef NASC_RUNNER_H
+#define NASC_RUNNER_H
+
+#include "runtime/device/device.h"
+
+/* A program and its code. */
+typedef struct runnable {
+    const program *program;
+    program_code code;
+} runnable;
+
+/* How a loop over batches ended. */
+enum run_end { RUN_FAILED, RUN_DONE, RUN_STOPPED };
+
+/* Images and labels of one batch. */
+typedef struct feed {
+    float *x;
+    int32_t *y;
+    int n;
+} feed;
+
+/* What a pass through the network reads and writes besides its batch. Those that the program does not use may be NULL.
+ */
+typedef struct pass {
+    const runnable *what;
+    const float *weights, *mix;
+    float *stats;
+    float *weight_grad, *mix_grad;
+    const float *masks;
+    bool keep_stats;
+} pass;
+
+/* The device and what every pass leaves there. */
+typedef struct runner {
+    device *device;
+    float *logits, *aux_logits; /* of the largest batch */
+    float loss, correct;        /* of the last pass: mean over the batch */
+} runner;
+
+/* Room for what these programs write; prepares the device for them. Owned by `a`. */
+bool runner_open(runner *r, arena *a, device *v, const runnable *const *programs, int count, nasc_diag *d);
+bool runner_pass(runner *r, const pass *p, const feed *batch, nasc_diag *d);
+
+#endif

@@ -1,0 +1,33 @@
+/* Evaluation with running statistics: accuracy, mean loss, and which class was taken for which. */
+#ifndef NASC_EVALUATE_H
+#define NASC_EVALUATE_H
+
+#include "runtime/data/data.h"
+#include "runtime/parameters.h"
+#include "runtime/progress.h"
+#include "runtime/runner.h"
+
+/* Some samples of a part of a data set. */
+typedef struct samples {
+    const struct data_part *part;
+    const uint32_t *at; /* NULL: all of the part */
+    uint32_t count;
+} samples;
+
+typedef struct evaluation {
+    int64_t images, right;
+    double loss;        /* mean */
+    int64_t *confusion; /* [classes][classes]: label, then what was said; NULL: not wanted */
+    int32_t *said;      /* of each image, in order; NULL: not wanted */
+} evaluation;
+
+samples samples_of(const struct data_part *part);
+/* Room for one batch of the set's images; owned by `a`. */
+feed feed_new(arena *a, const dataset *set, int batch);
+
+/* `pass.what` is a program with running statistics. The batch is `room`'s; the short last one is kept. `result` comes
+ * with its tables (zeroed) or NULL. False with nothing in `d`: progress asked to stop. */
+bool evaluate(runner *r, const pass *pass, const dataset *set, const samples *of, feed *room, evaluation *result,
+              const struct progress *progress, nasc_diag *d);
+
+#endif

@@ -1,0 +1,179 @@
+/* Training. */
+#include "runtime/train/train.h"
+#include "runtime/schedule.h"
+#include "runtime/train/masks.h"
+
+static int steps_of(const train_config *c)
+{
+    int batch = c->settings.batch, steps = data_batches(c->learn.count, batch, false);
+    if (steps > 1 && data_batch_size(c->learn.count, batch, steps - 1) == 1)
+        steps--;
+    return c->settings.steps > 0 && c->settings.steps < steps ? c->settings.steps : steps;
+}
+
+train *train_open(arena *a, const train_config *config, nasc_diag *d)
+{
+    train *t = NEW(a, train);
+    const train_programs *p = config->programs;
+    const parameters *q = &config->parameters;
+    t->config = *config;
+    t->lr = config->settings.weights.lr;
+    t->weights = sgd_new(a, &p->sgd, q->weights);
+    t->stats = NEW_ARRAY(a, float, q->stats);
+    t->weight_grad = NEW_ARRAY(a, float, q->weights);
+    t->masks = NEW_ARRAY(a, float, masks_elements(p->weights.program));
+    t->steps = steps_of(config);
+    t->order = NEW_ARRAY(a, uint32_t, config->learn.count);
+    t->batch = feed_new(a, config->data, config->settings.batch);
+    const runnable *all[] = {&p->weights, &p->eval, &p->sgd};
+    if (!runner_open(&t->run, a, config->device, all, COUNT(all), d))
+        return NULL;
+    parameter_values values = {.weights = t->weights.value, .stats = t->stats};
+    parameters_init(q, &values, config->settings.seed);
+    return t;
+}
+
+/* ---- checkpoints and log
+ * ---------------------------------------------------------------------------------------------------- */
+
+static checkpoint state_of(train *t)
+{
+    checkpoint c = {.parameters = &t->config.parameters,
+                    .set = {{"", {.weights = t->weights.value, .stats = t->stats}},
+                            {"momentum.", {.weights = t->weights.momentum}}},
+                    .sets = 2,
+                    .counter = {{"epoch", &t->epoch}, {"step", &t->step}},
+                    .counters = 2,
+                    .sums = &t->sums.loss,
+                    .sum_count = sizeof t->sums / sizeof(double)};
+    return c;
+}
+
+static bool save(train *t, nasc_diag *d)
+{
+    if (!t->config.folder)
+        return true;
+    checkpoint c = state_of(t);
+    return run_log_sync(t->config.folder, d) && checkpoint_write(&c, t->config.folder->path, d);
+}
+
+bool train_resume(train *t, nasc_diag *d)
+{
+    run_folder *folder = t->config.folder;
+    checkpoint c = state_of(t);
+    if (checkpoint_exists(folder->path) && !checkpoint_read(&c, folder->path, d))
+        return false;
+    return run_log_cut(folder, t->epoch, t->step, d);
+}
+
+static bool log_epoch(train *t, const evaluation *judged, nasc_diag *d)
+{
+    double images = t->sums.images > 0 ? t->sums.images : 1;
+    json_t *line = json_pack("{sI sI sf sf sf}", "epoch", (json_int_t)t->epoch, "step", (json_int_t)t->step, "lr",
+                             t->lr, "loss", t->sums.loss / images, "accuracy", t->sums.correct / images);
+    bool ok = line != NULL;
+    if (ok && judged->images > 0)
+        ok = !json_object_set_new(line, "eval_loss", json_real(judged->loss)) &&
+             !json_object_set_new(line, "eval_accuracy", json_real(t->accuracy));
+    if (!ok)
+        diag_memory(d);
+    ok = ok && (!t->config.folder || run_log_add(t->config.folder, line, d));
+    json_decref(line);
+    return ok;
+}
+
+/* ---- steps
+ * -------------------------------------------------------------------------------------------------------------------
+ */
+
+bool train_step(train *t, const feed *batch, nasc_diag *d)
+{
+    const train_settings *q = &t->config.settings;
+    const runnable *what = &t->config.programs->weights;
+    double drop = q->epochs > 0 ? q->drop_path * (double)t->epoch / q->epochs : 0;
+    masks_fill(what->program, t->masks, batch->n, drop, q->seed, (uint32_t)t->step);
+    pass p = {
+        .what = what, .weights = t->weights.value, .stats = t->stats, .weight_grad = t->weight_grad, .masks = t->masks};
+    sgd_rates rates = q->weights;
+    rates.lr = t->lr;
+    return runner_pass(&t->run, &p, batch, d) && sgd_step(&t->weights, t->config.device, t->weight_grad, &rates, d);
+}
+
+static bool step_taken(train *t, int at, nasc_diag *d)
+{
+    const train_settings *q = &t->config.settings;
+    const samples *learn = &t->config.learn;
+    if (q->lr_by_step)
+        t->lr = schedule_cosine(q->weights.lr, q->lr_min, t->step, (int64_t)t->steps * q->epochs);
+    feed batch = t->batch;
+    batch.n = data_batch_size(learn->count, q->batch, at);
+    data_batch(t->config.data, learn->part, t->order + (int64_t)at * q->batch, batch.n, &q->augment, q->seed,
+               (uint32_t)t->epoch, batch.x, batch.y);
+    if (!train_step(t, &batch, d))
+        return false;
+    t->sums.loss += (double)t->run.loss * batch.n;
+    t->sums.correct += (double)t->run.correct * batch.n;
+    t->sums.images += batch.n;
+    t->step++;
+    return true;
+}
+
+static bool goes_on(const train *t, int done)
+{
+    double images = t->sums.images > 0 ? t->sums.images : 1;
+    struct progress_state state = {.phase = "train",
+                                   .epoch = (int)t->epoch,
+                                   .epochs = t->config.settings.epochs,
+                                   .step = done,
+                                   .steps = t->steps,
+                                   .loss = t->sums.loss / images,
+                                   .accuracy = t->sums.correct / images};
+    return progress_report(t->config.progress, &state);
+}
+
+/* The epoch is over: judged, logged, saved. */
+static bool epoch_end(train *t, nasc_diag *d)
+{
+    evaluation judged = {0};
+    pass p = {.what = &t->config.programs->eval, .weights = t->weights.value, .stats = t->stats, .keep_stats = true};
+    t->epoch++;
+    if (t->config.judge.count > 0) {
+        feed room = t->batch;
+        if (!evaluate(&t->run, &p, t->config.data, &t->config.judge, &room, &judged, NULL, d))
+            return false;
+        t->accuracy = (double)judged.right / (double)judged.images;
+    }
+    bool ok = log_epoch(t, &judged, d);
+    t->sums = (train_sums){0};
+    return ok && save(t, d);
+}
+
+static enum run_end epoch_run(train *t, nasc_diag *d)
+{
+    const train_settings *q = &t->config.settings;
+    data_order(t->config.learn.at, t->config.learn.count, q->seed, (uint32_t)t->epoch, 0, t->order);
+    if (!q->lr_by_step)
+        t->lr = schedule_cosine(q->weights.lr, q->lr_min, t->epoch, q->epochs);
+    bool go = true;
+    for (int at = (int)(t->step - t->epoch * t->steps); at < t->steps; at++) {
+        if (!step_taken(t, at, d))
+            return RUN_FAILED;
+        go = goes_on(t, at + 1);
+        bool last = at + 1 == t->steps, due = q->checkpoint_steps > 0 && t->step % q->checkpoint_steps == 0;
+        if (!last && (due || !go) && !save(t, d))
+            return RUN_FAILED;
+        if (!last && !go)
+            return RUN_STOPPED;
+    }
+    if (!epoch_end(t, d))
+        return RUN_FAILED;
+    return go ? RUN_DONE : RUN_STOPPED;
+}
+
+enum run_end train_run(train *t, nasc_diag *d)
+{
+    enum run_end end = RUN_DONE;
+    while (end == RUN_DONE && t->epoch < t->config.settings.epochs)
+        end = epoch_run(t, d);
+    return end;
+}
