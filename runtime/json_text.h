@@ -6,6 +6,12 @@
 #include "base/base.h"
 #include <jansson.h>
 
+/* Whether Jansson failed for want of memory. It says so in places only; elsewhere it leaves no text. */
+static inline bool json_no_memory(const json_error_t *e)
+{
+    return json_error_code(e) == json_error_out_of_memory || e->text[0] == 0;
+}
+
 /* Appends `value`: on one line, or a key a line, indented by two (lists of numbers stay on one line). */
 void json_print(text *t, const json_t *value, bool indent);
 

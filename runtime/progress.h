@@ -6,8 +6,8 @@
 
 struct progress_state {
     const char *phase;     /* "search", "train", "eval", … */
-    int epoch, epochs;     /* epochs done, all epochs */
-    int step, steps;       /* steps done in this epoch, steps an epoch */
+    int epoch, epochs;     /* this one (from 0), all; epochs is 1 where there is no more than one pass */
+    int step, steps;       /* steps done in it, steps an epoch */
     double loss, accuracy; /* running means of this epoch, accuracy in [0, 1]; NaN: not known */
 };
 

@@ -112,7 +112,7 @@ json_t *run_read_json(const char *folder, const char *name, nasc_diag *d)
     if (value)
         return value;
     char where[RUN_PATH + 128];
-    if (json_error_code(&error) == json_error_out_of_memory)
+    if (json_no_memory(&error))
         diag_memory(d);
     else if (json_error_code(&error) == json_error_cannot_open_file)
         diag_fail(d, DIAG_IO, file, "cannot be opened: %s", strerror(errno));
@@ -141,16 +141,20 @@ bool run_log_add(run_folder *r, const json_t *line, nasc_diag *d)
     return ok;
 }
 
-/* Whether the checkpoint at (epoch, step) knows this line. */
-static bool line_stands(const char *line, size_t length, int64_t epoch, int64_t step)
+/* Whether the checkpoint at (epoch, step) knows this line. A crash leaves lines that are no {…}; one that is and does
+ * not parse is an error, lest a want of memory cut the log. */
+static bool line_stands(const char *file, const char *line, size_t length, int64_t epoch, int64_t step, nasc_diag *d)
 {
-    json_t *object = json_loadb(line, length, 0, NULL);
+    json_error_t error;
+    if (length < 2 || line[0] != '{' || line[length - 1] != '}')
+        return false;
+    json_t *object = json_loadb(line, length, 0, &error);
+    if (!object)
+        return json_no_memory(&error)
+                   ? diag_memory(d)
+                   : diag_fail(d, DIAG_INPUT, file, "the line %.40s… is no JSON: %s", line, error.text);
     json_t *at_step = json_object_get(object, "step"), *at_epoch = json_object_get(object, "epoch");
-    bool stands = json_is_object(object);
-    if (at_step)
-        stands = stands && json_integer_value(at_step) <= step;
-    else if (at_epoch)
-        stands = stands && json_integer_value(at_epoch) <= epoch;
+    bool stands = at_step ? json_integer_value(at_step) <= step : !at_epoch || json_integer_value(at_epoch) <= epoch;
     json_decref(object);
     return stands;
 }
@@ -163,12 +167,12 @@ bool run_log_cut(run_folder *r, int64_t epoch, int64_t step, nasc_diag *d)
     const char *bytes = file_read(&a, run_file(r->path, "log.jsonl", file), &size, d);
     while (bytes && keep < size) {
         const char *end = memchr(bytes + keep, '\n', size - keep);
-        if (!end || !line_stands(bytes + keep, (size_t)(end - bytes) - keep, epoch, step))
+        if (!end || !line_stands(file, bytes + keep, (size_t)(end - bytes) - keep, epoch, step, d))
             break;
         keep = (size_t)(end - bytes) + 1;
     }
     arena_free(&a);
-    if (!bytes)
+    if (!bytes || d->kind != DIAG_NONE)
         return false;
     if (keep < size && (ftruncate(r->log, (off_t)keep) < 0 || fsync(r->log) < 0))
         return diag_fail(d, DIAG_IO, file, "cannot be cut: %s", strerror(errno));

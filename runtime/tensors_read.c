@@ -1,5 +1,6 @@
 /* Reading safetensors. The file is hostile until checked: every size is bounded before it is used. */
 #include "runtime/tensors.h"
+#include "runtime/json_text.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -165,7 +166,7 @@ static bool parse_header(struct reader *r, const char *bytes, size_t size)
                          (unsigned long long)length, size - sizeof length);
     json_error_t error;
     r->header = json_loadb(bytes + sizeof length, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-    if (!r->header && json_error_code(&error) == json_error_out_of_memory)
+    if (!r->header && json_no_memory(&error))
         return diag_memory(r->d);
     if (!json_is_object(r->header))
         return diag_fail(r->d, DIAG_INPUT, r->path, "the header is not a JSON object: %s",

@@ -111,7 +111,7 @@ bool tensors_integers(struct tensors *set, const char *name, int64_t count, int6
     case TENSOR_I32:
         EACH(int32_t, to[i] = v);
     case TENSOR_I8:
-        EACH(int8_t, to[i] = v);
+        EACH(int8_t, to[i] = (int)v);
     case TENSOR_U8:
     case TENSOR_BOOL:
         EACH(uint8_t, to[i] = v);

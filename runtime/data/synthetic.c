@@ -24,8 +24,8 @@ static float *make_patterns(struct source *s)
             double phase = rng_unit(&r);
             float *to = patterns + (size_t)k * image + wave % set->c;
             for (size_t p = 0; p < plane; p++) {
-                double x = (double)(p % (size_t)set->w), y = (double)(p / (size_t)set->w);
-                to[p * (size_t)set->c] += (float)(AMPLITUDE * exact_cos_turns(fx * x + fy * y + phase));
+                size_t x = p % (size_t)set->w, y = p / (size_t)set->w;
+                to[p * (size_t)set->c] += (float)(AMPLITUDE * exact_cos_turns(fx * (double)x + fy * (double)y + phase));
             }
         }
     }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,19 +56,25 @@ static int drop_folder(void **state)
     return rmdir(folder);
 }
 
+static void put_bytes(const char *path, const void *bytes, size_t size)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    assert_int_equal(write(file, bytes, size), size);
+    assert_int_equal(close(file), 0);
+}
+
+/* Compressed if the name says so. */
 static void put(const char *name, const void *bytes, size_t size)
 {
     char path[256];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (strstr(name, ".gz")) {
-        gzFile file = gzopen(path, "wb");
-        assert_int_equal(gzwrite(file, bytes, (unsigned)size), size);
-        gzclose(file);
+    if (!strstr(name, ".gz")) {
+        put_bytes(path, bytes, size);
         return;
     }
-    FILE *file = fopen(path, "wb");
-    assert_int_equal(fwrite(bytes, 1, size, file), size);
-    fclose(file);
+    gzFile file = gzopen(path, "wb");
+    assert_int_equal(gzwrite(file, bytes, (unsigned)size), size);
+    assert_int_equal(gzclose(file), Z_OK);
 }
 
 static dataset *open_kind(arena *a, const char *kind, nasc_diag *d)
@@ -167,19 +174,16 @@ static void damaged_gzip_files_are_named(void **state)
     uint8_t bytes[256];
     put_idx();
     snprintf(path, sizeof path, "%s/train-labels-idx1-ubyte.gz", folder);
-    FILE *file = fopen(path, "rb");
-    size_t size = fread(bytes, 1, sizeof bytes, file);
-    fclose(file);
-    for (size_t cut = 2; cut < size; cut++) {
-        file = fopen(path, "wb");
-        assert_int_equal(fwrite(bytes, 1, cut, file), cut);
-        fclose(file);
+    int file = open(path, O_RDONLY);
+    ssize_t size = read(file, bytes, sizeof bytes);
+    close(file);
+    assert_true(size > 20 && (size_t)size < sizeof bytes);
+    for (ssize_t cut = 2; cut < size; cut++) {
+        put_bytes(path, bytes, (size_t)cut);
         assert_refused("idx", "train-labels-idx1-ubyte.gz");
     }
     bytes[size - 6] ^= 1; /* of the checksum */
-    file = fopen(path, "wb");
-    assert_int_equal(fwrite(bytes, 1, size, file), size);
-    fclose(file);
+    put_bytes(path, bytes, (size_t)size);
     assert_refused("idx", "cannot be read: incorrect data check");
 }
 
