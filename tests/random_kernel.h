@@ -7,6 +7,7 @@
  *
  * Every value in a register that later code reads lies in [-4, 4]: each operation is followed by the scaling that
  * brings its result back. Every integer variable has a known range, so that every index can be kept within bounds.
+ * The same seed yields the same kernel whatever the compiler: no call has two arguments that draw.
  * With .expand the kernel has exp, log, tanh and sigmoid, which loop_expand_math must replace before a float32 engine.
  */
 #ifndef NASC_RANDOM_KERNEL_H
@@ -135,6 +136,13 @@ static inline int rk_lanes(random_state *s)
 static inline enum dtype rk_float(random_state *s)
 {
     return s->o.wide && rk_pick(s, 0, 3) == 0 ? DT_F64 : DT_F32;
+}
+
+static inline loop_reg rk_some_type(random_state *s)
+{
+    loop_reg t = {.dtype = rk_float(s)};
+    t.lanes = rk_lanes(s);
+    return t;
 }
 
 static inline int rk_keep(random_state *s, int reg)
@@ -312,7 +320,8 @@ static inline void rk_for(random_state *s, int depth)
 
 static inline void rk_if(random_state *s, int depth)
 {
-    loop_if(&s->pen, rk_index(s, -8, 8), rk_index(s, -8, 8));
+    loop_index lo = rk_index(s, -8, 8), hi = rk_index(s, -8, 8);
+    loop_if(&s->pen, lo, hi);
     int vars = s->vars, pooled = s->pooled;
     rk_block(s, depth + 1);
     s->vars = vars;
@@ -359,7 +368,7 @@ static inline void rk_block(random_state *s, int depth)
         s->budget--;
         int choice = (int)rk_pick(s, 0, 15);
         if (choice < 6)
-            rk_keep(s, rk_math(s, (loop_reg){rk_float(s), rk_lanes(s)}));
+            rk_keep(s, rk_math(s, rk_some_type(s)));
         else if (choice < 10)
             rk_memory_statement(s);
         else if (choice == 10)
@@ -395,8 +404,10 @@ static inline void rk_declare(random_state *s)
         loop_arg(&s->pen, i < 2 ? DT_F32 : rk_storage(s), access[i]);
         s->r->sizes[i] = access[i] == LOOP_IN ? rk_pick(s, 20, 300) : s->r->units * RANDOM_STRIDE;
     }
-    for (int i = (int)rk_pick(s, 0, 3); i > 0; i--)
-        loop_scratch(&s->pen, rk_storage(s), rk_pick(s, 16, 90));
+    for (int i = (int)rk_pick(s, 0, 3); i > 0; i--) {
+        enum dtype t = rk_storage(s);
+        loop_scratch(&s->pen, t, rk_pick(s, 16, 90));
+    }
 }
 
 static inline random_kernel random_kernel_make(arena *a, uint64_t seed, random_options o)

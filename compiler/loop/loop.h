@@ -37,7 +37,7 @@
  *         }
  *       }
  *     }
- * A register that no instruction defines is declared (`reg r7 f32x8`), as is a number of integer variables above the
+ * A register that no instruction defines is declared (`reg f32x8 r7`), as is a number of integer variables above the
  * largest one defined (`ints 9`).
  */
 #ifndef NASC_LOOP_H
@@ -223,7 +223,8 @@ void loop_key(const kernel *k, unsigned char key[16]);
 /* ---- the interpreter: the oracle for all emitters -------------------------------------------------------------
  * Runs units [begin, end). With `wide`, every f32 buffer and register is float64: buffers then hold doubles.
  * `sizes[i]` is the number of elements that argument i has from its pointer on: an access beyond is an error,
- * as is a read of a scratch element or register that was never written. Single-threaded; allocates its own scratch. */
+ * as is a read of a scratch element that this unit has not written. Single-threaded; allocates its own scratch.
+ * requires: loop_verify; without `wide` loop_expand_math (wide runs may have either). */
 typedef struct loop_call {
     void *const *buffer;
     const int64_t *sizes;

@@ -74,14 +74,16 @@ static int expand_exp(expander *e, int x)
     static const double coef[] = {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
                                   4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1};
     const double least = -104, most = 0x1.62e42ep+6; /* e^least rounds to 0; e^most is below FLT_MAX */
-    int in = binary(e, LOOP_MIN, constant(e, most), binary(e, LOOP_MAX, constant(e, least), x));
-    int k = unary(e, LOOP_FLOOR, multiply_add(e, in, constant(e, 1.44269504088896341), constant(e, 0.5)));
+    int in = binary(e, LOOP_MAX, constant(e, least), x);
+    in = binary(e, LOOP_MIN, constant(e, most), in);
+    int log2_e = constant(e, 1.44269504088896341), one_half = constant(e, 0.5);
+    int k = unary(e, LOOP_FLOOR, multiply_add(e, in, log2_e, one_half));
     int r = multiply_add(e, k, constant(e, -LN2_HIGH), in);
     r = multiply_add(e, k, constant(e, -LN2_LOW), r);
     int square = binary(e, LOOP_MUL, r, r);
     int p = multiply_add(e, polynomial(e, r, coef, COUNT(coef)), square, r);
     p = binary(e, LOOP_ADD, p, constant(e, 1));
-    int half = unary(e, LOOP_FLOOR, binary(e, LOOP_MUL, k, constant(e, 0.5)));
+    int half = unary(e, LOOP_FLOOR, binary(e, LOOP_MUL, k, one_half));
     p = binary(e, LOOP_MUL, p, unary(e, LOOP_POW2, half));
     return binary(e, LOOP_MUL, p, unary(e, LOOP_POW2, binary(e, LOOP_SUB, k, half)));
 }
@@ -118,7 +120,8 @@ static int expand_tanh(expander *e, int x)
     int cube = binary(e, LOOP_MUL, square, x);
     int near = multiply_add(e, polynomial(e, square, coef, COUNT(coef)), cube, x);
     int power = expand_exp(e, binary(e, LOOP_ADD, positive, positive));
-    int far = binary(e, LOOP_DIV, constant(e, 2), binary(e, LOOP_ADD, power, one));
+    int far = binary(e, LOOP_ADD, power, one);
+    far = binary(e, LOOP_DIV, constant(e, 2), far);
     far = binary(e, LOOP_SUB, one, far);
     far = loop_math(&e->pen, LOOP_SELECT_LT, x, zero, binary(e, LOOP_SUB, zero, far), far);
     return loop_math(&e->pen, LOOP_SELECT_LT, positive, constant(e, 0.625), near, far);

@@ -153,9 +153,9 @@ static void print_unused(text *t, const kernel *k)
     }
     for (int r = 0; r < k->regs.count; r++)
         if (!defined[r]) {
-            text_add(t, "  reg r%d ", r);
+            text_add(t, "  reg ");
             print_type(t, k->regs.at[r]);
-            text_add(t, "\n");
+            text_add(t, " r%d\n", r);
         }
     if (k->ints != ints)
         text_add(t, "  ints %d\n", k->ints);

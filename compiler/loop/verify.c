@@ -252,8 +252,8 @@ static unsigned char *snapshot(verifier *v)
 static bool check_open(verifier *v, const loop_ins *ins)
 {
     bool parallel = ins->op == LOOP_PARALLEL, conditional = ins->op == LOOP_IF;
-    if (parallel != (v->at == 0))
-        return wrong(v, parallel ? "parallel is not the first instruction" : "the first instruction is not parallel");
+    if (parallel && v->at)
+        return wrong(v, "parallel is not the first instruction");
     if (v->depth == DEPTH_MAX)
         return wrong(v, "more than %d levels", DEPTH_MAX);
     if (parallel ? !check_empty(v, &ins->lo) || !check_empty(v, &ins->hi)

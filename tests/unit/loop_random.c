@@ -50,7 +50,10 @@ static void text_keeps_every_field(void **state)
     for (int i = 0; i < 300; i++, seed++) {
         arena a = {0};
         random_kernel r = random_kernel_make(&a, seed, options(seed));
-        const kernel *k = i % 2 ? loop_expand_math(&a, r.k, seed & 1) : r.k;
+        kernel *k = i % 2 ? loop_expand_math(&a, r.k, seed & 1) : r.k;
+        loop_reg unused = {DT_F64, 4};
+        VEC_PUSH(&a, &k->regs, unused);
+        k->ints += i % 3;
         text t = {.arena = &a};
         loop_print(&t, k);
         nasc_diag d = {0};
