@@ -1,6 +1,6 @@
 /* Building nets: nodes through the shape rules, leaves by name. Offsets in the flat slots are handed out in the order
  * of creation, so nets that are built alike have the same layout and can share buffers. */
-#include "net/net.h"
+#include "net/copy.h"
 #include <string.h>
 #include <xxhash.h>
 
@@ -32,7 +32,7 @@ static struct net_name *name_find(net_names *names, const char *name)
     return &names->at[i];
 }
 
-static void name_add(net *n, const char *name, int leaf)
+void net_name_leaf(net *n, const char *name, int leaf)
 {
     net_names *names = n->names;
     if (2 * (names->count + 1) > names->capacity) {
@@ -65,18 +65,17 @@ static bool operands_given(const net *n, enum net_prim prim, const int *operand,
                            nasc_diag *d)
 {
     const struct net_prim_info *info = &net_prim_info[prim];
-    int most = info->most < 0 ? INT32_MAX : info->most;
+    int most = info->most < 0 ? NET_OPERANDS_MAX : info->most;
     if (count < info->least || count > most)
-        return diag_fail(d, DIAG_INPUT, where, "%s has %d operands, expected %d%s", info->name, count, info->least,
-                         info->most == info->least ? "" : " or more");
+        return diag_fail(d, DIAG_INPUT, where, "%s has %d operands, expected %d to %d", info->name, count, info->least,
+                         most);
     for (int i = 0; i < count; i++)
         if (operand[i] < 0 || operand[i] >= n->nodes.count)
             return diag_fail(d, DIAG_INPUT, where, "operand %d of %s could not be built", i, info->name);
     return true;
 }
 
-/* Numbers of pick that the node reads. */
-static int picks_of(const net *n, const net_node *node)
+int net_picks(const net *n, const net_node *node)
 {
     int picks = 1;
     if (node->prim == NET_mix)
@@ -112,7 +111,7 @@ int net_add(net *n, enum net_prim prim, const int *operand, int count, const net
         return -1;
     }
     if (node.attr.pick)
-        node.attr.pick = arena_copy(n->arena, node.attr.pick, (size_t)picks_of(n, &node) * sizeof(int));
+        node.attr.pick = arena_copy(n->arena, node.attr.pick, (size_t)net_picks(n, &node) * sizeof(int));
     if (node.attr.rows)
         node.attr.rows = arena_copy(n->arena, node.attr.rows, (size_t)count * sizeof(int));
     VEC_PUSH(n->arena, &n->nodes, node);
@@ -156,7 +155,7 @@ static int leaf_new(net *n, enum net_slot slot, net_type type, const char *name)
     if (leaf < 0)
         return -1;
     n->slot_size[slot] += net_elements(&type);
-    name_add(n, kept, leaf);
+    net_name_leaf(n, kept, leaf);
     return leaf;
 }
 

@@ -21,7 +21,7 @@
 #include "loop/loop.h"
 #include "plan/program.h"
 
-enum { NET_BATCH = -1, NET_CHUNK = 8, NET_OPERANDS_MAX = 64 };
+enum { NET_BATCH = -1, NET_CHUNK = 8, NET_OPERANDS_MAX = 256 };
 
 typedef struct net_type {
     enum dtype dtype;
@@ -236,11 +236,14 @@ extern const struct net_prim_info {
 
 /* ---- passes ------------------------------------------------------------------------------------------------------ */
 enum { GRAD_WEIGHTS = 1, GRAD_MIX = 2 };
-/* Extends the net by the gradient of the scalar `loss` (1,1,1,1): outputs in SLOT_WEIGHT_GRAD and SLOT_MIX_GRAD, those asked
+/* Extends the net by the gradient of the scalar `loss` (1,1,1,1, made of batch_mean(softmax_xent)): outputs in SLOT_WEIGHT_GRAD and SLOT_MIX_GRAD, those asked
  * for and no others. Batch norm is differentiated whole, at `normalise`: with batch statistics (bn_finish) its rule writes
  * chan_sum(g), chan_sum(g, standard(x, bn)), bn_coef, bn_dx (and folds for gamma, beta); nothing flows into bn_finish. When the
  * gradient that reaches it is scale(g', weights), the sums are taken over g' and bn_coef gets the weight: so they are the very
  * sums that the candidate weight's own gradient needs, and simplify makes them one.
+ * What several consumers give to one value is summed by one `add`, in the order of the consumers in the net; what comes out
+ * of the regions of a select comes as one select of its candidates' sums. A weight that is used in one region alone gets
+ * its gradient (and the output) there.
  * requires: verified, no composites. breaks: nothing. */
 bool net_grad(net *n, int loss, unsigned wanted, nasc_diag *d);
 /* Rewrites composites into the core, before grad. batch_norm (train): d = centre(x, running), bn = bn_finish(chan_sum(d),
@@ -255,6 +258,8 @@ net *net_parse(arena *a, const char *source, const char *file, nasc_diag *d);
 
 int64_t net_elements(const net_type *t); /* an image's, a chunk row's or the whole tensor's */
 bool net_type_equal(const net_type *a, const net_type *b);
+/* Whether a node of region `from` may use a value of region `to` (see Regions). */
+bool net_region_sees(const net *n, int from, int to);
 bool net_depthwise(const net *n, const net_node *conv); /* of conv, conv_dx, conv_dw: one input channel a group */
 /* Sum of the cost rule over all nodes; the parameters are n->slot_size[SLOT_WEIGHTS]. */
 net_cost net_cost_total(const net *n);

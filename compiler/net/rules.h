@@ -95,8 +95,57 @@
 #define cost_sum_pool_dx    cost_window
 #define cost_max_pool_dx    cost_window
 
+#define grad_bias grad_broadcast_sum
+#define grad_add  grad_broadcast_sum
+/* ---- shared gradient rules. grad_none: no gradient passes (leaves, composites, what grad itself writes) ---- */
+#define grad_batch_norm     grad_none
+#define grad_linear         grad_none
+#define grad_avg_pool       grad_none
+#define grad_zero           grad_none
+#define grad_identity       grad_none
+#define grad_input          grad_none
+#define grad_constant       grad_none
+#define grad_centre         grad_none
+#define grad_standard       grad_none
+#define grad_conv_dx        grad_none
+#define grad_conv_dw        grad_none
+#define grad_transpose      grad_none
+#define grad_sum_pool_dx    grad_none
+#define grad_max_pool_dx    grad_none
+#define grad_global_pool_dx grad_none
+#define grad_fixed_dx       grad_none
+#define grad_bn_dx          grad_none
+#define grad_act_dx         grad_none
+#define grad_chan_sum       grad_none
+#define grad_image_sum      grad_none
+#define grad_channel_pad    grad_none
+#define grad_bn_finish      grad_none
+#define grad_bn_fixed       grad_none
+#define grad_bn_move        grad_none
+#define grad_bn_coef        grad_none
+#define grad_fold           grad_none
+#define grad_channel_total  grad_none
+#define grad_scatter_rows   grad_none
+#define grad_xent_dx        grad_none
+#define grad_sub            grad_none
+#define grad_divide         grad_none
+#define grad_square_root    grad_none
+#define grad_madd           grad_none
+#define grad_minimum        grad_none
+#define grad_norm2          grad_none
+#define grad_row_softmax_dx grad_none
+#define grad_correct        grad_none
+#define grad_softmax_xent   grad_none
+#define grad_relu           grad_activation
+#define grad_relu6          grad_activation
+#define grad_hard_swish     grad_activation
+#define grad_hard_sigmoid   grad_activation
+#define grad_sigmoid        grad_activation
+#define grad_tanh           grad_activation
+
 #define X(name, least, most, class)                                                                                    \
     bool shape_##name(const net *n, const net_node *node, net_type *result, char *why, size_t size);                   \
+    void grad_##name(net_grad_context *g, int node, int gradient);                                                     \
     net_cost cost_##name(const net *n, const net_node *node);
 NET_PRIMS(X)
 #undef X

@@ -3,7 +3,8 @@
 #include <stdio.h>
 
 const struct net_prim_info net_prim_info[NET_PRIM_COUNT] = {
-#define X(name, least, most, class) [NET_##name] = {#name, least, most, NET_##class, shape_##name, NULL, cost_##name},
+#define X(name, least, most, class)                                                                                    \
+    [NET_##name] = {#name, least, most, NET_##class, shape_##name, grad_##name, cost_##name},
     NET_PRIMS(X)
 #undef X
 };
