@@ -143,11 +143,15 @@ static void build_cells(walk *w, const section *s)
             return;
         cell_inputs(w, c, from);
         size_t mark = path_enter_index(b, s->name, first + i);
-        flow out = build_cell(w, c, from, w->C, (int)(s - b->space->sections), i);
+        flow out = build_cell(w, c, from, w->C, (int)(s - b->space->sections), i, reduction);
         path_leave(b, mark);
         push(w, out);
         number(w, s->name, first + i, out);
     }
+    if (!build_failed(b) && !s->each)
+        declare_cell(w, s->kinds[0]);
+    if (!build_failed(b) && s->reduce)
+        declare_cell(w, s->reduce);
 }
 
 static void build_stage(walk *w, const section *s, const stage *st)

@@ -226,46 +226,64 @@ static void build_inputs(walk *w, cell_walk *cw, const flow *from)
 
 /* The alpha of the cell's edges. Conditions of candidates see the first edge's place: they may depend on the cell
  * alone. */
-static void cell_choice(walk *w, cell_walk *cw, int section, int instance)
+static void cell_choice(walk *w, cell_walk *cw, flow x, space_choice new)
 {
     builder *b = &w->b;
     const cell *c = cw->cell;
     scope vars;
     variable at[2];
     place p = edge_place(w, cw, &cw->edges[0], &vars, at);
-    cw->picks = offered(w, &c->choice, cw->states[0], &p, cw->pick);
+    cw->picks = offered(w, &c->choice, x, &p, cw->pick);
     if (build_failed(b))
         return;
-    cw->choice = walk_choice(w, &c->choice,
-                             (space_choice){.rows = cw->edge_count,
-                                            .columns = cw->picks,
-                                            .candidates = candidate_names(b->arena, &c->choice, cw->pick, cw->picks),
-                                            .cell = c,
-                                            .edges = cw->edges,
-                                            .nodes = cw->nodes,
-                                            .section = section,
-                                            .instance = instance});
+    new.rows = cw->edge_count;
+    new.columns = cw->picks;
+    new.candidates = candidate_names(b->arena, &c->choice, cw->pick, cw->picks);
+    new.cell = c;
+    new.edges = cw->edges;
+    new.nodes = cw->nodes;
+    cw->choice = walk_choice(w, &c->choice, new);
     if (!build_failed(b))
         cw->weights = net_mix_weights(b->net, w->choices.at[cw->choice].alpha, cw->edge_count, cw->picks);
 }
 
-flow build_cell(walk *w, const cell *c, const flow *from, int64_t C, int section, int instance)
+static cell_walk *cell_begin(walk *w, const cell *c, const scope *vars, int64_t C)
+{
+    cell_walk *cw = NEW(w->b.arena, cell_walk);
+    *cw = (cell_walk){.cell = c, .scope = vars, .C = C};
+    cw->nodes =
+        c->fixed ? c->node_count : (int)build_number(&w->b, c->nodes, vars, c->where, "nodes", 1, SPACE_NODES_MAX);
+    if (!build_failed(&w->b) && list_edges(w, cw) && cw->edge_count == 0)
+        diag_fail(w->b.diag, DIAG_INPUT, c->where, "found a cell without edges, expected at least one");
+    return cw;
+}
+
+flow build_cell(walk *w, const cell *c, const flow *from, int64_t C, int section, int instance, bool reduction)
 {
     builder *b = &w->b;
     variable at[] = {{"inputs", c->input_count}, {"cell", instance}};
     scope vars = {&w->globals, at, 2};
-    cell_walk *cw = NEW(b->arena, cell_walk);
-    *cw = (cell_walk){.cell = c, .scope = &vars, .C = C};
-    cw->nodes = c->fixed ? c->node_count : (int)build_number(b, c->nodes, &vars, c->where, "nodes", 1, SPACE_NODES_MAX);
+    cell_walk *cw = cell_begin(w, c, &vars, C);
     build_inputs(w, cw, from);
-    if (build_failed(b) || !list_edges(w, cw))
-        return from[0];
-    if (cw->edge_count == 0)
-        diag_fail(b->diag, DIAG_INPUT, c->where, "found a cell without edges, expected at least one");
     if (!c->fixed && !build_failed(b))
-        cell_choice(w, cw, section, instance);
+        cell_choice(w, cw, cw->states[0],
+                    (space_choice){.section = section, .instance = instance, .reduction = reduction});
     build_nodes(w, cw);
     return build_failed(b) ? from[0] : build_output(w, cw);
+}
+
+void declare_cell(walk *w, const cell *c)
+{
+    if (c->fixed || c->choice.own)
+        return;
+    for (int i = 0; i < w->choices.count; i++)
+        if (w->choices.at[i].cell == c)
+            return;
+    variable at[] = {{"inputs", c->input_count}, {"cell", 0}};
+    scope vars = {&w->globals, at, 2};
+    cell_walk *cw = cell_begin(w, c, &vars, w->C);
+    if (!build_failed(&w->b))
+        cell_choice(w, cw, w->states.at[w->states.count - 1], (space_choice){0});
 }
 
 /* ---- blocks

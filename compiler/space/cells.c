@@ -227,8 +227,9 @@ static void read_cell(reader *r, const json_t *all, const json_t *j, cell *c)
     read_leave(r, mark);
     if (r->diag->kind != DIAG_NONE)
         return;
-    json_t *whole = base ? json_copy((json_t *)(uintptr_t)base) : json_incref((json_t *)(uintptr_t)j);
-    if (!whole || (base && json_object_update(whole, (json_t *)(uintptr_t)j) != 0)) {
+    json_t *whole = json_object(); /* json_copy does not tell when it leaves something out */
+    if ((base && json_object_update(whole, (json_t *)(uintptr_t)base) != 0) ||
+        json_object_update(whole, (json_t *)(uintptr_t)j) != 0) {
         json_decref(whole);
         diag_memory(r->diag);
         return;

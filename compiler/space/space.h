@@ -120,6 +120,7 @@ typedef struct space_choice {
     const struct edge *edges; /* of a cell: from and to, one a row */
     int nodes;
     int section, stage, instance; /* an own alpha: where; instance -1: shared by kind */
+    bool reduction;               /* an own alpha of a cell that stands at a reduction */
 } space_choice;
 
 typedef struct space_net {
@@ -138,5 +139,18 @@ typedef struct space_net {
 /* Everything is made in `a`, which has a guard of its own set by the caller or none (then this sets one).
  * false with a diagnostic that names the JSON pointer of the step whose shapes or numbers do not fit. */
 bool space_build(const space *s, const settings *set, space_mode mode, arena *a, space_net *result, nasc_diag *d);
+
+/* ---- deriving and importing --------------------------------------------------------------------------------------
+ * The genotype that alphas say: at each node the edges_per_node edges whose best op is strongest, at each block the
+ * best op; ops of "never" do not count. Strength is the softmax weight within the row; ties go to the lower index.
+ * alpha[i] holds choices[i].rows × .columns numbers. Returns JSON text; NULL with a diagnostic. */
+char *space_derive(const space *s, const space_net *built, const float *const *alpha, const char *name, arena *a,
+                   nasc_diag *d);
+/* Published text: `Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=range(2, 6), …)` in `into` = the DARTS
+ * space, or
+ * `|op~0|+|op~0|op~1|+…` in `into` = the NAS-Bench-201 space. Returns JSON text; NULL with line and column. */
+char *space_import(const space *into, const char *source, const char *file, arena *a, nasc_diag *d);
+/* What kind of published text this is: the name of the space that it needs ("darts", "nasbench201"), or NULL. */
+const char *space_import_kind(const char *source);
 
 #endif
