@@ -154,7 +154,8 @@ static bool line_stands(const char *file, const char *line, size_t length, int64
                    ? diag_memory(d)
                    : diag_fail(d, DIAG_INPUT, file, "the line %.40s… is no JSON: %s", line, error.text);
     json_t *at_step = json_object_get(object, "step"), *at_epoch = json_object_get(object, "epoch");
-    bool stands = at_step ? json_integer_value(at_step) <= step : !at_epoch || json_integer_value(at_epoch) <= epoch;
+    bool stands =
+        (!at_step || json_integer_value(at_step) <= step) && (!at_epoch || json_integer_value(at_epoch) <= epoch);
     json_decref(object);
     return stands;
 }

@@ -31,8 +31,8 @@ json_t *run_read_json(const char *folder, const char *name, nasc_diag *d);
 /* Appends a line. It is safe on disk after run_log_sync, which comes before the checkpoint is replaced. */
 bool run_log_add(run_folder *r, const json_t *line, nasc_diag *d);
 bool run_log_sync(run_folder *r, nasc_diag *d);
-/* Cuts the log before the first line that is torn, or whose "step" (steps done in the whole run) is beyond `step`, or
- * that has no "step" and whose "epoch" is beyond `epoch`: what the checkpoint does not know has not happened. */
+/* Cuts the log before the first line that is torn, or whose "step" (steps done in the whole run) or "epoch" (epochs
+ * done) is beyond the checkpoint's: what the checkpoint does not know has not happened. */
 bool run_log_cut(run_folder *r, int64_t epoch, int64_t step, nasc_diag *d);
 
 #endif

@@ -25,7 +25,7 @@ typedef struct dataset {
 dataset *data_open(arena *a, const char *spec, uint64_t seed, nasc_diag *d);
 
 struct data_augment {
-    bool normalise; /* (x/255 - mean) / std; otherwise x/255 */
+    bool normalise; /* (x/255 - mean) / std, each operation rounded to float32; otherwise x/255 */
     int crop;       /* random crop from an image padded by this many zeros (raw values) on each side; 0: none */
     bool flip;      /* left-right, one in two */
     int cutout;     /* side of a square set to what normalises to zero; 0: none */

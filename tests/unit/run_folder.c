@@ -84,7 +84,7 @@ static void write_log(run_folder *run, int count)
         assert_true(run_log_add(run, line, &d));
         json_decref(line);
         if (step % 4 == 0) {
-            line = json_pack("{s:i, s:[f,f]}", "epoch", step / 4, "alphas", 0.1, 1e-3);
+            line = json_pack("{s:i, s:i, s:[f,f]}", "epoch", step / 4, "step", step, "alphas", 0.1, 1e-3);
             assert_true(run_log_add(run, line, &d));
             json_decref(line);
         }
@@ -104,7 +104,8 @@ static void resumed_logs_are_whole(void **state)
     assert_true(run_resume(&run, folder, &d));
     write_log(&run, 4);
     char *wanted = file_read(&a, run_file(folder, "log.jsonl", path), &whole_size, &d);
-    assert_non_null(strstr(wanted, "{\"step\": 4, \"loss\": 0.25}\n{\"epoch\": 1, \"alphas\": [0.1, 0.001]}\n"));
+    assert_non_null(
+        strstr(wanted, "{\"step\": 4, \"loss\": 0.25}\n{\"epoch\": 1, \"step\": 4, \"alphas\": [0.1, 0.001]}\n"));
     write_log(&run, 11);
     size_t full_size;
     assert_non_null(file_read(&a, path, &full_size, &d));
@@ -115,6 +116,10 @@ static void resumed_logs_are_whole(void **state)
         assert_string_equal(got, wanted);
         write_log(&run, 11);
     }
+    /* A checkpoint after the epoch's last step that does not know that the epoch has ended. */
+    assert_true(run_log_cut(&run, 0, 4, &d));
+    assert_non_null(file_read(&a, path, &cut_size, &d));
+    assert_int_equal(cut_size, strstr(wanted, "{\"epoch\"") - wanted);
     run_close(&run);
     arena_free(&a);
 }
