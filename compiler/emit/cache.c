@@ -23,7 +23,7 @@ typedef struct header {
 
 static const char MAGIC[8] = "nascobj";
 static const char SUFFIX[] = ".o", TEMPORARY[] = ".tmp";
-enum { NAME_DIGITS = 2 * CACHE_KEY_BYTES, STALE_SECONDS = 3600 };
+enum { NAME_DIGITS = 2 * CACHE_KEY_BYTES, STALE_SECONDS = 3600, DISK_BLOCK = 4096 };
 
 /* Without a trailing slash; false: the environment names no place. */
 static bool folder_choose(char *folder, size_t size)
@@ -194,7 +194,7 @@ static entry *entries_list(DIR *folder, int *count)
             room += 1024;
         }
         entry *e = &all[(*count)++];
-        *e = (entry){.bytes = (int64_t)info.st_size, .used = info.st_mtim};
+        *e = (entry){.bytes = (info.st_size + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK, .used = info.st_mtim};
         strcpy(e->name, file->d_name);
     }
     return all;

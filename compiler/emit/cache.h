@@ -20,7 +20,7 @@ void cache_open(cache *c);
 void *cache_load(const cache *c, const unsigned char key[CACHE_KEY_BYTES], size_t *size);
 /* Puts an object under `key`; other processes see all of it or nothing. */
 void cache_store(const cache *c, const unsigned char key[CACHE_KEY_BYTES], const void *object, size_t size);
-/* Removes the entries longest unused until `most` bytes are left at most. */
+/* Removes the entries longest unused until those left take `most` bytes of disk at most, in blocks of 4 kB. */
 void cache_trim(const cache *c, int64_t most);
 
 #endif

@@ -122,7 +122,7 @@ static void damage_is_noticed(void **state)
     assert_true(holds(p, 1, 20));
 }
 
-/* Five entries of 1000 bytes; 0 is the oldest, but has been used since. */
+/* Five entries of a block each; 0 is the oldest, but has been used since. */
 static void the_longest_unused_go_first(void **state)
 {
     place *p = *state;
@@ -133,9 +133,9 @@ static void the_longest_unused_go_first(void **state)
         struct timespec times[2] = {{.tv_sec = 1000 + i}, {.tv_sec = 1000 + i}};
         assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
     }
-    cache_trim(&p->cache, 5 * 1100);
+    cache_trim(&p->cache, 5 * 4096);
     assert_true(holds(p, 0, 1000));
-    cache_trim(&p->cache, 3500);
+    cache_trim(&p->cache, 4 * 4096 - 1);
     assert_false(holds(p, 1, 1000));
     assert_false(holds(p, 2, 1000));
     assert_true(holds(p, 0, 1000) && holds(p, 3, 1000) && holds(p, 4, 1000));
