@@ -158,6 +158,104 @@ static void fma_rounds_once(void **state)
     arena_free(&a);
 }
 
+/* Every float is stored to each type and loaded back: what a float becomes there. */
+static void types_convert(void **state)
+{
+    (void)state;
+    static const float in[8] = {1.00390625f, 1.01171875f, -2.5f, 2.5f, 100.9f, -100.9f, 0, -7};
+    static const float out[DT_COUNT][8] = {
+        [DT_F32] = {1.00390625f, 1.01171875f, -2.5f, 2.5f, 100.9f, -100.9f, 0, -7},
+        [DT_F64] = {1.00390625f, 1.01171875f, -2.5f, 2.5f, 100.9f, -100.9f, 0, -7},
+        [DT_BF16] = {1, 1.015625f, -2.5f, 2.5f, 101, -101, 0, -7}, /* ties to even, up and down */
+        [DT_I8] = {1, 1, -2, 2, 100, -100, 0, -7},
+        [DT_I32] = {1, 1, -2, 2, 100, -100, 0, -7},
+    };
+    for (int t = 0; t < DT_COUNT; t++) {
+        arena a = {0};
+        kernel k = {0};
+        loop_pen p = {.arena = &a, .k = &k};
+        int x = loop_arg(&p, DT_F32, LOOP_INOUT), s = loop_scratch(&p, (enum dtype)t, 8);
+        loop_parallel(&p);
+        loop_store(&p, s, loop_at(0), loop_load(&p, DT_F32, 8, x, loop_at(0)));
+        loop_store(&p, x, loop_at(0), loop_load(&p, DT_F32, 8, s, loop_at(0)));
+        loop_end(&p);
+        float got[8];
+        memcpy(got, in, sizeof in);
+        int64_t size = 8;
+        loop_call call = {.buffer = (void *[]){got}, .sizes = &size, .n = 1, .end = 1};
+        nasc_diag d = {0};
+        assert_true(loop_interpret(&k, &call, &d));
+        assert_memory_equal(got, out[t], sizeof got);
+        arena_free(&a);
+    }
+}
+
+static void an_integer_has_its_range(void **state)
+{
+    (void)state;
+    arena a = {0};
+    static const double value[] = {128, -129, 2147483648.0, -2147483904.0, NAN};
+    for (int i = 0; i < (int)COUNT(value); i++) {
+        kernel k = {0};
+        loop_pen p = {.arena = &a, .k = &k};
+        loop_arg(&p, DT_F32, LOOP_OUT);
+        int s = loop_scratch(&p, i < 2 ? DT_I8 : DT_I32, 8);
+        loop_parallel(&p);
+        loop_store(&p, s, loop_at(0), loop_const(&p, DT_F32, 4, value[i]));
+        loop_end(&p);
+        expect_error(&k, 8, "cannot hold the value");
+    }
+    arena_free(&a);
+}
+
+static void halves_and_lanes(void **state)
+{
+    (void)state;
+    arena a = {0};
+    kernel k = {0};
+    loop_pen p = {.arena = &a, .k = &k};
+    int x = loop_arg(&p, DT_F32, LOOP_INOUT);
+    loop_parallel(&p);
+    int all = loop_load(&p, DT_F32, 8, x, loop_at(0));
+    loop_store(&p, x, loop_at(8), loop_half(&p, all, 1));
+    loop_store(&p, x, loop_at(12), loop_half(&p, loop_half(&p, all, 0), 1));
+    loop_store(&p, x, loop_at(14), loop_lane(&p, all, 5));
+    loop_store(&p, x, loop_at(15), loop_bcast(&p, DT_F32, 1, x, loop_at(7)));
+    loop_end(&p);
+    float got[16] = {0, 1, 2, 3, 4, 5, 6, 7};
+    static const float want[16] = {0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7, 2, 3, 5, 7};
+    int64_t size = 16;
+    loop_call call = {.buffer = (void *[]){got}, .sizes = &size, .n = 1, .end = 1};
+    nasc_diag d = {0};
+    assert_true(loop_interpret(&k, &call, &d));
+    assert_memory_equal(got, want, sizeof got);
+    arena_free(&a);
+}
+
+/* What one unit leaves in scratch, the next may not read. */
+static void units_share_no_scratch(void **state)
+{
+    (void)state;
+    arena a = {0};
+    kernel k = {0};
+    loop_pen p = {.arena = &a, .k = &k};
+    int x = loop_arg(&p, DT_F32, LOOP_OUT), s = loop_scratch(&p, DT_F32, 1);
+    int unit = loop_parallel(&p);
+    loop_if(&p, loop_plus(loop_at(0), unit, 1), loop_at(1));
+    loop_store(&p, s, loop_at(0), loop_const(&p, DT_F32, 1, 1));
+    loop_end(&p);
+    loop_store(&p, x, loop_plus(loop_at(0), unit, 1), loop_load(&p, DT_F32, 1, s, loop_at(0)));
+    loop_end(&p);
+    float got[2];
+    int64_t size = 2;
+    loop_call call = {.buffer = (void *[]){got}, .sizes = &size, .n = 1, .end = 2};
+    nasc_diag d = {0};
+    assert_false(loop_interpret(&k, &call, &d));
+    assert_non_null(strstr(d.message, "never written"));
+    assert_true(got[0] == 1);
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +264,10 @@ int main(void)
         cmocka_unit_test(scratch_is_undefined_at_first),
         cmocka_unit_test(floor_division),
         cmocka_unit_test(fma_rounds_once),
+        cmocka_unit_test(types_convert),
+        cmocka_unit_test(an_integer_has_its_range),
+        cmocka_unit_test(halves_and_lanes),
+        cmocka_unit_test(units_share_no_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
