@@ -1,0 +1,276 @@
+/* The CPU. A run is one OpenMP region: its threads walk through the launches together, a barrier after each, and take
+ * blocks of units off the launch's counter. Which thread runs which block is chance; results do not depend on it,
+ * because units share nothing. Blocks are sized by the cost that the instance declares, so that a launch of many small
+ * instances is not all counter and one of few large ones is not all waiting. */
+#include "device.h"
+
+#include <omp.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+    ALIGN = 64,
+    HUGE_PAGE = 2 << 20,
+    BLOCKS_A_THREAD = 8,       /* of a launch, about: what balances threads of unequal speed */
+    BLOCK_COST_LEAST = 200000, /* in bytes moved: some ten microseconds */
+    FLOPS_A_BYTE = 8           /* arithmetic that takes as long as moving a byte */
+};
+
+/* An aligned piece of memory. */
+typedef struct region {
+    void *taken;
+    char *at;
+    int64_t bytes;
+} region;
+
+/* What one run does, laid out before its threads start. */
+typedef struct work {
+    int launch;           /* of the program */
+    int first, count;     /* in device.blocks */
+    _Atomic int64_t next; /* block to be taken */
+} work;
+
+typedef struct block_range { /* the blocks of one instance in its launch */
+    int64_t first;           /* number of its first block */
+    int64_t units, grain;    /* of the instance; units a block */
+} block_range;
+
+struct device {
+    int threads;
+    region arena, scratch; /* scratch: scratch_stride bytes a thread */
+    int64_t scratch_stride;
+    void **buffers;      /* of every argument of the program that runs */
+    int64_t *sizes;      /* elements likewise, for the interpreter */
+    block_range *blocks; /* one an instance, and one more a launch: the end */
+    work *works;
+    int args_room, instances_room, launches_room;
+};
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+static void region_drop(region *r)
+{
+    mem_free(r->taken);
+    *r = (region){0};
+}
+
+/* Contents are lost. Large regions ask for huge pages: streaming kernels otherwise wait for address translation. */
+static bool region_grow(region *r, int64_t bytes, nasc_diag *d)
+{
+    if (bytes <= r->bytes)
+        return true;
+    region_drop(r);
+    bool huge = bytes >= 4 * (int64_t)HUGE_PAGE;
+    size_t align = huge ? HUGE_PAGE : ALIGN;
+    r->taken = mem_alloc((size_t)bytes + align);
+    if (!r->taken)
+        return diag_fail(d, DIAG_MEMORY, "device", "%.1f MiB are needed and cannot be had", (double)bytes / 1048576);
+    r->at = (char *)(((uintptr_t)r->taken + align - 1) / align * align);
+    r->bytes = bytes;
+    if (huge)
+        (void)madvise(r->at, (size_t)bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    return true;
+}
+
+static bool table_grow(void *table, int *room, int wanted, size_t item, nasc_diag *d)
+{
+    void **at = table;
+    if (wanted <= *room && *at)
+        return true;
+    void *more = mem_resize(*at, (size_t)wanted * item);
+    if (!more)
+        return diag_memory(d);
+    *at = more;
+    *room = wanted;
+    return true;
+}
+
+device *device_open_cpu(int threads, nasc_diag *d)
+{
+    device *v = mem_alloc(sizeof *v);
+    if (!v) {
+        diag_memory(d);
+        return NULL;
+    }
+    memset(v, 0, sizeof *v);
+    v->threads = threads > 0 ? threads : omp_get_num_procs();
+    return v;
+}
+
+void device_close(device *v)
+{
+    if (!v)
+        return;
+    region_drop(&v->arena);
+    region_drop(&v->scratch);
+    mem_free(v->buffers);
+    mem_free(v->sizes);
+    mem_free(v->blocks);
+    mem_free(v->works);
+    mem_free(v);
+}
+
+static bool interpreted(const program_code *c)
+{
+    return c->entry == NULL;
+}
+
+static int64_t element_bytes(const program_code *c)
+{
+    return interpreted(c) && c->wide ? 8 : 4;
+}
+
+bool device_prepare(device *v, const program *p, const program_code *code, nasc_diag *d)
+{
+    int64_t stride = (p->scratch_bytes / ALIGN + 1) * ALIGN;
+    if (stride > v->scratch_stride) {
+        if (!region_grow(&v->scratch, stride * v->threads, d))
+            return false;
+        v->scratch_stride = stride;
+    }
+    int args_room = v->args_room;
+    int ends = p->instances.count + p->launches.count;
+    return region_grow(&v->arena, p->arena_elements * element_bytes(code), d) &&
+           table_grow(&v->buffers, &args_room, p->args.count, sizeof *v->buffers, d) &&
+           table_grow(&v->sizes, &v->args_room, p->args.count, sizeof *v->sizes, d) &&
+           table_grow(&v->blocks, &v->instances_room, ends, sizeof *v->blocks, d) &&
+           table_grow(&v->works, &v->launches_room, p->launches.count, sizeof *v->works, d);
+}
+
+/* ---- laying out a run ---------------------------------------------------------------------------------------------
+ */
+
+static bool launch_runs(const device_run *r, const program_launch *l)
+{
+    if (r->keep_stats && l->flags & LAUNCH_MOVES_STATS)
+        return false;
+    return l->select < 0 || r->active[l->select] == l->candidate;
+}
+
+static int64_t units_of(const program_instance *i, int n)
+{
+    int64_t images = i->unit_images ? ((int64_t)n + i->unit_images - 1) / i->unit_images : 1;
+    return images * i->unit_tiles;
+}
+
+static int64_t cost_of(const program_instance *i, int n)
+{
+    int64_t images = i->unit_images ? n : 1;
+    return (i->bytes_image + i->flops_image / FLOPS_A_BYTE) * images;
+}
+
+static void bind_arguments(device *v, const device_run *r, const program_instance *i)
+{
+    int64_t bytes = element_bytes(r->code);
+    for (int k = i->first_arg; k < i->first_arg + i->args; k++) {
+        const program_arg *a = &r->program->args.at[k];
+        char *base = a->slot == SLOT_NONE ? v->arena.at : r->slot[a->slot];
+        if (!base)
+            BUG("instance %s: nothing is bound to slot %d", i->name ? i->name : "?", (int)a->slot);
+        v->buffers[k] = base + a->offset * (a->slot == SLOT_LABELS ? 4 : bytes);
+        v->sizes[k] = a->elements;
+    }
+}
+
+static int layout_launch(device *v, const device_run *r, const program_launch *l, block_range *blocks)
+{
+    const program_instance *at = r->program->instances.at;
+    int64_t total = 0, number = 0;
+    for (int k = 0; k < l->count; k++)
+        total += cost_of(&at[l->first + k], r->n);
+    int64_t wanted = total / ((int64_t)v->threads * BLOCKS_A_THREAD);
+    if (wanted < BLOCK_COST_LEAST)
+        wanted = BLOCK_COST_LEAST;
+    for (int k = 0; k < l->count; k++) {
+        const program_instance *i = &at[l->first + k];
+        bind_arguments(v, r, i);
+        int64_t units = units_of(i, r->n), pieces = v->threads > 1 ? cost_of(i, r->n) / wanted + 1 : 1;
+        int64_t grain = units > pieces ? (units + pieces - 1) / pieces : 1;
+        blocks[k] = (block_range){number, units, grain};
+        number += (units + grain - 1) / grain;
+    }
+    blocks[l->count] = (block_range){number, 0, 1};
+    return l->count + 1;
+}
+
+/* The launches that this run needs; their number. */
+static int layout_run(device *v, const device_run *r)
+{
+    int works = 0, blocks = 0;
+    for (int l = 0; l < r->program->launches.count; l++) {
+        const program_launch *launch = &r->program->launches.at[l];
+        if (!launch_runs(r, launch))
+            continue;
+        work *w = &v->works[works++];
+        w->launch = l;
+        w->first = blocks;
+        w->count = launch->count;
+        atomic_init(&w->next, 0);
+        blocks += layout_launch(v, r, launch, v->blocks + blocks);
+    }
+    return works;
+}
+
+/* ---- running -------------------------------------------------------------------------------------------------------
+ */
+
+static bool run_units(device *v, const device_run *r, int instance, int64_t begin, int64_t end, void *scratch,
+                      nasc_diag *d)
+{
+    const program_instance *i = &r->program->instances.at[instance];
+    void *const *buffers = v->buffers + i->first_arg;
+    if (!interpreted(r->code)) {
+        r->code->entry[i->kernel](buffers, r->n, begin, end, scratch);
+        return true;
+    }
+    return r->code->interpret(r->program->kernels.at[i->kernel], buffers, v->sizes + i->first_arg, r->n, begin, end,
+                              r->code->wide, d);
+}
+
+static bool run_work(device *v, const device_run *r, work *w, void *scratch, nasc_diag *d)
+{
+    const block_range *blocks = v->blocks + w->first;
+    int first = r->program->launches.at[w->launch].first, k = 0;
+    for (;;) {
+        int64_t b = atomic_fetch_add_explicit(&w->next, 1, memory_order_relaxed);
+        if (b >= blocks[w->count].first)
+            return true;
+        while (b >= blocks[k + 1].first)
+            k++;
+        int64_t begin = (b - blocks[k].first) * blocks[k].grain, end = begin + blocks[k].grain;
+        if (end > blocks[k].units)
+            end = blocks[k].units;
+        double start = r->instance_seconds ? omp_get_wtime() : 0;
+        if (!run_units(v, r, first + k, begin, end, scratch, d))
+            return false;
+        if (r->instance_seconds) {
+            double seconds = omp_get_wtime() - start;
+#pragma omp atomic
+            r->instance_seconds[first + k] += seconds;
+        }
+    }
+}
+
+bool device_execute(device *v, const device_run *r, nasc_diag *d)
+{
+    CHECK(r->n >= 1 && r->n <= r->program->batch);
+    CHECK(r->program->args.count <= v->args_room && r->program->launches.count <= v->launches_room);
+    int works = layout_run(v, r);
+    atomic_bool failed = false;
+#pragma omp parallel num_threads(v->threads) default(none) shared(v, r, d, works, failed)
+    {
+        void *scratch = v->scratch.at + omp_get_thread_num() * v->scratch_stride;
+        nasc_diag mine = {0};
+        for (int w = 0; w < works; w++) {
+            if (!atomic_load_explicit(&failed, memory_order_relaxed) && !run_work(v, r, &v->works[w], scratch, &mine))
+                atomic_store(&failed, true);
+#pragma omp barrier
+        }
+        if (mine.kind != DIAG_NONE) {
+#pragma omp critical(nasc_device_diag)
+            diag_fail(d, mine.kind, mine.where, "%s", mine.message);
+        }
+    }
+    return !failed;
+}

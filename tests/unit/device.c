@@ -1,0 +1,142 @@
+/* The CPU device: every unit of every instance runs once whatever the threads, launches run in order, and those that a
+ * run leaves out stay out. Kernels here are C functions. */
+#include "runtime/device/device.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { BATCH = 10, MARKS = 1024, INSTANCES = 7 };
+
+/* a1[u] = a0[u] + n; a2[u] counts the visits of unit u. */
+static void add_n(void *const *buffer, int64_t n, int64_t begin, int64_t end, void *scratch)
+{
+    const float *from = buffer[0];
+    float *to = buffer[1], *visits = buffer[2];
+    assert_true((uintptr_t)scratch % 64 == 0);
+    memset(scratch, 1, 100);
+    for (int64_t u = begin; u < end; u++) {
+        to[u] = from[u] + (float)n;
+        visits[u]++;
+    }
+}
+
+static int add_instance(arena *a, program *p, program_instance i, program_arg from, program_arg to)
+{
+    int number = p->instances.count;
+    i.first_arg = p->args.count;
+    i.args = 3;
+    VEC_PUSH(a, &p->args, from);
+    VEC_PUSH(a, &p->args, to);
+    program_arg visits = {SLOT_USER, (int64_t)number * MARKS, MARKS};
+    VEC_PUSH(a, &p->args, visits);
+    VEC_PUSH(a, &p->instances, i);
+    return number;
+}
+
+static void add_launch(arena *a, program *p, int first, int count, unsigned flags, int select, int candidate)
+{
+    program_launch l = {.first = first, .count = count, .flags = flags, .select = select, .candidate = candidate};
+    VEC_PUSH(a, &p->launches, l);
+}
+
+/* Launch 0: three instances from SLOT_IMAGES into the arena; launch 1: of the arena's second part into SLOT_LOGITS;
+ * launch 2: the same, moving statistics; launches 3, 4: candidates of choice 0. */
+static program *sample(arena *a)
+{
+    program *p = NEW(a, program);
+    p->batch = BATCH;
+    p->arena_elements = 3 * MARKS;
+    p->scratch_bytes = 100;
+    for (int k = 0; k < 3; k++) {
+        program_instance i = {.unit_images = k, .unit_tiles = 7 * (k + 1), .bytes_image = 1000000 * k, .name = "first"};
+        add_instance(a, p, i, (program_arg){SLOT_IMAGES, 8, MARKS}, (program_arg){SLOT_NONE, k * MARKS, MARKS});
+    }
+    add_launch(a, p, 0, 3, 0, -1, 0);
+    for (int k = 0; k < 4; k++) {
+        program_instance i = {.unit_images = 0, .unit_tiles = 5, .flops_image = 80000000, .name = "second"};
+        int first = add_instance(a, p, i, (program_arg){SLOT_NONE, MARKS, MARKS},
+                                 (program_arg){SLOT_LOGITS, (int64_t)k * MARKS, MARKS});
+        add_launch(a, p, first, 1, k == 1 ? LAUNCH_MOVES_STATS : 0, k < 2 ? -1 : 0, k - 2);
+    }
+    return p;
+}
+
+static void run_and_check(device *v, const program *p, const program_code *code, int n, bool keep, int active)
+{
+    static float images[MARKS + 8], logits[4 * MARKS], visits[INSTANCES * MARKS];
+    for (int u = 0; u < MARKS + 8; u++)
+        images[u] = (float)u;
+    memset(logits, 0, sizeof logits);
+    memset(visits, 0, sizeof visits);
+    device_run r = {.program = p, .code = code, .n = n, .keep_stats = keep, .active = &active};
+    r.slot[SLOT_IMAGES] = images;
+    r.slot[SLOT_LOGITS] = logits;
+    r.slot[SLOT_USER] = visits;
+    nasc_diag d = {0};
+    assert_true(device_execute(v, &r, &d));
+    for (int i = 0; i < INSTANCES; i++) {
+        bool runs = i < 3 || i == 3 || (i == 4 && !keep) || i == 5 + active;
+        int units = i == 0 ? 7 : i == 1 ? 14 * n : i == 2 ? 21 * ((n + 1) / 2) : 5;
+        for (int u = 0; u < MARKS; u++)
+            assert_true(visits[i * MARKS + u] == (runs && u < units ? 1.0f : 0.0f));
+        for (int u = 0; i >= 3 && u < units; u++)
+            assert_true(logits[(i - 3) * MARKS + u] == (runs ? (float)(u + 8 + 2 * n) : 0.0f));
+    }
+}
+
+static void threads_and_choices(void **state)
+{
+    (void)state;
+    arena a = {0};
+    program *p = sample(&a);
+    kernel_fn *entry[1] = {add_n};
+    program_code code = {.entry = entry};
+    for (int threads = 1; threads <= 4; threads++) {
+        nasc_diag d = {0};
+        device *v = device_open_cpu(threads, &d);
+        assert_non_null(v);
+        assert_true(device_prepare(v, p, &code, &d));
+        for (int n = 1; n <= BATCH; n++)
+            run_and_check(v, p, &code, n, n % 2, n % 3 % 2);
+        device_close(v);
+    }
+    arena_free(&a);
+}
+
+static bool refuse(const struct kernel *k, void *const *buffer, const int64_t *sizes, int64_t n, int64_t begin,
+                   int64_t end, bool wide, nasc_diag *d)
+{
+    (void)k, (void)buffer, (void)n, (void)end;
+    assert_true(wide);
+    assert_int_equal(sizes[0], MARKS);
+    return begin < 3 || diag_fail(d, DIAG_INPUT, "unit", "refused");
+}
+
+static void errors_come_back(void **state)
+{
+    (void)state;
+    arena a = {0};
+    program *p = sample(&a);
+    VEC_PUSH(&a, &p->kernels, NULL);
+    program_code code = {.interpret = refuse, .wide = true};
+    nasc_diag d = {0};
+    device *v = device_open_cpu(3, &d);
+    assert_true(v && device_prepare(v, p, &code, &d));
+    static double images[MARKS + 8];
+    int active = 0;
+    device_run r = {.program = p, .code = &code, .n = BATCH, .active = &active};
+    r.slot[SLOT_IMAGES] = r.slot[SLOT_LOGITS] = r.slot[SLOT_USER] = images;
+    assert_false(device_execute(v, &r, &d));
+    assert_string_equal(d.message, "refused");
+    device_close(v);
+    arena_free(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_and_choices), cmocka_unit_test(errors_come_back)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
