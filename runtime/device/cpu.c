@@ -257,8 +257,8 @@ bool device_execute(device *v, const device_run *r, nasc_diag *d)
     CHECK(r->n >= 1 && r->n <= r->program->batch);
     CHECK(r->program->args.count <= v->args_room && r->program->launches.count <= v->launches_room);
     int works = layout_run(v, r);
-    atomic_bool failed = false;
-#pragma omp parallel num_threads(v->threads) default(none) shared(v, r, d, works, failed)
+    atomic_bool failed = false, told = false;
+#pragma omp parallel num_threads(v->threads) default(none) shared(v, r, d, works, failed, told)
     {
         void *scratch = v->scratch.at + omp_get_thread_num() * v->scratch_stride;
         nasc_diag mine = {0};
@@ -267,10 +267,8 @@ bool device_execute(device *v, const device_run *r, nasc_diag *d)
                 atomic_store(&failed, true);
 #pragma omp barrier
         }
-        if (mine.kind != DIAG_NONE) {
-#pragma omp critical(nasc_device_diag)
+        if (mine.kind != DIAG_NONE && !atomic_exchange(&told, true))
             diag_fail(d, mine.kind, mine.where, "%s", mine.message);
-        }
     }
     return !failed;
 }
