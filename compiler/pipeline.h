@@ -1,4 +1,5 @@
-/* The compiler's front door: from a net to a program, and from a program to code. The pass table stands in pipeline.c. */
+/* The compiler's front door: from a net to a program, and from a program to code. The pass table stands in pipeline.c.
+ */
 #ifndef NASC_PIPELINE_H
 #define NASC_PIPELINE_H
 
@@ -7,11 +8,10 @@
 #include "plan/program.h"
 
 typedef struct pipeline_options {
-    int batch;         /* the largest n of the program */
-    unsigned grad;     /* GRAD_WEIGHTS | GRAD_MIX, or 0 for a forward program */
-    int loss;          /* value to differentiate, where grad is set */
-    bool sequential;   /* launches in the net's order, least memory (inference); else widest launches (training) */
-    int tile_rows;     /* > 0: rows a tile wherever that divides the map; results must not change (tests) */
+    int batch;       /* the largest n of the program */
+    unsigned grad;   /* GRAD_WEIGHTS | GRAD_MIX of what is output to SLOT_LOSS; 0: a forward program */
+    bool sequential; /* launches in the net's order, least memory (inference); else widest launches (training) */
+    int tile_rows;   /* > 0: rows a tile wherever that divides the map; results must not change (tests) */
 } pipeline_options;
 
 /* Compiles a net as built (composites and all). The program lives in `a`. */
@@ -26,6 +26,7 @@ bool engine_load(engine *e, const program *p, program_code *code, nasc_diag *d);
 void engine_close(engine *e);
 
 /* Writes the net, groups, kernels, … of one stage (`all`: of each) as text. False with a list of names when unknown. */
-bool pipeline_dump(text *out, const net *n, const target *t, const pipeline_options *o, const char *stage, nasc_diag *d);
+bool pipeline_dump(text *out, const net *n, const target *t, const pipeline_options *o, const char *stage,
+                   nasc_diag *d);
 
 #endif

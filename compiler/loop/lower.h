@@ -1,0 +1,35 @@
+/* Lowering: a fused group becomes one kernel. */
+#ifndef NASC_LOWER_H
+#define NASC_LOWER_H
+
+#include "loop/loop.h"
+#include "loop/target.h"
+#include "net/fuse.h"
+
+/* Where the plan puts stored values: a concat's operands lie inside it, so their pixels are further apart. */
+typedef struct lower_layout {
+    const int *stride; /* elements from pixel to pixel, of each value in PLACE_MEMORY */
+} lower_layout;
+
+typedef struct lower_options {
+    int tile_rows; /* > 0: rows a tile, wherever that divides the map */
+} lower_options;
+
+/* One argument of the kernel: which value of the net is bound to it. */
+typedef struct lower_arg {
+    int value;
+    int access; /* enum loop_access */
+} lower_arg;
+
+typedef struct lowered {
+    kernel *k;
+    VEC(lower_arg) args;
+    int unit_images, unit_tiles; /* see program_instance */
+    int64_t flops_image, bytes_image;
+} lowered;
+
+/* The simd lowering: vectors over channels, one thread a unit. requires: what net_fuse gives. */
+lowered *simd_lower(arena *a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
+                    const lower_options *o);
+
+#endif

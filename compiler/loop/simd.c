@@ -1,0 +1,488 @@
+/* The simd lowering: a group of fused values becomes one kernel, stage after stage over each tile.
+ *
+ * A unit of the parallel loop is a tile of one image, or a chunk of images where something is summed over images: sums
+ * run in the net's order whatever the tile. Within a stage: rows, then runs of channels, then blocks of columns held in
+ * registers. */
+#include "loop/simd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- loops over channels and columns --------------------------------------------------------------------------------
+ */
+
+/* Widest vectors first, tails by the next smaller width. */
+int simd_channel_runs(const simd *s, int channels, int vectors, channel_run run[8])
+{
+    int runs = 0, lo = 0;
+    for (int lanes = s->t->lanes; lanes >= 1; lanes /= 2) {
+        int whole = (channels - lo) / lanes, blocks = whole / vectors, rest = whole % vectors;
+        if (blocks)
+            run[runs++] = (channel_run){lo, blocks, vectors, lanes};
+        lo += blocks * vectors * lanes;
+        if (rest)
+            run[runs++] = (channel_run){lo, 1, rest, lanes};
+        lo += rest * lanes;
+    }
+    CHECK(lo == channels && runs <= 8);
+    return runs;
+}
+
+loop_index simd_open(simd *s, int lo, int count, int step)
+{
+    if (count == 1)
+        return loop_at(lo);
+    return loop_plus(loop_at(0), loop_for(&s->pen, loop_at(lo), loop_at(lo + (int64_t)count * step), step), 1);
+}
+
+void simd_close(simd *s, int count)
+{
+    if (count > 1)
+        loop_end(&s->pen);
+}
+
+void simd_fill(simd *s, int buffer, loop_index to, int64_t count, double value)
+{
+    channel_run run[8];
+    int runs = simd_channel_runs(s, (int)count, 1, run);
+    for (int r = 0; r < runs; r++) {
+        int zero = loop_const(&s->pen, DT_F32, run[r].lanes, value);
+        loop_index at = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
+        loop_store(&s->pen, buffer, loop_sum(to, at), zero);
+        simd_close(s, run[r].count);
+    }
+}
+
+/* ---- one block of pixels: sinks of a stage
+ * ---------------------------------------------------------------------------- */
+
+static void forget_pixel(simd *s)
+{
+    s->pixel_memo.count = 0;
+}
+
+static void forget_channels(simd *s)
+{
+    s->channel_memo.count = 0;
+    forget_pixel(s);
+}
+
+static spot spot_of(const stage *g, const block *b, int p, int v)
+{
+    return (spot){.rel = b->rel,
+                  .x = loop_offset(b->x, p),
+                  .c = loop_offset(b->c, (int64_t)v * b->lanes),
+                  .lanes = b->lanes,
+                  .ratio = g->ratio};
+}
+
+static loop_index scratch_element(const stage *g, const spot *at)
+{
+    int64_t columns = g->w + g->left + g->right;
+    loop_index e = loop_times(loop_offset(at->rel, g->lo), columns * g->c);
+    return loop_sum(loop_sum(e, loop_times(loop_offset(at->x, g->left), g->c)), at->c);
+}
+
+static loop_index sum_element(simd *s, int root, const spot *at)
+{
+    loop_index row = loop_plus(loop_at(0), s->unit, s->n->nodes.at[root].type.c);
+    return loop_sum(row, at->c);
+}
+
+static void add_to_sum(simd *s, int root, int acc, const spot *at)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    int a = simd_read(s, v->operand[0], at);
+    if (v->count == 2)
+        simd_fma_to(s, acc, a, simd_read(s, v->operand[1], at));
+    else
+        loop_math_to(&s->pen, acc, LOOP_ADD, acc, a, -1, -1);
+}
+
+static void store_roots(simd *s, const stage *g, const spot *at)
+{
+    for (int i = 0; i < g->roots.count; i++) {
+        int root = g->roots.at[i], reg;
+        const net_node *v = &s->n->nodes.at[root];
+        if (net_prim_info[v->prim].class == NET_WINDOW) {
+            reg = simd_read(s, root, at);
+        } else {
+            reg = simd_map(s, root, at);
+            VEC_PUSH(s->a, &s->pixel_memo, ((memo){root, 0, at->lanes, reg}));
+        }
+        loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, at), reg);
+    }
+}
+
+/* The results of a block in registers go where the stage wants them. */
+static void sink_block(simd *s, const stage *g, const block *b, const int acc[])
+{
+    int sum[128];
+    CHECK(g->sums.count <= (int)COUNT(sum));
+    for (int v = 0; v < b->vectors; v++) {
+        forget_channels(s);
+        spot first = spot_of(g, b, 0, v);
+        for (int i = 0; i < g->sums.count; i++)
+            sum[i] = loop_load(&s->pen, DT_F32, b->lanes, simd_arg(s, g->sums.at[i], LOOP_INOUT),
+                               sum_element(s, g->sums.at[i], &first));
+        for (int p = 0; p < b->pixels; p++) {
+            spot at = spot_of(g, b, p, v);
+            forget_pixel(s);
+            s->core = g->core;
+            s->core_reg = g->core >= 0 ? acc[p * b->vectors + v] : -1;
+            if (g->kind == STAGE_STORE) {
+                store_roots(s, g, &at);
+                for (int i = 0; i < g->sums.count; i++)
+                    add_to_sum(s, g->sums.at[i], sum[i], &at);
+            } else {
+                int reg = g->core >= 0 ? s->core_reg : simd_read(s, g->value, &at);
+                loop_store(&s->pen, g->scratch, scratch_element(g, &at), reg);
+            }
+        }
+        for (int i = 0; i < g->sums.count; i++)
+            loop_store(&s->pen, simd_arg(s, g->sums.at[i], LOOP_INOUT), sum_element(s, g->sums.at[i], &first), sum[i]);
+    }
+    s->core = -1;
+    forget_channels(s);
+}
+
+/* ---- rows of a stage
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void emit_columns(simd *s, const stage *g, block b, int width, int pixels)
+{
+    int blocks = width / pixels, rest = width % pixels, acc[SIMD_ACC_MAX];
+    if (blocks) {
+        b.pixels = pixels;
+        b.x = simd_open(s, 0, blocks, pixels);
+        forget_channels(s);
+        if (g->core >= 0)
+            simd_window(s, g->core, &b, acc);
+        sink_block(s, g, &b, acc);
+        simd_close(s, blocks);
+    }
+    if (rest) {
+        b.pixels = rest;
+        b.x = loop_at((int64_t)blocks * pixels);
+        forget_channels(s);
+        if (g->core >= 0)
+            simd_window(s, g->core, &b, acc);
+        sink_block(s, g, &b, acc);
+    }
+}
+
+/* Groups of a grouped convolution that is neither dense nor depthwise; else 1. */
+static int groups_of(const simd *s, int core)
+{
+    if (core < 0)
+        return 1;
+    const net_node *v = &s->n->nodes.at[core];
+    if ((v->prim != NET_conv && v->prim != NET_conv_dx) || net_is_depthwise(s->n, v))
+        return 1;
+    return v->attr.window.groups > 0 ? v->attr.window.groups : 1;
+}
+
+/* Does the stage read or write other channels than its own, one by one? */
+static bool goes_by_channel(const simd *s, const stage *g)
+{
+    return g->core >= 0 &&
+           (s->n->nodes.at[g->core].prim == NET_shuffle || s->n->nodes.at[g->core].prim == NET_channel_pad);
+}
+
+static void emit_shuffled_row(simd *s, const stage *g, loop_index rel);
+
+static void emit_row(simd *s, const stage *g, loop_index rel)
+{
+    int pixels, vectors, groups = groups_of(s, g->core), channels = g->c / groups;
+    if (goes_by_channel(s, g)) {
+        emit_shuffled_row(s, g, rel);
+        return;
+    }
+    simd_block_size(s, g->core, g->w, channels, &pixels, &vectors);
+    loop_index first = loop_at(0);
+    block b = {.rel = rel};
+    if (groups > 1) {
+        b.group = loop_for(&s->pen, loop_at(0), loop_at(groups), 1);
+        first = loop_plus(first, b.group, channels);
+    }
+    channel_run run[8];
+    int runs = simd_channel_runs(s, channels, vectors, run);
+    for (int r = 0; r < runs; r++) {
+        b.c = loop_sum(first, simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes));
+        b.vectors = run[r].vectors;
+        b.lanes = run[r].lanes;
+        emit_columns(s, g, b, g->w, pixels);
+        simd_close(s, run[r].count);
+    }
+    if (groups > 1)
+        loop_end(&s->pen);
+}
+
+/* Channel by channel: shuffle (out[c·g + k] = in[k·(C/g) + c]) and channels with zeros around. */
+static void emit_shuffled_row(simd *s, const stage *g, loop_index rel)
+{
+    const net_node *v = &s->n->nodes.at[g->core];
+    int inside = s->n->nodes.at[v->operand[0]].type.c;
+    bool shuffle = v->prim == NET_shuffle;
+    int outer = shuffle ? v->attr.window.groups : 1, inner = inside / outer;
+    loop_index x = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(g->w), 1), 1);
+    block b = {.rel = rel, .x = x, .pixels = 1, .vectors = 1, .lanes = 1};
+    for (int part = 0; part < (shuffle ? 1 : 3); part++) {
+        int lo = shuffle || part == 1 ? 0 : part == 0 ? 0 : v->attr.begin + inside;
+        int hi = shuffle || part == 1 ? inner : part == 0 ? v->attr.begin : g->c;
+        if (lo >= hi)
+            continue;
+        loop_index k = shuffle ? simd_open(s, 0, outer, 1) : loop_at(0);
+        loop_index c = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(lo), loop_at(hi), 1), 1);
+        spot from = {.rel = rel, .x = x, .lanes = 1, .ratio = g->ratio};
+        from.c = loop_sum(loop_times(k, inner), c);
+        forget_channels(s);
+        int acc = part == 1 || shuffle ? simd_read_apart(s, v->operand[0], &from) : loop_const(&s->pen, DT_F32, 1, 0);
+        b.c = shuffle ? loop_sum(loop_times(c, outer), k) : part == 1 ? loop_offset(c, v->attr.begin) : c;
+        sink_block(s, g, &b, &acc);
+        loop_end(&s->pen);
+        if (shuffle)
+            simd_close(s, outer);
+    }
+    loop_end(&s->pen);
+}
+
+/* ---- stages
+ * ----------------------------------------------------------------------------------------------------------------- */
+
+/* Rows of a tile with `insert` zeros between: the whole is zeroed first, then every insert-th place is written. */
+static void emit_inserted(simd *s, const stage *g)
+{
+    const net_type *t = &s->n->nodes.at[g->value].type;
+    int64_t columns = g->w + g->left + g->right;
+    int64_t rows = (s->tiles == 1 ? g->h : (int64_t)s->rows * g->ratio) + g->lo + g->hi;
+    simd_fill(s, g->scratch, loop_at(0), rows * columns * g->c, g->fill);
+    int before = (g->lo + g->insert - 1) / g->insert, after = (g->hi + g->insert - 1) / g->insert;
+    int64_t own = s->tiles == 1 ? t->h : (int64_t)s->rows * g->ratio / g->insert;
+    int ratio = s->tiles == 1 ? 1 : g->ratio / g->insert;
+    /* source row j = rel / insert must lie in the map and land in the scratch */
+    loop_index first = loop_times(s->tile, ratio);
+    int lo = loop_int(&s->pen, LOOP_INT_MAX, loop_offset(first, -before), loop_at(0), 0);
+    int hi = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, own + after), loop_at(t->h), 0);
+    int y = loop_for(&s->pen, loop_plus(loop_at(0), lo, 1), loop_plus(loop_at(0), hi, 1), 1);
+    loop_index rel = loop_sum(loop_plus(loop_at(0), y, 1), loop_times(first, -1));
+    loop_index landing = loop_offset(loop_times(rel, g->insert), g->lo);
+    loop_if(&s->pen, loop_at(-1), landing);
+    loop_if(&s->pen, landing, loop_at(rows));
+    int x = loop_for(&s->pen, loop_at(0), loop_at(t->w), 1);
+    channel_run run[8];
+    int runs = simd_channel_runs(s, g->c, 1, run);
+    for (int r = 0; r < runs; r++) {
+        loop_index c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
+        spot at = {.rel = rel, .x = loop_plus(loop_at(0), x, 1), .c = c, .lanes = run[r].lanes, .ratio = ratio};
+        forget_channels(s);
+        int reg = simd_read(s, g->value, &at);
+        loop_index to = loop_sum(loop_times(landing, columns * g->c),
+                                 loop_times(loop_offset(loop_times(at.x, g->insert), g->left), g->c));
+        loop_store(&s->pen, g->scratch, loop_sum(to, c), reg);
+        simd_close(s, run[r].count);
+    }
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+}
+
+/* Scratch columns left and right of the map, in one row. */
+static void fill_sides(simd *s, const stage *g, loop_index rel)
+{
+    int64_t columns = g->w + g->left + g->right;
+    loop_index row = loop_times(loop_offset(rel, g->lo), columns * g->c);
+    if (g->left)
+        simd_fill(s, g->scratch, row, (int64_t)g->left * g->c, g->fill);
+    if (g->right)
+        simd_fill(s, g->scratch, loop_offset(row, (int64_t)(g->left + g->w) * g->c), (int64_t)g->right * g->c, g->fill);
+}
+
+static void fill_rows(simd *s, const stage *g, int lo, int hi)
+{
+    int64_t row = (int64_t)(g->w + g->left + g->right) * g->c;
+    if (lo < hi)
+        simd_fill(s, g->scratch, loop_at((lo + g->lo) * row), (hi - lo) * row, g->fill);
+}
+
+static void emit_filled_row(simd *s, const stage *g, loop_index rel)
+{
+    if (g->kind != STAGE_STORE)
+        fill_sides(s, g, rel);
+    emit_row(s, g, rel);
+}
+
+static void emit_rows(simd *s, const stage *g)
+{
+    if (s->tiles == 1) {
+        fill_rows(s, g, -g->lo, 0);
+        int y = loop_for(&s->pen, loop_at(0), loop_at(g->h), 1);
+        emit_filled_row(s, g, loop_plus(loop_at(0), y, 1));
+        loop_end(&s->pen);
+        fill_rows(s, g, g->h, g->h + g->hi);
+        return;
+    }
+    int own = s->rows * g->ratio;
+    bool edges = g->lo || g->hi;
+    loop_index rel = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(-g->lo), loop_at(own + g->hi), 1), 1);
+    if (!edges) {
+        emit_filled_row(s, g, rel);
+        loop_end(&s->pen);
+        return;
+    }
+    int64_t row = (int64_t)(g->w + g->left + g->right) * g->c;
+    loop_index y = loop_sum(rel, loop_times(s->tile, g->ratio));
+    loop_if(&s->pen, loop_at(-1), y);
+    loop_if(&s->pen, y, loop_at(g->h));
+    emit_filled_row(s, g, rel);
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+    loop_if(&s->pen, y, loop_at(0));
+    simd_fill(s, g->scratch, loop_times(loop_offset(rel, g->lo), row), row, g->fill);
+    loop_end(&s->pen);
+    loop_if(&s->pen, loop_at(g->h - 1), y);
+    simd_fill(s, g->scratch, loop_times(loop_offset(rel, g->lo), row), row, g->fill);
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+}
+
+static void emit_stage(simd *s, const stage *g)
+{
+    forget_channels(s);
+    switch (g->kind) {
+    case STAGE_SCATTER:
+        simd_scatter(s, g);
+        break;
+    case STAGE_WEIGHTS:
+        simd_weights(s, g);
+        break;
+    case STAGE_TILE:
+        if (g->insert > 1) {
+            emit_inserted(s, g);
+            break;
+        } /* fall through */
+    default:
+        emit_rows(s, g);
+    }
+}
+
+/* ---- the kernel
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* Partial rows of this unit start at zero. */
+static void clear_sums(simd *s)
+{
+    for (int i = 0; i < s->g->roots.count; i++) {
+        const net_node *v = &s->n->nodes.at[s->g->roots.at[i]];
+        if (net_prim_info[v->prim].class != NET_REDUCE)
+            continue;
+        int64_t row = (int64_t)v->type.h * v->type.w * v->type.c;
+        simd_fill(s, simd_arg(s, s->g->roots.at[i], LOOP_INOUT), loop_plus(loop_at(0), s->unit, row), row, 0);
+    }
+}
+
+static void lower_pixels(simd *s)
+{
+    s->unit = loop_parallel(&s->pen);
+    s->tile = loop_at(0);
+    int images = 0;
+    simd_plan(s);
+    if (s->chunked) {
+        clear_sums(s);
+        loop_index first = loop_plus(loop_at(0), s->unit, NET_CHUNK);
+        int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, NET_CHUNK), loop_plus(loop_at(0), 0, 1), 0);
+        images = loop_for(&s->pen, first, loop_plus(loop_at(0), end, 1), 1);
+        s->image = loop_plus(loop_at(0), images, 1);
+        if (s->tiles > 1)
+            s->tile = simd_open(s, 0, s->tiles, s->rows);
+    } else if (s->tiles > 1) {
+        loop_index unit = loop_plus(loop_at(0), s->unit, 1);
+        s->image = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_DIV, unit, loop_at(0), s->tiles), 1);
+        s->tile = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MOD, unit, loop_at(0), s->tiles), s->rows);
+    } else {
+        s->image = loop_plus(loop_at(0), s->unit, 1);
+    }
+    for (int i = 0; i < s->stages.count; i++)
+        emit_stage(s, &s->stages.at[i]);
+    if (s->chunked) {
+        simd_close(s, s->tiles);
+        loop_end(&s->pen);
+    }
+    loop_end(&s->pen);
+    s->out->unit_images = s->chunked ? NET_CHUNK : 1;
+    s->out->unit_tiles = s->chunked ? 1 : s->tiles;
+}
+
+static void count_work(simd *s)
+{
+    for (int i = 0; i < s->g->roots.count; i++) {
+        net_cost cost =
+            net_prim_info[s->n->nodes.at[s->g->roots.at[i]].prim].cost(s->n, &s->n->nodes.at[s->g->roots.at[i]]);
+        s->out->flops_image += cost.flops;
+    }
+    for (int i = 0; i < s->stages.count; i++)
+        if (s->stages.at[i].core >= 0 && s->stages.at[i].core != s->stages.at[i].value) {
+            const net_node *v = &s->n->nodes.at[s->stages.at[i].core];
+            s->out->flops_image += s->stages.at[i].kind == STAGE_CHIP ? 0 : net_prim_info[v->prim].cost(s->n, v).flops;
+        } else if (s->stages.at[i].kind == STAGE_CHIP) {
+            const net_node *v = &s->n->nodes.at[s->stages.at[i].core];
+            s->out->flops_image += net_prim_info[v->prim].cost(s->n, v).flops;
+        }
+    for (int i = 0; i < s->out->args.count; i++) {
+        const net_type *t = &s->n->nodes.at[s->out->args.at[i].value].type;
+        if (t->n == NET_BATCH && !t->chunked)
+            s->out->bytes_image += 4 * (int64_t)t->h * t->w * t->c;
+    }
+}
+
+/* What the kernel does, for profiles and generated code: the primitives that its stages compute. */
+static void name_kernel(simd *s)
+{
+    char *to = s->pen.k->name;
+    size_t room = sizeof s->pen.k->name, used = 0;
+    const char *last = "";
+    for (int i = 0; i < s->stages.count + s->g->roots.count; i++) {
+        int node = i < s->stages.count ? s->stages.at[i].core : s->g->roots.at[i - s->stages.count];
+        if (node < 0 || (i < s->stages.count && s->f->place[node] == PLACE_MEMORY))
+            continue;
+        const net_node *v = &s->n->nodes.at[node];
+        const char *name = net_prim_info[v->prim].name;
+        if (strcmp(name, last) == 0)
+            continue;
+        last = name;
+        char part[32];
+        if ((v->prim == NET_conv || v->prim == NET_conv_dx || v->prim == NET_conv_dw) && v->attr.window.kh > 0)
+            snprintf(part, sizeof part, "%s%s%s%d", used ? "_" : "", net_is_depthwise(s->n, v) ? "dw_" : "", name,
+                     v->attr.window.kh);
+        else
+            snprintf(part, sizeof part, "%s%s", used ? "_" : "", name);
+        if (used + strlen(part) + 1 > room)
+            break;
+        memcpy(to + used, part, strlen(part) + 1);
+        used += strlen(part);
+    }
+}
+
+lowered *simd_lower(arena *a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
+                    const lower_options *o)
+{
+    simd s = {.a = a, .f = f, .n = f->n, .g = g, .layout = layout, .t = t, .o = o, .core = -1};
+    s.out = NEW(a, lowered);
+    s.out->k = NEW(a, kernel);
+    s.pen = (loop_pen){.arena = a, .k = s.out->k};
+    s.arg_of = NEW_ARRAY(a, int, f->n->nodes.count);
+    const net_node *root = &f->n->nodes.at[g->roots.at[0]];
+    enum net_class class = net_prim_info[root->prim].class;
+    if (class == NET_VECTOR)
+        simd_lower_vector(&s, g->roots.at[0]);
+    else if (class == NET_IMAGE)
+        simd_lower_image(&s, g->roots.at[0]);
+    else if (class == NET_MAP && root->type.n == 1)
+        simd_lower_flat(&s);
+    else
+        lower_pixels(&s);
+    count_work(&s);
+    name_kernel(&s);
+    return s.out;
+}

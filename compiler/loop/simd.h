@@ -1,0 +1,128 @@
+/* Inside the simd lowering. A group is lowered as stages over a tile: a band of rows, all columns, all channels, of one
+ * image.
+ *
+ * Rows are counted from the tile's first row of the same tensor ("rel"); a stage knows how many rows before (lo) and
+ * after (hi) its own share its readers need. Tensors of a group may have different heights: `ratio` is rows of this one
+ * a row of the smallest. Everything that a window reads stands in scratch with its padding, so inner loops have no
+ * edges. */
+#ifndef NASC_SIMD_H
+#define NASC_SIMD_H
+
+#include "loop/lower.h"
+
+enum stage_kind {
+    STAGE_TILE,    /* scratch = a value with padding around, for a window to read */
+    STAGE_CHIP,    /* scratch = a window's result, with padding around */
+    STAGE_SCATTER, /* scratch = a max pool's gradient */
+    STAGE_STORE,   /* memory = roots at their pixels, and the sums that ride on them */
+    STAGE_WEIGHTS, /* memory = a convolution's partial weight gradient */
+};
+
+typedef struct stage {
+    enum stage_kind kind;
+    int value;   /* TILE, CHIP, SCATTER: what stands in scratch; WEIGHTS: the conv_dw */
+    int core;    /* CHIP, STORE: the window computed in registers; -1: none */
+    int insert;  /* TILE: zeros between rows and columns so that a strided gradient lies at its x's resolution */
+    double fill; /* TILE: what stands beyond the edge */
+    int h, w, c, ratio;
+    int lo, hi, left, right; /* rows and columns around the tile's own share */
+    int scratch;             /* buffer */
+    VEC(int) roots;          /* STORE */
+    VEC(int) sums;           /* STORE: chan_sum roots */
+} stage;
+
+/* A tensor as windows see it: element (rel, x, c) at origin + rel·row + x·column + c. */
+typedef struct view {
+    int buffer;
+    loop_index origin;
+    int64_t row, column;
+} view;
+
+/* Where maps are evaluated: a pixel and `lanes` channels from `c` on. */
+typedef struct spot {
+    loop_index rel, x, c;
+    int lanes;
+    int h, w; /* of the map that this is a pixel of */
+    int ratio;
+} spot;
+
+typedef struct memo {
+    int node, row, lanes, reg;
+} memo;
+
+typedef VEC(memo) memo_list;
+
+typedef struct simd {
+    arena *a;
+    const fusion *f;
+    const net *n;
+    const group *g;
+    const lower_layout *layout;
+    const target *t;
+    const lower_options *o;
+    loop_pen pen;
+    lowered *out;
+    VEC(stage) stages;
+    int *arg_of;         /* node → buffer number + 1, once it is an argument */
+    bool chunked, whole; /* units are chunks of images; a tile is the whole map */
+    int rows;            /* of the smallest map, a tile */
+    int tiles;
+    int smallest;           /* height of the smallest map */
+    int unit;               /* variable of the parallel loop */
+    loop_index image, tile; /* number of the image; the tile's first row of the smallest map */
+    int core, core_reg;     /* a window's result at the present pixel */
+    memo_list pixel_memo, channel_memo;
+} simd;
+
+/* simd_read.c: values at a spot, each computed once a pixel (memo) */
+int simd_arg(simd *s, int node, enum loop_access access);
+int simd_read(simd *s, int node, const spot *at);
+int simd_read_apart(simd *s, int node, const spot *at);
+int simd_row(simd *s, int node, int row, const spot *at);            /* a per-channel row of a vector value */
+int simd_weight(simd *s, int weights, int row, int pick, int lanes); /* one candidate weight in every lane */
+int simd_fma(simd *s, int a, int b, int c);
+void simd_fma_to(simd *s, int acc, int a, int b);
+loop_index simd_element(simd *s, int node, const spot *at); /* of a stored value */
+/* simd_map.c: the rule of each map */
+int simd_map(simd *s, int node, const spot *at);
+/* simd_stage.c: which stages a group needs, their rows, their scratch */
+void simd_plan(simd *s);
+stage *simd_stage_of(simd *s, int value, enum stage_kind kind);
+/* What window `core` reads around a pixel: operand 0, as it stands in scratch or, where it needs no padding, in memory.
+ */
+view simd_source(simd *s, int core);
+/* Operand k of a conv_dw likewise. */
+view simd_operand_view(simd *s, int node, int k);
+/* simd_window.c: windows in registers: acc[p * vectors + v] for `pixels` columns from x on, `vectors` vectors from c on
+ */
+typedef struct block {
+    loop_index rel, x, c;
+    int pixels, vectors, lanes;
+    int group; /* variable of the loop over a grouped convolution's groups; 0: none */
+} block;
+void simd_window(simd *s, int core, const block *b, int acc[]);
+void simd_block_size(const simd *s, int core, int w, int c, int *pixels, int *vectors);
+void simd_scatter(simd *s, const stage *g);
+/* simd_weights.c: partial weight gradients */
+void simd_weights(simd *s, const stage *g);
+/* simd_vector.c, simd_image.c, simd_flat.c: groups without pixels */
+void simd_lower_vector(simd *s, int root);
+void simd_lower_image(simd *s, int root);
+void simd_lower_flat(simd *s);
+enum { SIMD_FLAT_BLOCK = 16384 }; /* elements of a flat vector a unit */
+/* The whole kernel over `count` elements: body for every vector of `lanes`, then for what is left, one by one. */
+void simd_each(simd *s, int64_t count, int lanes, void (*body)(simd *s, loop_index c, int lanes));
+
+/* Channels as runs of vectors: `count` blocks of `vectors` vectors of `lanes`, from channel `lo` on. */
+typedef struct channel_run {
+    int lo, count, vectors, lanes;
+} channel_run;
+int simd_channel_runs(const simd *s, int channels, int vectors, channel_run run[8]);
+enum { SIMD_ACC_MAX = 64 };
+/* Copies or zeroes `count` elements from `to` on with the widest vectors. */
+void simd_fill(simd *s, int buffer, loop_index to, int64_t count, double value);
+/* Opens a loop over a run where it has more than one block; the first channel of the block. simd_close ends it. */
+loop_index simd_open(simd *s, int lo, int count, int step);
+void simd_close(simd *s, int count);
+
+#endif

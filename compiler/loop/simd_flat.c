@@ -1,0 +1,44 @@
+/* Flat vectors: the steps of optimisers and of methods, all values of a group in one pass over their elements. */
+#include "loop/simd.h"
+
+/* Opens the block of elements of this unit, twice: whole vectors, then what is left. */
+void simd_each(simd *s, int64_t count, int lanes, void (*body)(simd *s, loop_index c, int lanes))
+{
+    s->unit = loop_parallel(&s->pen);
+    loop_index lo = loop_plus(loop_at(0), s->unit, SIMD_FLAT_BLOCK), hi = loop_offset(lo, SIMD_FLAT_BLOCK);
+    int64_t whole = count - count % lanes;
+    if (whole) {
+        int end = loop_int(&s->pen, LOOP_INT_MIN, hi, loop_at(whole), 0);
+        int c = loop_for(&s->pen, lo, loop_plus(loop_at(0), end, 1), lanes);
+        body(s, loop_plus(loop_at(0), c, 1), lanes);
+        loop_end(&s->pen);
+    }
+    if (whole < count) {
+        int begin = loop_int(&s->pen, LOOP_INT_MAX, lo, loop_at(whole), 0);
+        int end = loop_int(&s->pen, LOOP_INT_MIN, hi, loop_at(count), 0);
+        int c = loop_for(&s->pen, loop_plus(loop_at(0), begin, 1), loop_plus(loop_at(0), end, 1), 1);
+        body(s, loop_plus(loop_at(0), c, 1), 1);
+        loop_end(&s->pen);
+    }
+    loop_end(&s->pen);
+    s->out->unit_images = 0;
+    s->out->unit_tiles = (int)((count + SIMD_FLAT_BLOCK - 1) / SIMD_FLAT_BLOCK);
+}
+
+static void map_element(simd *s, loop_index c, int lanes)
+{
+    spot at = {.rel = loop_at(0), .x = loop_at(0), .c = c, .lanes = lanes, .ratio = 1};
+    s->pixel_memo.count = s->channel_memo.count = 0;
+    for (int i = 0; i < s->g->roots.count; i++) {
+        int root = s->g->roots.at[i], reg = simd_map(s, root, &at);
+        VEC_PUSH(s->a, &s->pixel_memo, ((memo){root, 0, lanes, reg}));
+        loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, &at), reg);
+    }
+}
+
+void simd_lower_flat(simd *s)
+{
+    s->image = s->tile = loop_at(0);
+    s->smallest = s->tiles = 1;
+    simd_each(s, s->n->nodes.at[s->g->roots.at[0]].type.c, s->t->lanes, map_element);
+}

@@ -1,0 +1,155 @@
+/* Reading values at a spot. What is recomputed is computed once a pixel: results are remembered until the pixel
+ * changes; per-channel rows until the channels change; single numbers for the whole kernel, where they are loaded
+ * first. */
+#include "loop/simd.h"
+
+int simd_arg(simd *s, int node, enum loop_access access)
+{
+    if (!s->arg_of[node]) {
+        s->arg_of[node] = 1 + loop_arg(&s->pen, s->n->nodes.at[node].type.dtype, access);
+        VEC_PUSH(s->a, &s->out->args, ((lower_arg){node, (int)access}));
+    }
+    int buffer = s->arg_of[node] - 1;
+    s->pen.k->args.at[buffer].access |= (int)access;
+    s->out->args.at[buffer].access |= (int)access;
+    return buffer;
+}
+
+/* Multiply-add: one rounding where the target has it, two elsewhere. */
+int simd_fma(simd *s, int a, int b, int c)
+{
+    if (s->t->fma)
+        return loop_math(&s->pen, LOOP_FMA, a, b, c, -1);
+    return loop_math(&s->pen, LOOP_ADD, loop_math(&s->pen, LOOP_MUL, a, b, -1, -1), c, -1, -1);
+}
+
+void simd_fma_to(simd *s, int acc, int a, int b)
+{
+    if (s->t->fma)
+        loop_math_to(&s->pen, acc, LOOP_FMA, a, b, acc, -1);
+    else
+        loop_math_to(&s->pen, acc, LOOP_ADD, loop_math(&s->pen, LOOP_MUL, a, b, -1, -1), acc, -1, -1);
+}
+
+static int64_t stride_of(const simd *s, int node)
+{
+    return s->f->place[node] == PLACE_MEMORY ? s->layout->stride[node] : s->n->nodes.at[node].type.c;
+}
+
+loop_index simd_element(simd *s, int node, const spot *at)
+{
+    const net_type *t = &s->n->nodes.at[node].type;
+    int64_t stride = stride_of(s, node);
+    loop_index e = loop_at(0);
+    if (t->n == NET_BATCH)
+        e = loop_sum(e, loop_times(s->image, (int64_t)t->h * t->w * stride));
+    if (t->h > 1) {
+        loop_index y = loop_sum(at->rel, loop_times(s->tile, at->ratio));
+        e = loop_sum(e, loop_times(y, t->w * stride));
+    }
+    if (t->w > 1)
+        e = loop_sum(e, loop_times(at->x, stride));
+    return t->c > 1 ? loop_sum(e, at->c) : e;
+}
+
+static int load_scratch(simd *s, const stage *g, const spot *at)
+{
+    int64_t columns = g->w + g->left + g->right;
+    loop_index e = loop_times(loop_offset(at->rel, g->lo), columns * g->c);
+    e = loop_sum(e, loop_times(loop_offset(at->x, g->left), g->c));
+    return loop_load(&s->pen, DT_F32, at->lanes, g->scratch, loop_sum(e, at->c));
+}
+
+static int load_memory(simd *s, int node, const spot *at)
+{
+    const net_type *t = &s->n->nodes.at[node].type;
+    int buffer = simd_arg(s, node, LOOP_IN);
+    loop_index e = simd_element(s, node, at);
+    if (t->c > 1)
+        return loop_load(&s->pen, DT_F32, at->lanes, buffer, e);
+    return loop_bcast(&s->pen, DT_F32, at->lanes, buffer, e);
+}
+
+static int evaluate(simd *s, int node, const spot *at)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    stage *g;
+    switch (s->f->place[node]) {
+    case PLACE_CHIP:
+        g = simd_stage_of(s, node, STAGE_CHIP);
+        CHECK(g);
+        return load_scratch(s, g, at);
+    case PLACE_REGISTER:
+    case PLACE_MEMORY:
+        if ((g = simd_stage_of(s, node, STAGE_SCATTER)))
+            return load_scratch(s, g, at);
+        CHECK(s->f->place[node] == PLACE_MEMORY);
+        return load_memory(s, node, at);
+    case PLACE_LEAF:
+        return load_memory(s, node, at);
+    default:
+        break;
+    }
+    if (v->prim == NET_slice) {
+        spot inside = *at;
+        inside.c = loop_offset(inside.c, v->attr.begin);
+        return simd_read_apart(s, v->operand[0], &inside);
+    }
+    if (v->prim == NET_constant)
+        return loop_const(&s->pen, DT_F32, at->lanes, v->attr.value);
+    return simd_map(s, node, at);
+}
+
+static int recall(const memo *list, int count, int node, int row, int lanes)
+{
+    for (int i = count - 1; i >= 0; i--)
+        if (list[i].node == node && list[i].row == row && list[i].lanes == lanes)
+            return list[i].reg;
+    return -1;
+}
+
+int simd_read(simd *s, int node, const spot *at)
+{
+    if (node == s->core)
+        return s->core_reg;
+    int reg = recall(s->pixel_memo.at, s->pixel_memo.count, node, 0, at->lanes);
+    if (reg >= 0)
+        return reg;
+    reg = evaluate(s, node, at);
+    VEC_PUSH(s->a, &s->pixel_memo, ((memo){node, 0, at->lanes, reg}));
+    return reg;
+}
+
+/* The same at another spot than the present one: nothing is recalled, nothing remembered. */
+int simd_read_apart(simd *s, int node, const spot *at)
+{
+    memo_list pixel = s->pixel_memo, channel = s->channel_memo;
+    s->pixel_memo = s->channel_memo = (memo_list){0};
+    int reg = simd_read(s, node, at);
+    s->pixel_memo = pixel;
+    s->channel_memo = channel;
+    return reg;
+}
+
+int simd_row(simd *s, int node, int row, const spot *at)
+{
+    int reg = recall(s->channel_memo.at, s->channel_memo.count, node, row, at->lanes);
+    if (reg >= 0)
+        return reg;
+    const net_type *t = &s->n->nodes.at[node].type;
+    int buffer = simd_arg(s, node, LOOP_IN);
+    reg = loop_load(&s->pen, DT_F32, at->lanes, buffer, loop_offset(at->c, (int64_t)row * t->c));
+    VEC_PUSH(s->a, &s->channel_memo, ((memo){node, row, at->lanes, reg}));
+    return reg;
+}
+
+int simd_weight(simd *s, int weights, int row, int pick, int lanes)
+{
+    int64_t element = (int64_t)row * s->n->nodes.at[weights].type.c + pick;
+    int reg = recall(s->channel_memo.at, s->channel_memo.count, weights, (int)element, lanes);
+    if (reg >= 0)
+        return reg;
+    reg = loop_bcast(&s->pen, DT_F32, lanes, simd_arg(s, weights, LOOP_IN), loop_at(element));
+    VEC_PUSH(s->a, &s->channel_memo, ((memo){weights, (int)element, lanes, reg}));
+    return reg;
+}

@@ -1,0 +1,424 @@
+/* Which stages a group needs, how many rows of each, and how tall a tile is.
+ *
+ * Stages are found by demand from the roots, so each follows what it reads. Rows are then inferred backwards: what a
+ * window reads beyond its reader's share is that stage's halo. The tile's height balances halo against cache. */
+#include "loop/simd.h"
+
+#include <math.h>
+
+/* How a window reads its operand 0. */
+typedef struct reading {
+    int insert;  /* zeros between */
+    double fill; /* beyond the edge */
+    bool padded; /* needs neighbours or an edge */
+    bool direct; /* reads other channels of the same pixel: no tile */
+} reading;
+
+static reading reading_of(const simd *s, int core)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    const net_window *w = &v->attr.window;
+    switch (v->prim) {
+    case NET_conv:
+        return (reading){1, 0, !(w->kh * w->kw == 1 && !w->top && !w->left && !w->bottom && !w->right), false};
+    case NET_conv_dx:
+        return (reading){w->sh, 0,
+                         !(w->kh * w->kw == 1 && w->sh == 1 && !w->top && !w->left && !w->bottom && !w->right), false};
+    case NET_sum_pool:
+    case NET_pad:
+        return (reading){1, 0, true, false};
+    case NET_sum_pool_dx:
+        return (reading){w->sh, 0, true, false};
+    case NET_max_pool:
+    case NET_max_pool_dx:
+        return (reading){1, -INFINITY, true, false};
+    default: /* shuffle, channel_pad */
+        return (reading){1, 0, false, true};
+    }
+}
+
+stage *simd_stage_of(simd *s, int value, enum stage_kind kind)
+{
+    for (int i = 0; i < s->stages.count; i++)
+        if (s->stages.at[i].kind == kind && s->stages.at[i].value == value)
+            return &s->stages.at[i];
+    return NULL;
+}
+
+static stage *tile_of(simd *s, int value, int insert, double fill)
+{
+    for (int i = 0; i < s->stages.count; i++) {
+        stage *g = &s->stages.at[i];
+        if (g->kind == STAGE_TILE && g->value == value && g->insert == insert && g->fill == fill)
+            return g;
+    }
+    return NULL;
+}
+
+static stage *add_stage(simd *s, enum stage_kind kind, int value, const net_type *t)
+{
+    stage g = {.kind = kind, .value = value, .core = -1, .insert = 1, .h = t->h, .w = t->w, .c = t->c};
+    VEC_PUSH(s->a, &s->stages, g);
+    return &s->stages.at[s->stages.count - 1];
+}
+
+/* ---- demand ------------------------------------------------------------------------------------------------------ */
+
+static void need_read(simd *s, int node);
+
+/* Is a value's memory readable as it is, by windows without padding? */
+static bool is_plain(const simd *s, int node)
+{
+    return s->f->place[node] == PLACE_MEMORY || s->f->place[node] == PLACE_LEAF;
+}
+
+static void need_source(simd *s, int x, reading how, const net_type *resolution)
+{
+    if (s->f->place[x] == PLACE_CHIP && how.insert == 1 && how.fill == 0) {
+        need_read(s, x);
+        return;
+    }
+    if ((!how.padded && is_plain(s, x)) || tile_of(s, x, how.insert, how.fill))
+        return;
+    need_read(s, x);
+    net_type t = *resolution;
+    t.c = s->n->nodes.at[x].type.c;
+    stage *g = add_stage(s, STAGE_TILE, x, &t);
+    g->insert = how.insert;
+    g->fill = how.fill;
+}
+
+static void need_core(simd *s, int core)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    reading how = reading_of(s, core);
+    const net_type *x = &s->n->nodes.at[v->operand[0]].type;
+    if (how.direct)
+        need_read(s, v->operand[0]);
+    else
+        need_source(s, v->operand[0], how, how.insert > 1 ? &v->type : x);
+    if (v->prim == NET_max_pool_dx && !simd_stage_of(s, core, STAGE_SCATTER)) {
+        need_read(s, v->operand[1]);
+        add_stage(s, STAGE_SCATTER, core, &v->type);
+    }
+}
+
+/* Makes sure that `node` can be read at a pixel. */
+static void need_read(simd *s, int node)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    switch (s->f->place[node]) {
+    case PLACE_CHIP:
+        if (simd_stage_of(s, node, STAGE_CHIP))
+            return;
+        need_core(s, node);
+        add_stage(s, STAGE_CHIP, node, &v->type)->core = node;
+        return;
+    case PLACE_INLINE:
+        for (int k = 0; k < v->count; k++)
+            need_read(s, v->operand[k]);
+        return;
+    case PLACE_REGISTER:
+        need_core(s, node);
+        return;
+    default:
+        return;
+    }
+}
+
+/* The window in registers under the maps of a root, or -1. */
+static int core_under(const simd *s, int node)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    for (int k = 0; k < v->count; k++) {
+        int x = v->operand[k];
+        if (s->f->place[x] == PLACE_REGISTER)
+            return x;
+        int below = s->f->place[x] == PLACE_INLINE ? core_under(s, x) : -1;
+        if (below >= 0)
+            return below;
+    }
+    return -1;
+}
+
+static void need_map_root(simd *s, int root)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    bool window = net_prim_info[v->prim].class == NET_WINDOW;
+    int core = window ? root : core_under(s, root);
+    if (window)
+        need_core(s, root);
+    for (int k = 0; k < v->count && !window; k++)
+        need_read(s, v->operand[k]);
+    if (core >= 0 && s->n->nodes.at[core].prim == NET_max_pool_dx)
+        core = -1; /* it stands in scratch */
+    stage *last = s->stages.count ? &s->stages.at[s->stages.count - 1] : NULL;
+    bool joins = core < 0 && last && last->kind == STAGE_STORE && last->core < 0 && last->h == v->type.h &&
+                 last->w == v->type.w && last->c == v->type.c;
+    stage *g = joins ? last : add_stage(s, STAGE_STORE, root, &v->type);
+    g->core = core;
+    VEC_PUSH(s->a, &g->roots, root);
+}
+
+/* A sum rides on the newest stage that stores something it reads, else on a pass of its own. */
+static void need_sum(simd *s, int root)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    const net_type *t = &s->n->nodes.at[v->operand[0]].type;
+    node_list reads = {0};
+    fusion_reads(s->a, s->f, root, &reads);
+    for (int k = 0; k < v->count; k++)
+        need_read(s, v->operand[k]);
+    stage *rides = NULL;
+    for (int i = 0; i < s->stages.count; i++) {
+        stage *g = &s->stages.at[i];
+        if (g->kind != STAGE_STORE || g->h != t->h || g->w != t->w || g->c != t->c)
+            continue;
+        for (int r = 0; r < g->roots.count; r++)
+            for (int k = 0; k < reads.count; k++)
+                if (g->roots.at[r] == reads.at[k])
+                    rides = g;
+        if (g->roots.count == 0 && !rides)
+            rides = g;
+    }
+    if (!rides)
+        rides = add_stage(s, STAGE_STORE, -1, t);
+    VEC_PUSH(s->a, &rides->sums, root);
+}
+
+static void need_weights(simd *s, int root)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    const net_window *w = &v->attr.window;
+    const net_type *x = &s->n->nodes.at[v->operand[0]].type, *g = &s->n->nodes.at[v->operand[1]].type;
+    bool padded = !(w->kh * w->kw == 1 && !w->top && !w->left && !w->bottom && !w->right);
+    need_source(s, v->operand[0], (reading){1, 0, padded, false}, x);
+    need_source(s, v->operand[1], (reading){1, 0, false, false}, g);
+    add_stage(s, STAGE_WEIGHTS, root, g);
+}
+
+/* ---- views --------------------------------------------------------------------------------------------------------
+ */
+
+static view scratch_view(const stage *g)
+{
+    int64_t columns = g->w + g->left + g->right;
+    return (view){g->scratch, loop_at((g->lo * columns + g->left) * g->c), columns * g->c, g->c};
+}
+
+static view view_of(simd *s, int x, reading how)
+{
+    if (s->f->place[x] == PLACE_CHIP && how.insert == 1 && how.fill == 0)
+        return scratch_view(simd_stage_of(s, x, STAGE_CHIP));
+    stage *g = tile_of(s, x, how.insert, how.fill);
+    if (g)
+        return scratch_view(g);
+    const net_type *t = &s->n->nodes.at[x].type;
+    int64_t stride = s->f->place[x] == PLACE_MEMORY ? s->layout->stride[x] : t->c;
+    spot first = {.rel = loop_at(0), .x = loop_at(0), .c = loop_at(0), .lanes = 1, .ratio = t->h / s->smallest};
+    return (view){simd_arg(s, x, LOOP_IN), simd_element(s, x, &first), t->w * stride, stride};
+}
+
+view simd_source(simd *s, int core)
+{
+    return view_of(s, s->n->nodes.at[core].operand[0], reading_of(s, core));
+}
+
+view simd_operand_view(simd *s, int node, int k)
+{
+    return view_of(s, s->n->nodes.at[node].operand[k], (reading){1, 0, false, false});
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct halo {
+    int lo, hi, left, right;
+} halo;
+
+static void widen(stage *g, halo o)
+{
+    g->lo = o.lo > g->lo ? o.lo : g->lo;
+    g->hi = o.hi > g->hi ? o.hi : g->hi;
+    g->left = o.left > g->left ? o.left : g->left;
+    g->right = o.right > g->right ? o.right : g->right;
+}
+
+/* What a window with `reader`'s rows reads of a source of h × w. */
+static halo halo_forward(const net_window *v, const stage *reader, int h, int w)
+{
+    return (halo){reader->lo * v->sh + v->top,
+                  (reader->h + reader->hi - 1) * v->sh - v->top + (v->kh - 1) * v->dh + 1 - h, v->left,
+                  (reader->w - 1) * v->sw - v->left + (v->kw - 1) * v->dw + 1 - w};
+}
+
+static halo halo_transposed(const net_window *v, const stage *reader)
+{
+    return (halo){reader->lo + (v->kh - 1) * v->dh - v->top, reader->hi + v->top, (v->kw - 1) * v->dw - v->left,
+                  v->left};
+}
+
+static stage *scratch_stage(simd *s, int x, reading how)
+{
+    if (s->f->place[x] == PLACE_CHIP && how.insert == 1 && how.fill == 0)
+        return simd_stage_of(s, x, STAGE_CHIP);
+    return tile_of(s, x, how.insert, how.fill);
+}
+
+/* Values on chip that are read at the reader's own pixels. */
+static void widen_chips(simd *s, int node, const stage *reader)
+{
+    if (s->f->place[node] == PLACE_CHIP) {
+        stage *g = simd_stage_of(s, node, STAGE_CHIP);
+        int by = reader->kind == STAGE_TILE ? reader->insert : 1;
+        widen(g, (halo){(reader->lo + by - 1) / by, (reader->hi + by - 1) / by, 0, 0});
+    } else if (s->f->place[node] == PLACE_INLINE) {
+        for (int k = 0; k < s->n->nodes.at[node].count; k++)
+            widen_chips(s, s->n->nodes.at[node].operand[k], reader);
+    }
+}
+
+static void infer_core(simd *s, int core, const stage *reader)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    const net_window *w = &v->attr.window;
+    reading how = reading_of(s, core);
+    stage *g = how.direct ? NULL : scratch_stage(s, v->operand[0], how);
+    bool transposed = v->prim == NET_conv_dx || v->prim == NET_sum_pool_dx;
+    if (how.direct) {
+        widen_chips(s, v->operand[0], reader);
+    } else if (v->prim == NET_max_pool_dx) {
+        stage windows = {.h = s->n->nodes.at[v->operand[1]].type.h, .w = s->n->nodes.at[v->operand[1]].type.w};
+        widen(g, halo_forward(w, &windows, v->type.h, v->type.w));
+    } else if (g) {
+        widen(g, transposed ? halo_transposed(w, reader) : halo_forward(w, reader, g->h, g->w));
+    }
+    const net_type *x = &s->n->nodes.at[v->operand[0]].type;
+    s->whole |= transposed ? x->h * w->sh != v->type.h : x->h != v->type.h * w->sh;
+}
+
+static void infer_rows(simd *s)
+{
+    for (int i = s->stages.count - 1; i >= 0; i--) {
+        stage *g = &s->stages.at[i];
+        const net_node *v = g->value >= 0 ? &s->n->nodes.at[g->value] : NULL;
+        if (g->core >= 0)
+            infer_core(s, g->core, g);
+        if (g->kind == STAGE_TILE)
+            widen_chips(s, g->value, g);
+        if (g->kind == STAGE_STORE)
+            for (int r = 0; r < g->roots.count; r++)
+                for (int k = 0; k < s->n->nodes.at[g->roots.at[r]].count; k++)
+                    widen_chips(s, s->n->nodes.at[g->roots.at[r]].operand[k], g);
+        if (g->kind == STAGE_SCATTER) {
+            infer_core(s, g->value, g);
+            const net_window *w = &v->attr.window;
+            stage windows = {.h = s->n->nodes.at[v->operand[1]].type.h, .w = s->n->nodes.at[v->operand[1]].type.w};
+            widen(g, halo_forward(w, &windows, g->h, g->w));
+            s->whole = true;
+        }
+        if (g->kind == STAGE_WEIGHTS) {
+            const net_window *w = &v->attr.window;
+            stage *x = scratch_stage(s, v->operand[0], (reading){1, 0, false, false});
+            const net_type *t = &s->n->nodes.at[v->operand[0]].type;
+            if (x)
+                widen(x, halo_forward(w, g, t->h, t->w));
+            s->whole |= t->h != g->h * w->sh;
+        }
+    }
+}
+
+/* ---- the height of a tile
+ * -------------------------------------------------------------------------------------------- */
+
+static int64_t rows_of(const simd *s, const stage *g, int rows)
+{
+    return (rows == s->smallest ? g->h : (int64_t)rows * g->ratio) + g->lo + g->hi;
+}
+
+static bool in_scratch(const stage *g)
+{
+    return g->kind == STAGE_TILE || g->kind == STAGE_CHIP || g->kind == STAGE_SCATTER;
+}
+
+/* Multiply-adds an element of a window's result. */
+static double work_of(const simd *s, int core)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    const net_window *w = &v->attr.window;
+    double taps = (double)w->kh * w->kw;
+    if (v->prim == NET_conv)
+        return taps * s->n->nodes.at[v->operand[0]].type.c / w->groups;
+    if (v->prim == NET_conv_dx)
+        return taps * s->n->nodes.at[v->operand[0]].type.c / w->groups;
+    return taps;
+}
+
+/* Relative cost of a tile of so many rows: work repeated for halos, and traffic to the cache level that scratch needs.
+ */
+static double tile_cost(const simd *s, int rows)
+{
+    double work = 0, elements = 0;
+    for (int i = 0; i < s->stages.count; i++) {
+        const stage *g = &s->stages.at[i];
+        if (!in_scratch(g))
+            continue;
+        double count = (double)rows_of(s, g, rows) * (g->w + g->left + g->right) * g->c;
+        elements += count;
+        work += count * (g->kind == STAGE_CHIP ? work_of(s, g->core) : 3);
+    }
+    double bytes = elements * 4;
+    double reach = bytes <= s->t->l1_bytes * 0.9 ? 0 : bytes <= s->t->l2_bytes * 0.8 ? 2 : 16;
+    return (work + elements * reach + 64) / rows;
+}
+
+static void choose_rows(simd *s)
+{
+    s->rows = s->smallest;
+    if (!s->whole) {
+        double best = tile_cost(s, s->rows);
+        for (int rows = s->smallest - 1; rows >= 1; rows--) {
+            if (s->smallest % rows)
+                continue;
+            double cost = tile_cost(s, rows);
+            if (cost < best) {
+                best = cost;
+                s->rows = rows;
+            }
+        }
+        if (s->o->tile_rows > 0 && s->smallest % s->o->tile_rows == 0)
+            s->rows = s->o->tile_rows;
+    }
+    s->tiles = s->smallest / s->rows;
+}
+
+void simd_plan(simd *s)
+{
+    for (int i = 0; i < s->g->roots.count; i++) {
+        int root = s->g->roots.at[i];
+        enum net_class c = net_prim_info[s->n->nodes.at[root].prim].class;
+        s->chunked |= c == NET_REDUCE;
+        if (s->n->nodes.at[root].prim == NET_conv_dw)
+            need_weights(s, root);
+        else if (c == NET_REDUCE)
+            need_sum(s, root);
+        else
+            need_map_root(s, root);
+    }
+    s->smallest = s->stages.at[0].h;
+    for (int i = 1; i < s->stages.count; i++)
+        s->smallest = s->stages.at[i].h < s->smallest ? s->stages.at[i].h : s->smallest;
+    infer_rows(s);
+    for (int i = 0; i < s->stages.count; i++) {
+        stage *g = &s->stages.at[i];
+        g->ratio = g->h / s->smallest;
+        s->whole |= g->h % s->smallest != 0;
+    }
+    choose_rows(s);
+    for (int i = 0; i < s->stages.count; i++) {
+        stage *g = &s->stages.at[i];
+        if (in_scratch(g))
+            g->scratch =
+                loop_scratch(&s->pen, DT_F32, rows_of(s, g, s->rows) * (g->w + g->left + g->right) * (int64_t)g->c);
+    }
+}

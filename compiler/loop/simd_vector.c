@@ -1,0 +1,374 @@
+/* Small tensors: what follows a reduction. Sums over chunks are taken in order, in float64. */
+#include "loop/simd.h"
+
+enum { BN_MEAN, BN_SCALE, BN_SHIFT, BN_RSTD, BN_VAR }; /* rows of bn_finish */
+
+static int math(simd *s, enum loop_op op, int a, int b)
+{
+    return loop_math(&s->pen, op, a, b, -1, -1);
+}
+
+static int wide(simd *s, int lanes, double value)
+{
+    return loop_const(&s->pen, DT_F64, lanes, value);
+}
+
+static int operand(const simd *s, int k)
+{
+    return s->n->nodes.at[s->g->roots.at[0]].operand[k];
+}
+
+static int in(simd *s, int k)
+{
+    return simd_arg(s, operand(s, k), LOOP_IN);
+}
+
+static int out(simd *s)
+{
+    return simd_arg(s, s->g->roots.at[0], LOOP_OUT);
+}
+
+static int chunks(simd *s)
+{
+    return loop_int(&s->pen, LOOP_INT_DIV, loop_offset(loop_plus(loop_at(0), 0, 1), NET_CHUNK - 1), loop_at(0),
+                    NET_CHUNK);
+}
+
+/* Σ over the chunks of elements [c, c + lanes) of rows of `width`, in float64. */
+static int fold_rows(simd *s, int buffer, int rows, int64_t width, loop_index c, int lanes)
+{
+    int acc = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+    int r = loop_for(&s->pen, loop_at(0), loop_plus(loop_at(0), rows, 1), 1);
+    int more = loop_load(&s->pen, DT_F64, lanes, buffer, loop_plus(c, r, width));
+    loop_math_to(&s->pen, acc, LOOP_ADD, acc, more, -1, -1);
+    loop_end(&s->pen);
+    return acc;
+}
+
+static void store_narrow(simd *s, int buffer, loop_index at, int value)
+{
+    loop_store(&s->pen, buffer, at, loop_convert(&s->pen, DT_F32, value));
+}
+
+/* Vectors of float64 are half as many lanes. */
+static int wide_lanes(const simd *s)
+{
+    return s->t->lanes > 1 ? s->t->lanes / 2 : 1;
+}
+
+/* Runs of channels for float64 work. */
+static void each_channel(simd *s, int channels, void (*body)(simd *s, loop_index c, int lanes))
+{
+    int lanes = wide_lanes(s), whole = channels - channels % lanes;
+    s->unit = loop_parallel(&s->pen);
+    if (whole) {
+        loop_index c = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(whole), lanes), 1);
+        body(s, c, lanes);
+        loop_end(&s->pen);
+    }
+    if (whole < channels) {
+        loop_index c = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(whole), loop_at(channels), 1), 1);
+        body(s, c, 1);
+        loop_end(&s->pen);
+    }
+    loop_end(&s->pen);
+}
+
+/* ---- batch norm
+ * ----------------------------------------------------------------------------------------------------------- */
+
+/* Pixels that a statistic is over: n·h·w. */
+static int pixel_count(simd *s, int lanes)
+{
+    const net_attr *a = &s->n->nodes.at[s->g->roots.at[0]].attr;
+    return loop_from_int(&s->pen, DT_F64, lanes, loop_plus(loop_at(0), 0, (int64_t)a->h * a->w));
+}
+
+/* Rows mean, scale, shift, rstd, var of a norm; gamma and beta are operands `affine` and the next, where there are
+ * such. */
+static void store_norm(simd *s, loop_index c, int lanes, int mean, int var, int affine)
+{
+    const net_node *v = &s->n->nodes.at[s->g->roots.at[0]];
+    int channels = v->type.c, to = out(s);
+    int deviation = math(s, LOOP_SQRT, math(s, LOOP_ADD, var, wide(s, lanes, v->attr.eps)), -1);
+    int rstd = math(s, LOOP_DIV, wide(s, lanes, 1), deviation), scale = rstd, shift = wide(s, lanes, 0);
+    if (v->count > affine) {
+        scale = math(s, LOOP_MUL, rstd, loop_load(&s->pen, DT_F64, lanes, in(s, affine), c));
+        shift = loop_load(&s->pen, DT_F64, lanes, in(s, affine + 1), c);
+    }
+    const int rows[] = {[BN_MEAN] = mean, [BN_SCALE] = scale, [BN_SHIFT] = shift, [BN_RSTD] = rstd, [BN_VAR] = var};
+    for (int r = 0; r < (int)COUNT(rows); r++)
+        store_narrow(s, to, loop_offset(c, (int64_t)r * channels), rows[r]);
+}
+
+/* Σd and Σd² about the running mean: mean = running + Σd/N, var = Σd²/N - (Σd/N)². */
+static void finish_norm(simd *s, loop_index c, int lanes)
+{
+    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = chunks(s), count = pixel_count(s, lanes);
+    int shift = math(s, LOOP_DIV, fold_rows(s, in(s, 0), rows, channels, c, lanes), count);
+    int square = math(s, LOOP_DIV, fold_rows(s, in(s, 1), rows, channels, c, lanes), count);
+    int var = math(s, LOOP_SUB, square, math(s, LOOP_MUL, shift, shift));
+    var = math(s, LOOP_MAX, var, wide(s, lanes, 0));
+    int mean = math(s, LOOP_ADD, loop_load(&s->pen, DT_F64, lanes, in(s, 2), c), shift);
+    store_norm(s, c, lanes, mean, var, 3);
+}
+
+static void fixed_norm(simd *s, loop_index c, int lanes)
+{
+    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c;
+    int mean = loop_load(&s->pen, DT_F64, lanes, in(s, 0), c);
+    int var = loop_load(&s->pen, DT_F64, lanes, in(s, 0), loop_offset(c, channels));
+    store_norm(s, c, lanes, mean, var, 1);
+}
+
+/* running + momentum · (batch - running), the batch's variance unbiased. */
+static void move_norm(simd *s, loop_index c, int lanes)
+{
+    const net_node *v = &s->n->nodes.at[s->g->roots.at[0]];
+    int channels = v->type.c, count = pixel_count(s, lanes), one = wide(s, lanes, 1);
+    int mean = loop_load(&s->pen, DT_F64, lanes, in(s, 1), loop_offset(c, (int64_t)BN_MEAN * channels));
+    int var = loop_load(&s->pen, DT_F64, lanes, in(s, 1), loop_offset(c, (int64_t)BN_VAR * channels));
+    var = math(s, LOOP_MUL, var, math(s, LOOP_DIV, count, math(s, LOOP_SUB, count, one)));
+    const int batch[] = {mean, var};
+    for (int r = 0; r < 2; r++) {
+        loop_index at = loop_offset(c, (int64_t)r * channels);
+        int old = loop_load(&s->pen, DT_F64, lanes, in(s, 0), at);
+        int kept = math(s, LOOP_MUL, old, wide(s, lanes, 1 - v->attr.momentum));
+        int moved = math(s, LOOP_ADD, kept, math(s, LOOP_MUL, batch[r], wide(s, lanes, v->attr.momentum)));
+        store_narrow(s, out(s), at, moved);
+    }
+}
+
+/* A candidate's weight, in float64; 1 where the node has no such operand. */
+static int candidate_weight(simd *s, int k, int lanes)
+{
+    const net_node *v = &s->n->nodes.at[s->g->roots.at[0]];
+    if (v->count <= k)
+        return wide(s, lanes, 1);
+    int64_t element = (int64_t)v->attr.row * s->n->nodes.at[v->operand[k]].type.c + v->attr.pick[0];
+    return loop_bcast(&s->pen, DT_F64, lanes, in(s, k), loop_at(element));
+}
+
+/* dL/dx = scale·(g - Σg/N - x̂·Σg·x̂/N) as a·g + (b·(x - mean) + d). */
+static void norm_coefficients(simd *s, loop_index c, int lanes)
+{
+    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = chunks(s), count = pixel_count(s, lanes),
+        bn = in(s, 2);
+    int sum = math(s, LOOP_DIV, fold_rows(s, in(s, 0), rows, channels, c, lanes), count);
+    int dot = math(s, LOOP_DIV, fold_rows(s, in(s, 1), rows, channels, c, lanes), count);
+    int scale = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_SCALE * channels));
+    int rstd = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_RSTD * channels));
+    int mean = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_MEAN * channels));
+    int a = math(s, LOOP_MUL, scale, candidate_weight(s, 3, lanes)), minus = math(s, LOOP_MUL, a, wide(s, lanes, -1));
+    const int row[] = {a, math(s, LOOP_MUL, math(s, LOOP_MUL, minus, rstd), dot), math(s, LOOP_MUL, minus, sum), mean};
+    for (int r = 0; r < (int)COUNT(row); r++)
+        store_narrow(s, out(s), loop_offset(c, (int64_t)r * channels), row[r]);
+}
+
+/* ---- folds
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static void fold_elements(simd *s, loop_index c, int lanes)
+{
+    const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
+    int sum = fold_rows(s, in(s, 0), chunks(s), (int64_t)t->h * t->w * t->c, c, lanes);
+    if (s->n->nodes.at[s->g->roots.at[0]].count > 1)
+        sum = math(s, LOOP_MUL, sum, candidate_weight(s, 1, lanes));
+    store_narrow(s, out(s), c, sum);
+}
+
+/* One number an operand: Σ over chunks, then channels. */
+static void total_channels(simd *s, int root)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    s->unit = loop_parallel(&s->pen);
+    int rows = chunks(s);
+    for (int k = 0; k < v->count; k++) {
+        int channels = s->n->nodes.at[v->operand[k]].type.c, acc = math(s, LOOP_MOVE, wide(s, 1, 0), -1);
+        loop_index c = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(channels), 1), 1);
+        int sum = fold_rows(s, in(s, k), rows, channels, c, 1);
+        loop_math_to(&s->pen, acc, LOOP_ADD, acc, sum, -1, -1);
+        loop_end(&s->pen);
+        store_narrow(s, out(s), loop_at(k), acc);
+    }
+    loop_end(&s->pen);
+}
+
+/* Pieces to their rows and columns; several for one place are added in the order of the operands. */
+static void scatter_pieces(simd *s, int root)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    int rows = v->type.w, columns = v->type.c;
+    s->unit = loop_parallel(&s->pen);
+    simd_fill(s, out(s), loop_at(0), (int64_t)rows * columns, 0);
+    for (int place = 0; place < rows * columns; place++) {
+        int acc = -1;
+        for (int k = 0, column = 0; k < v->count; k++)
+            for (int j = 0; j < s->n->nodes.at[v->operand[k]].type.c; j++, column++) {
+                if (v->attr.rows[k] != place / columns || v->attr.pick[column] != place % columns)
+                    continue;
+                int piece = loop_load(&s->pen, DT_F64, 1, in(s, k), loop_at(j));
+                acc = acc < 0 ? piece : math(s, LOOP_ADD, acc, piece);
+            }
+        if (acc >= 0)
+            store_narrow(s, out(s), loop_at(place), acc);
+    }
+    loop_end(&s->pen);
+}
+
+static void batch_mean(simd *s, loop_index c, int lanes)
+{
+    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, acc = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+    loop_index n = loop_plus(loop_at(0), 0, 1);
+    int image = loop_for(&s->pen, loop_at(0), n, 1);
+    int x = loop_load(&s->pen, DT_F64, lanes, in(s, 0), loop_plus(c, image, channels));
+    loop_math_to(&s->pen, acc, LOOP_ADD, acc, x, -1, -1);
+    loop_end(&s->pen);
+    store_narrow(s, out(s), c, math(s, LOOP_DIV, acc, loop_from_int(&s->pen, DT_F64, lanes, n)));
+}
+
+/* (ky, kx, ci, co) → (ky, kx, co, ci); a unit is an output channel. */
+static void transpose(simd *s, int root)
+{
+    const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
+    int64_t taps = (int64_t)t->n * t->h;
+    s->unit = loop_parallel(&s->pen);
+    int tap = loop_for(&s->pen, loop_at(0), loop_at(taps), 1);
+    int ci = loop_for(&s->pen, loop_at(0), loop_at(t->w), 1);
+    loop_index from = loop_plus(loop_plus(loop_plus(loop_at(0), tap, (int64_t)t->w * t->c), ci, t->c), s->unit, 1);
+    loop_index to = loop_plus(loop_plus(loop_plus(loop_at(0), tap, (int64_t)t->w * t->c), s->unit, t->w), ci, 1);
+    loop_store(&s->pen, out(s), to, loop_load(&s->pen, DT_F32, 1, in(s, 0), from));
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+    s->out->unit_tiles = t->c;
+    (void)root;
+}
+
+/* ---- flat vectors
+ * ------------------------------------------------------------------------------------------------------------- */
+
+enum { NORM_LANES = 16 };
+
+/* Σ x²: element i goes to virtual lane i mod 16 whatever the target's width; the lanes are folded by halves. */
+static void sum_squares(simd *s)
+{
+    int64_t count = s->n->nodes.at[operand(s, 0)].type.c, whole = count - count % NORM_LANES;
+    int lanes = wide_lanes(s), vectors = NORM_LANES / lanes, acc[NORM_LANES], lane[NORM_LANES];
+    s->unit = loop_parallel(&s->pen);
+    for (int v = 0; v < vectors; v++)
+        acc[v] = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+    if (whole) {
+        int c = loop_for(&s->pen, loop_at(0), loop_at(whole), NORM_LANES);
+        for (int v = 0; v < vectors; v++) {
+            int x = loop_load(&s->pen, DT_F64, lanes, in(s, 0), loop_plus(loop_at((int64_t)v * lanes), c, 1));
+            loop_math_to(&s->pen, acc[v], LOOP_ADD, acc[v], math(s, LOOP_MUL, x, x), -1, -1);
+        }
+        loop_end(&s->pen);
+    }
+    for (int i = 0; i < NORM_LANES; i++) {
+        lane[i] = lanes > 1 ? loop_lane(&s->pen, acc[i / lanes], i % lanes) : acc[i];
+        if (whole + i >= count)
+            continue;
+        int x = loop_load(&s->pen, DT_F64, 1, in(s, 0), loop_at(whole + i));
+        lane[i] = math(s, LOOP_ADD, lane[i], math(s, LOOP_MUL, x, x));
+    }
+    for (int half = NORM_LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++)
+            lane[i] = math(s, LOOP_ADD, lane[i], lane[i + half]);
+    store_narrow(s, out(s), loop_at(0), lane[0]);
+    loop_end(&s->pen);
+}
+
+static void row_softmax(simd *s, int root)
+{
+    const net_type *t = &s->n->nodes.at[root].type;
+    s->unit = loop_parallel(&s->pen);
+    loop_index row = loop_plus(loop_at(0), s->unit, t->c);
+    int most = math(s, LOOP_MOVE, loop_load(&s->pen, DT_F32, 1, in(s, 0), row), -1);
+    int k = loop_for(&s->pen, loop_at(1), loop_at(t->c), 1);
+    loop_math_to(&s->pen, most, LOOP_MAX, most, loop_load(&s->pen, DT_F32, 1, in(s, 0), loop_plus(row, k, 1)), -1, -1);
+    loop_end(&s->pen);
+    int sum = math(s, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1);
+    k = loop_for(&s->pen, loop_at(0), loop_at(t->c), 1);
+    int x = loop_load(&s->pen, DT_F32, 1, in(s, 0), loop_plus(row, k, 1));
+    int e = math(s, LOOP_EXP, math(s, LOOP_SUB, x, most), -1);
+    loop_store(&s->pen, out(s), loop_plus(row, k, 1), e);
+    loop_math_to(&s->pen, sum, LOOP_ADD, sum, e, -1, -1);
+    loop_end(&s->pen);
+    k = loop_for(&s->pen, loop_at(0), loop_at(t->c), 1);
+    int to = simd_arg(s, root, LOOP_INOUT);
+    e = loop_load(&s->pen, DT_F32, 1, to, loop_plus(row, k, 1));
+    loop_store(&s->pen, to, loop_plus(row, k, 1), math(s, LOOP_DIV, e, sum));
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+    s->out->unit_tiles = t->w;
+}
+
+/* p·(g - Σ g·p), row by row. */
+static void row_softmax_dx(simd *s, int root)
+{
+    const net_type *t = &s->n->nodes.at[root].type;
+    s->unit = loop_parallel(&s->pen);
+    loop_index row = loop_plus(loop_at(0), s->unit, t->c);
+    int dot = math(s, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1);
+    for (int pass = 0; pass < 2; pass++) {
+        int k = loop_for(&s->pen, loop_at(0), loop_at(t->c), 1);
+        int p = loop_load(&s->pen, DT_F32, 1, in(s, 0), loop_plus(row, k, 1));
+        int g = loop_load(&s->pen, DT_F32, 1, in(s, 1), loop_plus(row, k, 1));
+        if (pass == 0)
+            loop_math_to(&s->pen, dot, LOOP_ADD, dot, math(s, LOOP_MUL, p, g), -1, -1);
+        else
+            loop_store(&s->pen, out(s), loop_plus(row, k, 1), math(s, LOOP_MUL, p, math(s, LOOP_SUB, g, dot)));
+        loop_end(&s->pen);
+    }
+    loop_end(&s->pen);
+    s->out->unit_tiles = t->w;
+}
+
+void simd_lower_vector(simd *s, int root)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    s->out->unit_images = 0;
+    s->out->unit_tiles = 1;
+    switch (v->prim) {
+    case NET_bn_finish:
+        each_channel(s, v->type.c, finish_norm);
+        break;
+    case NET_bn_fixed:
+        each_channel(s, v->type.c, fixed_norm);
+        break;
+    case NET_bn_move:
+        each_channel(s, v->type.c, move_norm);
+        break;
+    case NET_bn_coef:
+        each_channel(s, v->type.c, norm_coefficients);
+        break;
+    case NET_batch_mean:
+        each_channel(s, v->type.c, batch_mean);
+        break;
+    case NET_fold:
+        simd_each(s, net_elements(&s->n->nodes.at[operand(s, 0)].type), wide_lanes(s), fold_elements);
+        break;
+    case NET_channel_total:
+        total_channels(s, root);
+        break;
+    case NET_scatter_rows:
+        scatter_pieces(s, root);
+        break;
+    case NET_transpose:
+        transpose(s, root);
+        break;
+    case NET_norm2:
+        sum_squares(s);
+        break;
+    case NET_row_softmax:
+        row_softmax(s, root);
+        break;
+    case NET_row_softmax_dx:
+        row_softmax_dx(s, root);
+        break;
+    default:
+        BUG("the simd lowering has no rule for %s", net_prim_info[v->prim].name);
+    }
+}

@@ -1,0 +1,249 @@
+/* Windows in registers: a block of columns × vectors of channels is accumulated in registers, taps and input channels
+ * in the net's order (ky, kx, ci), one accumulator an element. What a window reads stands in scratch with its edge, so
+ * there are no tests in here. */
+#include "loop/simd.h"
+
+#include <math.h>
+
+enum { UNROLLED_TAPS = 25, UNROLLED_CHANNELS = 4 };
+
+/* A convolution as its inner loop sees it, forward or transposed. */
+typedef struct sweep {
+    view x;
+    int kh, kw;
+    int64_t row_step, row_tap, row_shift; /* source row = rel·row_step + ky·row_tap + row_shift */
+    int64_t column_step, column_tap, column_shift;
+    int weights;                      /* buffer */
+    int64_t weight_tap, weight_inner; /* elements from tap to tap, from inner channel to inner channel */
+    loop_index weight_base;           /* of the block's first channel */
+    int inner;                        /* channels summed over; 0: depthwise */
+    loop_index inner_base;            /* first source channel */
+} sweep;
+
+static sweep sweep_of(simd *s, int core, const block *b)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    const net_window *w = &v->attr.window;
+    bool forward = v->prim == NET_conv, depthwise = net_is_depthwise(s->n, v);
+    int from = s->n->nodes.at[v->operand[0]].type.c, to = v->type.c, groups = w->groups < 1 ? 1 : w->groups;
+    sweep q = {.x = simd_source(s, core), .kh = w->kh, .kw = w->kw, .weights = simd_arg(s, v->operand[1], LOOP_IN)};
+    q.row_step = forward ? w->sh : 1;
+    q.row_tap = forward ? w->dh : -w->dh;
+    q.row_shift = forward ? -w->top : w->top;
+    q.column_step = forward ? w->sw : 1;
+    q.column_tap = forward ? w->dw : -w->dw;
+    q.column_shift = forward ? -w->left : w->left;
+    q.weight_base = b->c;
+    if (depthwise) {
+        q.weight_tap = to;
+        q.inner_base = b->c;
+        return q;
+    }
+    q.inner = from / groups;
+    q.inner_base = b->group ? loop_plus(loop_at(0), b->group, q.inner) : loop_at(0);
+    if (forward) { /* weights [tap][ci][co] */
+        q.weight_inner = to;
+        q.weight_tap = (int64_t)q.inner * to;
+    } else { /* transposed weights [tap][co][ci of the group] */
+        q.weight_inner = to / groups;
+        q.weight_tap = (int64_t)from * q.weight_inner;
+        if (b->group) /* channel of the group + rows of the group */
+            q.weight_base = loop_sum(loop_plus(b->c, b->group, -(to / groups)),
+                                     loop_plus(loop_at(0), b->group, q.inner * q.weight_inner));
+    }
+    return q;
+}
+
+/* Element of the source under tap (ky, kx) of column p. */
+static loop_index tap_element(const sweep *q, const block *b, loop_index ky, int kx, int p)
+{
+    loop_index row = loop_sum(loop_offset(loop_times(b->rel, q->row_step), q->row_shift), loop_times(ky, q->row_tap));
+    loop_index column =
+        loop_offset(loop_times(loop_offset(b->x, p), q->column_step), q->column_shift + kx * q->column_tap);
+    loop_index e = loop_sum(q->x.origin, loop_times(row, q->x.row));
+    return loop_sum(e, loop_times(column, q->x.column));
+}
+
+static void depthwise_tap(simd *s, const sweep *q, const block *b, loop_index ky, int kx, const int acc[])
+{
+    loop_index tap = loop_sum(loop_times(ky, q->kw * q->weight_tap), loop_at(kx * q->weight_tap));
+    for (int v = 0; v < b->vectors; v++) {
+        int64_t c = (int64_t)v * b->lanes;
+        int w = loop_load(&s->pen, DT_F32, b->lanes, q->weights, loop_offset(loop_sum(q->weight_base, tap), c));
+        for (int p = 0; p < b->pixels; p++) {
+            loop_index e = loop_sum(tap_element(q, b, ky, kx, p), loop_offset(q->inner_base, c));
+            int x = loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer, e);
+            simd_fma_to(s, acc[p * b->vectors + v], x, w);
+        }
+    }
+}
+
+/* One input channel of one tap: a vector of weights, a broadcast of each pixel. */
+static void dense_step(simd *s, const sweep *q, const block *b, loop_index ky, int kx, loop_index k, const int acc[])
+{
+    loop_index at = loop_sum(loop_times(ky, q->kw * q->weight_tap), loop_at(kx * q->weight_tap));
+    at = loop_sum(loop_sum(at, loop_times(k, q->weight_inner)), q->weight_base);
+    int w[SIMD_ACC_MAX];
+    for (int v = 0; v < b->vectors; v++)
+        w[v] = loop_load(&s->pen, DT_F32, b->lanes, q->weights, loop_offset(at, (int64_t)v * b->lanes));
+    for (int p = 0; p < b->pixels; p++) {
+        loop_index e = loop_sum(loop_sum(tap_element(q, b, ky, kx, p), q->inner_base), k);
+        int x = loop_bcast(&s->pen, DT_F32, b->lanes, q->x.buffer, e);
+        for (int v = 0; v < b->vectors; v++)
+            simd_fma_to(s, acc[p * b->vectors + v], x, w[v]);
+    }
+}
+
+static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, int kx, const int acc[])
+{
+    int whole = q->inner - q->inner % UNROLLED_CHANNELS;
+    if (whole <= UNROLLED_CHANNELS)
+        whole = 0;
+    if (whole) {
+        int k = loop_for(&s->pen, loop_at(0), loop_at(whole), UNROLLED_CHANNELS);
+        for (int i = 0; i < UNROLLED_CHANNELS; i++)
+            dense_step(s, q, b, ky, kx, loop_offset(loop_plus(loop_at(0), k, 1), i), acc);
+        loop_end(&s->pen);
+    }
+    for (int i = whole; i < q->inner; i++)
+        dense_step(s, q, b, ky, kx, loop_at(i), acc);
+}
+
+static void convolve(simd *s, int core, const block *b, const int acc[])
+{
+    sweep q = sweep_of(s, core, b);
+    bool rolled = q.kh > 1 && q.kh * q.kw * (q.inner ? 4 : 1) > UNROLLED_TAPS * (q.inner ? 2 : 1);
+    int ky = rolled ? loop_for(&s->pen, loop_at(0), loop_at(q.kh), 1) : 0;
+    for (int y = 0; y < (rolled ? 1 : q.kh); y++)
+        for (int kx = 0; kx < q.kw; kx++) {
+            loop_index row = rolled ? loop_plus(loop_at(0), ky, 1) : loop_at(y);
+            if (q.inner)
+                dense_tap(s, &q, b, row, kx, acc);
+            else
+                depthwise_tap(s, &q, b, row, kx, acc);
+        }
+    if (rolled)
+        loop_end(&s->pen);
+}
+
+/* Pools and padding: every tap added, or the greatest kept. */
+static void pool(simd *s, int core, const block *b, int acc[])
+{
+    const net_node *v = &s->n->nodes.at[core];
+    const net_window *w = &v->attr.window;
+    bool forward = v->prim != NET_sum_pool_dx, max = v->prim == NET_max_pool;
+    int kh = v->prim == NET_pad ? 1 : w->kh, kw = v->prim == NET_pad ? 1 : w->kw;
+    sweep q = {.x = simd_source(s, core), .kh = kh, .kw = kw};
+    q.row_step = forward && v->prim != NET_pad ? w->sh : 1;
+    q.column_step = forward && v->prim != NET_pad ? w->sw : 1;
+    q.row_tap = forward ? w->dh : -w->dh;
+    q.column_tap = forward ? w->dw : -w->dw;
+    q.row_shift = forward ? -w->top : w->top;
+    q.column_shift = forward ? -w->left : w->left;
+    for (int ky = 0; ky < kh; ky++)
+        for (int kx = 0; kx < kw; kx++)
+            for (int p = 0; p < b->pixels; p++)
+                for (int i = 0; i < b->vectors; i++) {
+                    int *a = &acc[p * b->vectors + i];
+                    loop_index e = loop_sum(tap_element(&q, b, loop_at(ky), kx, p), b->c);
+                    int x = loop_load(&s->pen, DT_F32, b->lanes, q.x.buffer, loop_offset(e, (int64_t)i * b->lanes));
+                    *a = ky + kx == 0 ? x : loop_math(&s->pen, max ? LOOP_MAX : LOOP_ADD, *a, x, -1, -1);
+                }
+}
+
+void simd_window(simd *s, int core, const block *b, int acc[])
+{
+    const net_node *v = &s->n->nodes.at[core];
+    CHECK(b->pixels * b->vectors <= SIMD_ACC_MAX);
+    if (v->prim != NET_conv && v->prim != NET_conv_dx) {
+        pool(s, core, b, acc);
+        return;
+    }
+    int zero = loop_const(&s->pen, DT_F32, b->lanes, 0);
+    for (int i = 0; i < b->pixels * b->vectors; i++)
+        acc[i] = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
+    convolve(s, core, b, acc);
+}
+
+/* Columns and vectors of a block: as many accumulators as the registers hold beside the operands, few columns left
+ * over. */
+void simd_block_size(const simd *s, int core, int width, int channels, int *pixels, int *vectors)
+{
+    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
+    bool convolution = v && (v->prim == NET_conv || v->prim == NET_conv_dx);
+    bool dense = convolution && !net_is_depthwise(s->n, v);
+    int registers = s->t->registers < 16 ? 16 : s->t->registers, whole = channels / s->t->lanes;
+    *vectors = dense && whole >= 2 ? 2 : 1;
+    if (dense && width < 4 && whole >= 4)
+        *vectors = 4;
+    int most = convolution ? (registers - 1 - *vectors) / *vectors : 4;
+    if (s->t->lanes == 1)
+        most = 4;
+    most = most > 14 ? 14 : most;
+    *pixels = width < most ? width : most;
+    for (int p = *pixels; p > *pixels / 2; p--) /* no remainder, if that costs less than half the block */
+        if (width % p == 0) {
+            *pixels = p;
+            return;
+        }
+}
+
+/* ---- the gradient of a max pool
+ * -------------------------------------------------------------------------------------------- Window by window in
+ * row-major order: find the first maximum, add the gradient where it is. Lanes find different places, so every tap adds
+ * either g or zero. */
+static void scatter_window(simd *s, const stage *g, const spot *at, view x)
+{
+    const net_node *v = &s->n->nodes.at[g->value];
+    const net_window *w = &v->attr.window;
+    int64_t columns = g->w + g->left + g->right;
+    s->pixel_memo.count = s->channel_memo.count = 0;
+    int gradient = simd_read(s, v->operand[1], at), best = -1, where = -1;
+    int zero = loop_const(&s->pen, DT_F32, at->lanes, 0);
+    for (int tap = 0; tap < w->kh * w->kw; tap++) {
+        loop_index row = loop_offset(loop_times(at->rel, w->sh), tap / w->kw * w->dh - w->top);
+        loop_index column = loop_offset(loop_times(at->x, w->sw), tap % w->kw * w->dw - w->left);
+        loop_index e = loop_sum(loop_sum(x.origin, loop_times(row, x.row)), loop_times(column, x.column));
+        int value = loop_load(&s->pen, DT_F32, at->lanes, x.buffer, loop_sum(e, at->c));
+        int number = loop_const(&s->pen, DT_F32, at->lanes, tap);
+        where = best < 0 ? number : loop_math(&s->pen, LOOP_SELECT_LT, best, value, number, where);
+        best = best < 0 ? value : loop_math(&s->pen, LOOP_MAX, best, value, -1, -1);
+    }
+    for (int tap = 0; tap < w->kh * w->kw; tap++) {
+        loop_index row = loop_offset(loop_times(at->rel, w->sh), tap / w->kw * w->dh - w->top + g->lo);
+        loop_index column = loop_offset(loop_times(at->x, w->sw), tap % w->kw * w->dw - w->left + g->left);
+        loop_index e = loop_sum(loop_times(row, columns * g->c), loop_times(column, g->c));
+        e = loop_sum(e, at->c);
+        int number = loop_const(&s->pen, DT_F32, at->lanes, tap);
+        int more = loop_math(&s->pen, LOOP_SELECT_EQ, where, number, gradient, zero);
+        int sum = loop_load(&s->pen, DT_F32, at->lanes, g->scratch, e);
+        loop_store(&s->pen, g->scratch, e, loop_math(&s->pen, LOOP_ADD, sum, more, -1, -1));
+    }
+}
+
+void simd_scatter(simd *s, const stage *g)
+{
+    const net_node *v = &s->n->nodes.at[g->value];
+    const net_type *windows = &s->n->nodes.at[v->operand[1]].type;
+    int64_t columns = g->w + g->left + g->right, rows = g->h + g->lo + g->hi;
+    CHECK(s->tiles == 1);
+    view x = simd_source(s, g->value);
+    simd_fill(s, g->scratch, loop_at(0), rows * columns * g->c, 0);
+    int y = loop_for(&s->pen, loop_at(0), loop_at(windows->h), 1);
+    int column = loop_for(&s->pen, loop_at(0), loop_at(windows->w), 1);
+    channel_run run[8];
+    int runs = simd_channel_runs(s, g->c, 1, run);
+    for (int r = 0; r < runs; r++) {
+        loop_index c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
+        spot at = {.rel = loop_plus(loop_at(0), y, 1),
+                   .x = loop_plus(loop_at(0), column, 1),
+                   .c = c,
+                   .lanes = run[r].lanes,
+                   .ratio = 1};
+        scatter_window(s, g, &at, x);
+        simd_close(s, run[r].count);
+    }
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+    s->pixel_memo.count = s->channel_memo.count = 0;
+}

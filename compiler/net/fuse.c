@@ -1,0 +1,525 @@
+/* Decides where values live and groups what is computed together.
+ *
+ * The one idea: a supernet is bound by memory, so only what is dear to compute again is stored. Maps (batch norm's
+ * scale and shift, relu, the gradient's per-channel constants) are evaluated by whoever reads them; a depthwise
+ * convolution between a state and its pointwise convolution exists a tile at a time, in the forward and again in the
+ * backward kernel; what reduces a value rides on the kernel that produces it. The rules look at windows and consumers,
+ * never at names. */
+#include "net/fuse.h"
+
+#include <string.h>
+
+enum {
+    INLINE_READS = 2
+}; /* a map over at most so many full-size tensors is cheaper to recompute than to store and load */
+
+typedef struct user {
+    int node, operand;
+} user;
+
+typedef struct fuser {
+    arena *a;
+    const net *n;
+    fusion *f;
+    int *first_user; /* users of node i: user[first_user[i] .. first_user[i+1]) */
+    user *users;
+    bool *is_output;
+    bool *holds_window; /* a map that already carries a window in registers */
+    int *parent;        /* union-find over roots */
+} fuser;
+
+bool net_is_map_sized(const net_type *t)
+{
+    return t->n == NET_BATCH && !t->chunked && t->h * t->w > 1;
+}
+
+bool net_is_depthwise(const net *n, const net_node *conv)
+{
+    int groups = conv->attr.window.groups;
+    if (groups <= 1)
+        return false;
+    if (conv->prim == NET_conv_dw)
+        return n->nodes.at[conv->operand[0]].type.c == groups && n->nodes.at[conv->operand[1]].type.c == groups;
+    return conv->type.c == groups && n->nodes.at[conv->operand[0]].type.c == groups;
+}
+
+bool net_is_pointwise(const net_window *w)
+{
+    return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1 && w->groups == 1 && !w->top && !w->left &&
+           !w->bottom && !w->right;
+}
+
+static enum net_class class_of(const net *n, int node)
+{
+    return net_prim_info[n->nodes.at[node].prim].class;
+}
+
+/* ---- who uses what ----------------------------------------------------------------------------------------------- */
+
+static void find_users(fuser *u)
+{
+    int count = u->n->nodes.count, total = 0;
+    u->first_user = NEW_ARRAY(u->a, int, count + 2);
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < u->n->nodes.at[i].count; k++, total++)
+            u->first_user[u->n->nodes.at[i].operand[k] + 1]++;
+    for (int i = 0; i < count; i++)
+        u->first_user[i + 1] += u->first_user[i];
+    int *next = arena_copy(u->a, u->first_user, (size_t)(count + 1) * sizeof(int));
+    u->users = NEW_ARRAY(u->a, user, total + 1);
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < u->n->nodes.at[i].count; k++)
+            u->users[next[u->n->nodes.at[i].operand[k]]++] = (user){i, k};
+    u->is_output = NEW_ARRAY(u->a, bool, count + 1);
+    for (int i = 0; i < u->n->outputs.count; i++)
+        u->is_output[u->n->outputs.at[i].value] = true;
+}
+
+static int user_count(const fuser *u, int node)
+{
+    return u->first_user[node + 1] - u->first_user[node];
+}
+
+/* Do all paths from `node` through maps end in users that `accept`? An output, or no user at all, is no. */
+static bool all_ends(const fuser *u, int node, bool (*accept)(const net *n, user end))
+{
+    if (u->is_output[node] || user_count(u, node) == 0)
+        return false;
+    for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
+        user end = u->users[i];
+        if (class_of(u->n, end.node) == NET_MAP) {
+            if (!all_ends(u, end.node, accept))
+                return false;
+        } else if (!accept(u->n, end)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Ends of a depthwise convolution that is worth recomputing: pointwise convolutions, and gradients that need its
+ * output. */
+static bool reads_at_its_pixel(const net *n, user end)
+{
+    const net_node *node = &n->nodes.at[end.node];
+    switch (node->prim) {
+    case NET_conv:
+        return end.operand == 0 && net_is_pointwise(&node->attr.window);
+    case NET_conv_dw:
+        return end.operand == 1 || net_is_pointwise(&node->attr.window);
+    case NET_conv_dx:
+        return end.operand == 0;
+    default:
+        return false;
+    }
+}
+
+/* Ends of the gradient between a pointwise and a depthwise convolution: the depthwise one's two gradients. */
+static bool is_depthwise_gradient(const net *n, user end)
+{
+    const net_node *node = &n->nodes.at[end.node];
+    return (node->prim == NET_conv_dx && end.operand == 0 && net_is_depthwise(n, node)) ||
+           (node->prim == NET_conv_dw && end.operand == 1 && net_is_depthwise(n, node));
+}
+
+static bool stays_on_chip(const fuser *u, int node)
+{
+    const net_node *v = &u->n->nodes.at[node];
+    if (v->prim == NET_conv && net_is_depthwise(u->n, v))
+        return all_ends(u, node, reads_at_its_pixel);
+    if (v->prim == NET_conv_dx && net_is_pointwise(&v->attr.window))
+        return all_ends(u, node, is_depthwise_gradient);
+    return false;
+}
+
+/* ---- places -------------------------------------------------------------------------------------------------------
+ */
+
+static void list_add(arena *a, node_list *list, int node)
+{
+    for (int i = 0; i < list->count; i++)
+        if (list->at[i] == node)
+            return;
+    VEC_PUSH(a, list, node);
+}
+
+static void reads_of(arena *a, const fusion *f, int node, node_list *reads)
+{
+    switch (f->place[node]) {
+    case PLACE_MEMORY:
+        if (f->n->nodes.at[node].prim == NET_concat || f->n->nodes.at[node].prim == NET_select)
+            for (int k = 0; k < f->n->nodes.at[node].count; k++)
+                reads_of(a, f, f->n->nodes.at[node].operand[k], reads);
+        else
+            list_add(a, reads, node);
+        break;
+    case PLACE_LEAF:
+        list_add(a, reads, node);
+        break;
+    default:
+        fusion_reads(a, f, node, reads);
+    }
+}
+
+void fusion_reads(arena *a, const fusion *f, int node, node_list *reads)
+{
+    const net_node *v = &f->n->nodes.at[node];
+    for (int k = 0; k < v->count; k++)
+        reads_of(a, f, v->operand[k], reads);
+}
+
+/* Full-size tensors that a map reads, windows on chip or in registers included. */
+static void sized_reads(const fuser *u, int node, node_list *list)
+{
+    const net_node *v = &u->n->nodes.at[node];
+    for (int k = 0; k < v->count; k++) {
+        int x = v->operand[k];
+        if (u->f->place[x] == PLACE_INLINE)
+            sized_reads(u, x, list);
+        else if (net_is_map_sized(&u->n->nodes.at[x].type))
+            list_add(u->a, list, x);
+    }
+}
+
+static int count_sized_reads(const fuser *u, int node)
+{
+    node_list list = {0};
+    sized_reads(u, node, &list);
+    return list.count;
+}
+
+/* Must a map be stored whatever it costs? Views and small kernels read memory alone. */
+static bool must_store(const fuser *u, int node)
+{
+    if (u->is_output[node])
+        return true;
+    for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
+        enum net_class c = class_of(u->n, u->users[i].node);
+        if (c == NET_VECTOR || (c == NET_VIEW && u->n->nodes.at[u->users[i].node].prim == NET_concat) || c == NET_LEAF)
+            return true;
+    }
+    return false;
+}
+
+static enum place place_map(const fuser *u, int node)
+{
+    if (must_store(u, node))
+        return PLACE_MEMORY;
+    if (count_sized_reads(u, node) <= INLINE_READS)
+        return PLACE_INLINE;
+    if (user_count(u, node) == 1) {
+        enum net_class c = class_of(u->n, u->users[u->first_user[node]].node);
+        if (c == NET_MAP || c == NET_REDUCE || c == NET_IMAGE)
+            return PLACE_INLINE;
+    }
+    return PLACE_MEMORY;
+}
+
+/* A stored window whose one reader is a map at the same pixels can be finished in registers and stored as that map. */
+static bool ends_in_a_map(const fuser *u, int node, int *map)
+{
+    if (u->is_output[node] || user_count(u, node) != 1)
+        return false;
+    int m = u->users[u->first_user[node]].node;
+    const net_type *a = &u->n->nodes.at[node].type, *b = &u->n->nodes.at[m].type;
+    *map = m;
+    return class_of(u->n, m) == NET_MAP && !u->holds_window[m] && a->h == b->h && a->w == b->w && a->c == b->c &&
+           a->n == b->n && u->n->nodes.at[node].region == u->n->nodes.at[m].region;
+}
+
+/* Follows the chain of maps behind a window in registers to the one that is stored. */
+static void place_carrier(fuser *u, int window, int map)
+{
+    u->f->place[window] = PLACE_REGISTER;
+    for (int next;; map = next) {
+        u->holds_window[map] = true;
+        if (must_store(u, map) || !ends_in_a_map(u, map, &next) || count_sized_reads(u, next) > INLINE_READS) {
+            u->f->place[map] = PLACE_MEMORY;
+            return;
+        }
+        u->f->place[map] = PLACE_INLINE;
+    }
+}
+
+static void place_node(fuser *u, int node)
+{
+    enum place *place = &u->f->place[node];
+    int map;
+    if (*place != PLACE_DEAD)
+        return; /* a carrier, placed with its window */
+    switch (class_of(u->n, node)) {
+    case NET_LEAF:
+        *place = u->n->nodes.at[node].prim == NET_constant ? PLACE_INLINE : PLACE_LEAF;
+        if (u->n->nodes.at[node].prim == NET_select)
+            *place = PLACE_MEMORY;
+        return;
+    case NET_MAP:
+        *place = place_map(u, node);
+        return;
+    case NET_VIEW:
+        *place = u->n->nodes.at[node].prim == NET_concat ? PLACE_MEMORY : PLACE_INLINE;
+        return;
+    case NET_WINDOW:
+        if (stays_on_chip(u, node)) {
+            *place = PLACE_CHIP;
+        } else {
+            *place = PLACE_MEMORY;
+            if (ends_in_a_map(u, node, &map) && count_sized_reads(u, map) <= INLINE_READS + 1)
+                place_carrier(u, node, map);
+        }
+        return;
+    case NET_REDUCE:
+    case NET_IMAGE:
+    case NET_VECTOR:
+        *place = PLACE_MEMORY;
+        return;
+    case NET_COMPOSITE:
+        BUG("composite %s reached fuse", net_prim_info[u->n->nodes.at[node].prim].name);
+    }
+}
+
+/* ---- groups -------------------------------------------------------------------------------------------------------
+ */
+
+static int find(fuser *u, int root)
+{
+    while (u->parent[root] != root)
+        root = u->parent[root] = u->parent[u->parent[root]];
+    return root;
+}
+
+typedef struct dependency { /* of each root: the roots that it reads */
+    node_list reads;
+} dependency;
+
+/* Roots as a graph of merged sets; answers whether joining two would close a cycle. */
+typedef struct joiner {
+    fuser *u;
+    dependency *of; /* by root id */
+    int *next;      /* ring of the roots of a set */
+    int *mark, stamp;
+    int *queue;
+} joiner;
+
+static bool is_root(const fuser *u, int node)
+{
+    return u->f->place[node] == PLACE_MEMORY && u->n->nodes.at[node].prim != NET_concat &&
+           u->n->nodes.at[node].prim != NET_select;
+}
+
+/* Does the set of `from` read (over at least one set in between) something of the set of `to`? Only sets with a root
+ * not older than the oldest of `to` can. */
+static bool reads_around(joiner *j, int from, int to)
+{
+    int head = 0, tail = 0, target = find(j->u, to), start = find(j->u, from), oldest = target;
+    for (int r = j->next[target]; r != target; r = j->next[r])
+        oldest = r < oldest ? r : oldest;
+    j->stamp++;
+    j->mark[start] = j->stamp;
+    j->queue[tail++] = start;
+    while (head < tail) {
+        int set = j->queue[head++], r = set;
+        do {
+            for (int i = 0; i < j->of[r].reads.count; i++) {
+                int read = j->of[r].reads.at[i];
+                if (!is_root(j->u, read) || read < oldest)
+                    continue;
+                int other = find(j->u, read);
+                if (other == target && set != start)
+                    return true;
+                if (other == target || j->mark[other] == j->stamp)
+                    continue;
+                j->mark[other] = j->stamp;
+                j->queue[tail++] = other;
+            }
+            r = j->next[r];
+        } while (r != set);
+    }
+    return false;
+}
+
+static bool join(joiner *j, int a, int b)
+{
+    int x = find(j->u, a), y = find(j->u, b);
+    if (x == y)
+        return true;
+    if (j->u->n->nodes.at[a].region != j->u->n->nodes.at[b].region || reads_around(j, a, b) || reads_around(j, b, a))
+        return false;
+    j->u->parent[y] = x;
+    int swap = j->next[x]; /* splice the rings */
+    j->next[x] = j->next[y];
+    j->next[y] = swap;
+    return true;
+}
+
+/* The newest map-sized root among what `node` reads, or -1. */
+static int newest_read(const fuser *u, const dependency *d, const net_type *pixels)
+{
+    int newest = -1;
+    for (int i = 0; i < d->reads.count; i++) {
+        int r = d->reads.at[i];
+        enum net_class c = class_of(u->n, r);
+        const net_type *t = &u->n->nodes.at[r].type;
+        if (is_root(u, r) && (c == NET_WINDOW || c == NET_MAP) && t->n == NET_BATCH && t->h == pixels->h &&
+            t->w == pixels->w && r > newest)
+            newest = r;
+    }
+    return newest;
+}
+
+/* Appends to `roots` the stored values whose computation evaluates `node`. */
+static void roots_over(const fuser *u, int node, node_list *roots)
+{
+    if (u->f->place[node] == PLACE_MEMORY) {
+        if (is_root(u, node))
+            list_add(u->a, roots, node);
+        return;
+    }
+    for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++)
+        roots_over(u, u->users[i].node, roots);
+}
+
+/* Gradients of one convolution share their gradient's tile; gradients on chip bring all their readers together. */
+static void join_gradients(joiner *j, int node)
+{
+    const fuser *u = j->u;
+    const net_node *v = &u->n->nodes.at[node];
+    node_list roots = {0};
+    if (v->prim == NET_conv_dx && u->f->place[node] == PLACE_CHIP)
+        roots_over(u, node, &roots);
+    if (v->prim == NET_conv_dw) {
+        int g = v->operand[1];
+        list_add(u->a, &roots, node);
+        for (int i = u->first_user[g]; i < u->first_user[g + 1]; i++)
+            if (u->n->nodes.at[u->users[i].node].prim == NET_conv_dx && u->users[i].operand == 0)
+                roots_over(u, u->users[i].node, &roots);
+    }
+    for (int i = 1; i < roots.count; i++)
+        join(j, roots.at[0], roots.at[i]);
+}
+
+static bool is_flat(const net_type *t)
+{
+    return t->n == 1 && t->h == 1 && t->w == 1;
+}
+
+static void join_all(joiner *j)
+{
+    const fuser *u = j->u;
+    int flat = -1;
+    for (int i = 0; i < u->n->nodes.count; i++)
+        join_gradients(j, i);
+    for (int i = 0; i < u->n->nodes.count; i++) {
+        const net_node *v = &u->n->nodes.at[i];
+        if (u->f->place[i] != PLACE_MEMORY)
+            continue;
+        if (v->prim == NET_chan_sum) {
+            int newest = newest_read(u, &j->of[i], &u->n->nodes.at[v->operand[0]].type);
+            if (newest >= 0)
+                join(j, newest, i);
+        }
+        if (class_of(u->n, i) == NET_MAP && is_flat(&v->type)) { /* steps of optimisers: one pass over the vectors */
+            if (flat >= 0 && u->n->nodes.at[flat].type.c == v->type.c)
+                join(j, flat, i);
+            flat = i;
+        }
+    }
+}
+
+/* ---- the pass -----------------------------------------------------------------------------------------------------
+ */
+
+/* Numbers the sets so that each comes after what it reads, the net's own order first. */
+static void order_groups(joiner *j)
+{
+    fuser *u = j->u;
+    int count = u->n->nodes.count, head, done = 0, total = 0;
+    bool *ready = NEW_ARRAY(u->a, bool, count + 1);
+    for (int i = 0; i < count; i++)
+        total += is_root(u, i) && find(u, i) == i;
+    int *pending = NEW_ARRAY(u->a, int, total + 1); /* sets by their oldest root */
+    int pendings = 0;
+    for (int i = 0; i < count; i++)
+        if (is_root(u, i) && j->mark[find(u, i)] != -1) {
+            j->mark[find(u, i)] = -1;
+            pending[pendings++] = find(u, i);
+        }
+    while (done < total) {
+        int before = done, kept = 0;
+        for (head = 0; head < pendings; head++) {
+            int set = pending[head], r = set;
+            bool now = true;
+            do {
+                for (int i = 0; i < j->of[r].reads.count && now; i++) {
+                    int read = j->of[r].reads.at[i];
+                    if (is_root(u, read) && find(u, read) != set && !ready[find(u, read)])
+                        now = false;
+                }
+                r = j->next[r];
+            } while (r != set && now);
+            if (!now) {
+                pending[kept++] = set;
+                continue;
+            }
+            ready[set] = true;
+            done++;
+            VEC_PUSH(u->a, &u->f->groups, (group){0});
+            r = set;
+            do {
+                u->f->group_of[r] = u->f->groups.count - 1;
+                r = j->next[r];
+            } while (r != set);
+        }
+        pendings = kept;
+        CHECK(done > before); /* join never closes a cycle */
+    }
+    for (int i = 0; i < count; i++)
+        if (is_root(u, i))
+            VEC_PUSH(u->a, &u->f->groups.at[u->f->group_of[i]].roots, i);
+}
+
+/* requires: verified, no composites. breaks: nothing (the net is not changed). */
+fusion *net_fuse(arena *a, const net *n)
+{
+    int count = n->nodes.count;
+    fusion *f = NEW(a, fusion);
+    f->n = n;
+    f->place = NEW_ARRAY(a, enum place, count + 1);
+    f->group_of = NEW_ARRAY(a, int, count + 1);
+    memset(f->group_of, -1, (size_t)count * sizeof(int));
+    fuser u = {.a = a, .n = n, .f = f};
+    find_users(&u);
+    u.holds_window = NEW_ARRAY(a, bool, count + 1);
+    for (int i = 0; i < count; i++)
+        place_node(&u, i);
+    u.parent = NEW_ARRAY(a, int, count + 1);
+    joiner j = {.u = &u,
+                .of = NEW_ARRAY(a, dependency, count + 1),
+                .next = NEW_ARRAY(a, int, count + 1),
+                .mark = NEW_ARRAY(a, int, count + 1),
+                .queue = NEW_ARRAY(a, int, count + 1)};
+    for (int i = 0; i < count; i++) {
+        u.parent[i] = j.next[i] = i;
+        if (is_root(&u, i))
+            fusion_reads(a, f, i, &j.of[i].reads);
+    }
+    join_all(&j);
+    order_groups(&j);
+    return f;
+}
+
+void fusion_print(text *t, const fusion *f)
+{
+    static const char *const names[] = {"dead", "leaf", "inline", "register", "chip", "memory"};
+    for (int g = 0; g < f->groups.count; g++) {
+        text_add(t, "group %d\n", g);
+        for (int i = 0; i < f->groups.at[g].roots.count; i++) {
+            int r = f->groups.at[g].roots.at[i];
+            const net_node *v = &f->n->nodes.at[r];
+            text_add(t, "  %%%d = %s %dx%dx%d %s\n", r, net_prim_info[v->prim].name, v->type.h, v->type.w, v->type.c,
+                     v->name ? v->name : "");
+        }
+    }
+    for (int i = 0; i < f->n->nodes.count; i++)
+        text_add(t, "%%%d %s %s\n", i, net_prim_info[f->n->nodes.at[i].prim].name, names[f->place[i]]);
+}

@@ -1,0 +1,76 @@
+/* Gives every value one home: a concat, a select and an output slot are filled by whoever computes what lies in them.
+ */
+#include "net/settle.h"
+#include "net/copy.h"
+
+typedef struct settler {
+    arena *a;
+    net *to;
+    const net *from;
+    int *map;
+    bool *taken; /* of nodes of `to`: lives in some place already */
+    nasc_diag *d;
+} settler;
+
+/* Can the kernel of `node` write its result into any place? */
+static bool is_movable(const settler *s, int node)
+{
+    const net_node *v = &s->to->nodes.at[node];
+    enum net_class c = net_prim_info[v->prim].class;
+    return c != NET_LEAF && c != NET_VIEW && !s->taken[node];
+}
+
+static int copy_of(settler *s, int node, int region)
+{
+    s->to->region = region;
+    return net_add(s->to, NET_add, &node, 1, NULL, s->to->nodes.at[node].name, s->d);
+}
+
+/* `node` itself where it may be placed, else a copy. -1: refused. */
+static int place(settler *s, int node, int region)
+{
+    int own = is_movable(s, node) && s->to->nodes.at[node].region == region ? node : copy_of(s, node, region);
+    if (own >= 0)
+        s->taken[own] = true;
+    return own;
+}
+
+static int add_filled(settler *s, const net_node *old)
+{
+    int *part = NEW_ARRAY(s->a, int, old->count);
+    for (int k = 0; k < old->count; k++) {
+        int region = old->prim == NET_select ? old->attr.first_region + k : old->region;
+        part[k] = place(s, s->map[old->operand[k]], region);
+        if (part[k] < 0)
+            return -1;
+    }
+    s->to->region = old->region;
+    return net_add(s->to, old->prim, part, old->count, &old->attr, old->name, s->d);
+}
+
+net *net_settle(arena *a, const net *n, nasc_diag *d)
+{
+    int copies = n->outputs.count;
+    for (int i = 0; i < n->nodes.count; i++)
+        copies += n->nodes.at[i].prim == NET_concat || n->nodes.at[i].prim == NET_select ? n->nodes.at[i].count : 0;
+    settler s = {.a = a, .to = net_copy_frame(a, n), .from = n, .d = d};
+    s.map = NEW_ARRAY(a, int, n->nodes.count + 1);
+    s.taken = NEW_ARRAY(a, bool, n->nodes.count + copies + 1);
+    for (int i = 0; i < n->nodes.count; i++) {
+        const net_node *v = &n->nodes.at[i];
+        bool filled = v->prim == NET_concat || v->prim == NET_select;
+        s.map[i] = filled ? add_filled(&s, v) : net_copy_node(s.to, n, i, s.map, d);
+        if (s.map[i] < 0)
+            return NULL;
+    }
+    for (int i = 0; i < n->outputs.count; i++) {
+        const net_output *o = &n->outputs.at[i];
+        int value = s.map[o->value];
+        int own = place(&s, value, s.to->nodes.at[value].region);
+        if (own < 0)
+            return NULL;
+        net_output_add(s.to, own, o->slot, o->offset);
+    }
+    s.to->region = 0;
+    return s.to;
+}

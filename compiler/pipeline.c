@@ -1,0 +1,268 @@
+/* The pass table: a net goes down it, level by level, and each level's verifier checks what the pass promises.
+ *
+ * A program keeps kernels and places only; what the passes made on the way dies with the pipeline's own arena. */
+#include "pipeline.h"
+
+#include "net/fuse.h"
+#include "net/settle.h"
+#include "plan/plan.h"
+
+#include <string.h>
+
+/* What stands at each stage; later fields are NULL until their pass has run. */
+typedef struct pipeline {
+    arena *a;
+    const target *t;
+    const pipeline_options *o;
+    const net *built;
+    net *net;
+    fusion *fusion;
+    program *program;
+    arena *home; /* where the program goes */
+} pipeline;
+
+static bool pass_expand(pipeline *p, nasc_diag *d)
+{
+    p->net = net_expand(p->a, p->built, d);
+    return p->net != NULL;
+}
+
+/* The loss is what stands in SLOT_LOSS: expand has renumbered the net. */
+static bool pass_grad(pipeline *p, nasc_diag *d)
+{
+    for (int i = 0; i < p->net->outputs.count && p->o->grad; i++)
+        if (p->net->outputs.at[i].slot == SLOT_LOSS)
+            return net_grad(p->net, p->net->outputs.at[i].value, p->o->grad, d);
+    return true;
+}
+
+static bool pass_simplify(pipeline *p, nasc_diag *d)
+{
+    p->net = net_simplify(p->a, p->net, d);
+    return p->net != NULL;
+}
+
+static bool pass_settle(pipeline *p, nasc_diag *d)
+{
+    p->net = net_settle(p->a, p->net, d);
+    return p->net != NULL;
+}
+
+static bool pass_fuse(pipeline *p, nasc_diag *d)
+{
+    (void)d;
+    p->fusion = net_fuse(p->a, p->net);
+    return true;
+}
+
+static bool pass_plan(pipeline *p, nasc_diag *d)
+{
+    plan_options o = {.batch = p->o->batch, .sequential = p->o->sequential, .lower = {.tile_rows = p->o->tile_rows}};
+    p->program = plan_program(p->home, p->fusion, p->t, &o, d);
+    return p->program != NULL;
+}
+
+static void show_net(const pipeline *p, text *out)
+{
+    net_print(out, p->net);
+}
+
+static void show_groups(const pipeline *p, text *out)
+{
+    fusion_print(out, p->fusion);
+}
+
+static const char *slot_name(enum net_slot slot)
+{
+    static const char *const names[] = {"arena",  "images", "labels",  "weights",     "stats",
+                                        "mix",    "masks",  "scalars", "weight_grad", "mix_grad",
+                                        "logits", "loss",   "correct", "aux_logits"};
+    return slot < SLOT_USER ? names[slot] : "user";
+}
+
+static void show_program(const pipeline *p, text *out)
+{
+    const program *q = p->program;
+    text_add(out, "program batch=%d arena=%lld scratch=%lld kernels=%d\n", q->batch, (long long)q->arena_elements * 4,
+             (long long)q->scratch_bytes, q->kernels.count);
+    for (int l = 0; l < q->launches.count; l++) {
+        const program_launch *launch = &q->launches.at[l];
+        text_add(out, "launch %d%s\n", l, launch->flags & LAUNCH_MOVES_STATS ? " moves statistics" : "");
+        for (int i = launch->first; i < launch->first + launch->count; i++) {
+            const program_instance *in = &q->instances.at[i];
+            text_add(out, "  kernel %d %s units %d/%d \"%s\":", in->kernel, q->kernels.at[in->kernel]->name,
+                     in->unit_images, in->unit_tiles, in->name ? in->name : "");
+            for (int k = 0; k < in->args; k++) {
+                const program_arg *arg = &q->args.at[in->first_arg + k];
+                text_add(out, " %s+%lld", slot_name(arg->slot), (long long)arg->offset);
+            }
+            text_add(out, "\n");
+        }
+    }
+}
+
+static void show_kernels(const pipeline *p, text *out)
+{
+    for (int k = 0; k < p->program->kernels.count; k++)
+        loop_print(out, p->program->kernels.at[k]);
+}
+
+static bool emit_text(const pipeline *p, text *out, bool assembly, nasc_diag *d)
+{
+    for (int k = 0; k < p->program->kernels.count; k++)
+        if (!emit_llvm_text(out, p->program->kernels.at[k], p->t, assembly, d))
+            return false;
+    return true;
+}
+
+/* One row a stage: the pass that makes it (NULL: the one before has) and how it is shown (NULL: by emit). */
+static const struct {
+    const char *name;
+    bool (*run)(pipeline *p, nasc_diag *d);
+    void (*show)(const pipeline *p, text *out);
+    bool net; /* verified as a net */
+} stages[] = {
+    {"expand", pass_expand, show_net, true},
+    {"grad", pass_grad, show_net, true},
+    {"simplify", pass_simplify, show_net, true},
+    {"settle", pass_settle, show_net, true},
+    {"fuse", pass_fuse, show_groups, false},
+    {"plan", pass_plan, show_program, false},
+    {"loop", NULL, show_kernels, false},
+    {"llvm", NULL, NULL, false},
+    {"asm", NULL, NULL, false},
+};
+
+static bool run_stage(pipeline *p, int i, nasc_diag *d)
+{
+    if (stages[i].run && !stages[i].run(p, d))
+        return false;
+    return !stages[i].net || net_verify(p->net, d);
+}
+
+program *pipeline_compile(arena *a, const net *n, const target *t, const pipeline_options *o, nasc_diag *d)
+{
+    arena own = {0};
+    jmp_buf out_of_memory, *outer = a->unwind;
+    pipeline p = {.a = &own, .t = t, .o = o, .built = n, .home = a};
+    if (setjmp(out_of_memory)) {
+        arena_free(&own);
+        a->unwind = outer;
+        diag_memory(d);
+        return NULL;
+    }
+    own.unwind = a->unwind = &out_of_memory;
+    bool ok = net_verify(n, d);
+    for (int i = 0; i < (int)COUNT(stages) && ok; i++)
+        ok = run_stage(&p, i, d);
+    for (int i = 0; ok && i < p.program->instances.count; i++)
+        if (p.program->instances.at[i].name)
+            p.program->instances.at[i].name = arena_strdup(a, p.program->instances.at[i].name);
+    arena_free(&own);
+    a->unwind = outer;
+    return ok ? p.program : NULL;
+}
+
+bool pipeline_dump(text *out, const net *n, const target *t, const pipeline_options *o, const char *stage, nasc_diag *d)
+{
+    bool all = strcmp(stage, "all") == 0, found = all || strcmp(stage, "net") == 0;
+    const char *names[COUNT(stages) + 2] = {"net", "all"};
+    for (int i = 0; i < (int)COUNT(stages); i++) {
+        names[i + 2] = stages[i].name;
+        found |= strcmp(stage, stages[i].name) == 0;
+    }
+    if (!found) {
+        const char *near = text_suggest(stage, names, (int)COUNT(names));
+        return diag_fail(d, DIAG_INPUT, "--stage",
+                         "no stage \"%s\"%s%s; expected net, expand, grad, simplify, settle, fuse, "
+                         "plan, loop, llvm, asm or all",
+                         stage, near ? "; did you mean " : "", near ? near : "");
+    }
+    pipeline p = {.a = out->arena, .t = t, .o = o, .built = n, .home = out->arena, .net = (net *)n};
+    if (all || strcmp(stage, "net") == 0)
+        net_print(out, n);
+    for (int i = 0; i < (int)COUNT(stages); i++) {
+        if (!run_stage(&p, i, d))
+            return false;
+        bool wanted = strcmp(stage, stages[i].name) == 0;
+        if (all)
+            text_add(out, "; ---- %s\n", stages[i].name);
+        if ((all || wanted) && stages[i].show)
+            stages[i].show(&p, out);
+        else if ((all || wanted) && !emit_text(&p, out, strcmp(stages[i].name, "asm") == 0, d))
+            return false;
+        if (wanted)
+            return true;
+    }
+    return true;
+}
+
+/* ---- engines
+ * ------------------------------------------------------------------------------------------------------------- */
+
+struct engine {
+    enum engine_kind kind;
+    target t;
+    int threads;
+    jit *jit;
+    arena a;
+    VEC(cc_library *) libraries;
+    jit_stats stats;
+};
+
+engine *engine_open(enum engine_kind kind, const target *t, int threads, nasc_diag *d)
+{
+    engine *e = mem_alloc(sizeof *e);
+    if (!e) {
+        diag_memory(d);
+        return NULL;
+    }
+    *e = (engine){.kind = kind, .t = *t, .threads = threads};
+    if (kind == ENGINE_JIT && !(e->jit = jit_open(&e->t, d))) {
+        mem_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+static bool interpret(const kernel *k, void *const *buffer, const int64_t *sizes, int64_t n, int64_t begin, int64_t end,
+                      bool wide, nasc_diag *d)
+{
+    loop_call call = {buffer, sizes, n, begin, end, wide};
+    return loop_interpret(k, &call, d);
+}
+
+static bool load_machine_code(engine *e, const program *p, kernel_fn **entry, nasc_diag *d)
+{
+    if (e->kind == ENGINE_JIT)
+        return jit_compile(e->jit, p->kernels.at, p->kernels.count, e->threads, entry, &e->stats, d);
+    cc_library *l = cc_open(p->kernels.at, p->kernels.count, &e->t, entry, d);
+    if (l)
+        VEC_PUSH(&e->a, &e->libraries, l);
+    return l != NULL;
+}
+
+bool engine_load(engine *e, const program *p, program_code *code, nasc_diag *d)
+{
+    *code = (program_code){.interpret = interpret, .wide = e->kind == ENGINE_INTERPRETER_WIDE};
+    if (e->kind == ENGINE_INTERPRETER || e->kind == ENGINE_INTERPRETER_WIDE)
+        return true;
+    jmp_buf out_of_memory;
+    e->a.unwind = &out_of_memory;
+    if (setjmp(out_of_memory))
+        return diag_memory(d);
+    kernel_fn **entry = NEW_ARRAY(&e->a, kernel_fn *, p->kernels.count + 1);
+    code->entry = entry;
+    return load_machine_code(e, p, entry, d);
+}
+
+void engine_close(engine *e)
+{
+    if (!e)
+        return;
+    for (int i = 0; i < e->libraries.count; i++)
+        cc_close(e->libraries.at[i]);
+    jit_close(e->jit);
+    arena_free(&e->a);
+    mem_free(e);
+}
