@@ -510,9 +510,40 @@ static void loop_close(builder *b, const block_end *open, const loop_ins *opener
     LLVMBuildCondBr(b->at, LLVMBuildICmp(b->at, LLVMIntSLT, next, hi, ""), open->latch, open->after);
 }
 
+static void if_begin(builder *b, const loop_ins *ins)
+{
+    block_end *open = &b->open[b->depth++];
+    LLVMBasicBlockRef then = block(b);
+    LLVMValueRef lo = index_value(b, &ins->lo), hi = index_value(b, &ins->hi);
+    *open = (block_end){.other = block(b), .after = block(b)};
+    LLVMBuildCondBr(b->at, LLVMBuildICmp(b->at, LLVMIntSLT, lo, hi, ""), then, open->other);
+    LLVMPositionBuilderAtEnd(b->at, then);
+}
+
+static void else_begin(builder *b)
+{
+    block_end *open = &b->open[b->depth - 1];
+    LLVMBuildBr(b->at, open->after);
+    LLVMPositionBuilderAtEnd(b->at, open->other);
+    open->other = NULL;
+}
+
+static void block_close(builder *b, const loop_ins *opener)
+{
+    const block_end *open = &b->open[--b->depth];
+    if (open->latch)
+        loop_close(b, open, opener);
+    else
+        LLVMBuildBr(b->at, open->after);
+    if (open->other) { /* an IF without ELSE */
+        LLVMPositionBuilderAtEnd(b->at, open->other);
+        LLVMBuildBr(b->at, open->after);
+    }
+    LLVMPositionBuilderAtEnd(b->at, open->after);
+}
+
 static void control(builder *b, const loop_ins *ins)
 {
-    block_end *open = b->depth ? &b->open[b->depth - 1] : NULL;
     switch (ins->op) {
     case LOOP_PARALLEL:
         loop_begin(b, ins->dst, LLVMGetParam(b->function, 2), LLVMGetParam(b->function, 3));
@@ -521,29 +552,13 @@ static void control(builder *b, const loop_ins *ins)
         loop_begin(b, ins->dst, index_value(b, &ins->lo), index_value(b, &ins->hi));
         break;
     case LOOP_IF:
-        open = &b->open[b->depth++];
-        *open = (block_end){.other = block(b), .after = block(b)};
-        LLVMBasicBlockRef then = block(b);
-        LLVMBuildCondBr(b->at, LLVMBuildICmp(b->at, LLVMIntSLT, index_value(b, &ins->lo), index_value(b, &ins->hi), ""),
-                        then, open->other);
-        LLVMPositionBuilderAtEnd(b->at, then);
+        if_begin(b, ins);
         break;
     case LOOP_ELSE:
-        LLVMBuildBr(b->at, open->after);
-        LLVMPositionBuilderAtEnd(b->at, open->other);
-        open->other = NULL;
+        else_begin(b);
         break;
     case LOOP_END:
-        if (open->latch)
-            loop_close(b, open, &b->k->ins.at[ins->match]);
-        else
-            LLVMBuildBr(b->at, open->after);
-        if (open->other) { /* an IF without ELSE */
-            LLVMPositionBuilderAtEnd(b->at, open->other);
-            LLVMBuildBr(b->at, open->after);
-        }
-        LLVMPositionBuilderAtEnd(b->at, open->after);
-        b->depth--;
+        block_close(b, &b->k->ins.at[ins->match]);
         break;
     default:
         BUG("unknown operation %d", ins->op);

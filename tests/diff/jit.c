@@ -329,7 +329,7 @@ static void arguments_may_alias(void **state)
     loop_end(p);
     float z[8] = {1, 1, 1, 1, 1, 1, 1, 1};
     nasc_diag d = {0};
-    kernel_fn *entry;
+    kernel_fn *entry = NULL;
     jit_stats stats;
     jit *j = jit_open(&t, &d);
     assert_true(j && jit_compile(j, (const kernel *[]){&k}, 1, 1, &entry, &stats, &d));
