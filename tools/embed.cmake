@@ -1,13 +1,15 @@
-# Embeds text files: writes OUT/templates.h and OUT/templates.c, one array a file of FILES (relative to SOURCE).
-set(header "/* Written by tools/embed.cmake from templates/. */\n")
-set(code "${header}#include \"templates.h\"\n")
+# Embeds text files: writes OUT/NAME.h and OUT/NAME.c, one array a file of FILES (relative to SOURCE):
+# templates/c/prelude.h becomes template_c_prelude_h, genotypes/spaces/darts.json becomes space_darts_json.
+set(header "/* Written by tools/embed.cmake. */\n")
+set(code "${header}#include \"${NAME}.h\"\n")
 foreach(file IN LISTS FILES)
   string(REGEX REPLACE "^templates/" "template_" name "${file}")
+  string(REGEX REPLACE "^genotypes/spaces/" "space_" name "${name}")
   string(REGEX REPLACE "[^A-Za-z0-9]" "_" name "${name}")
   file(READ "${SOURCE}/${file}" hex HEX)
   string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
   string(APPEND header "extern const char ${name}[];\n")
   string(APPEND code "const char ${name}[] = {${bytes}0};\n")
 endforeach()
-file(WRITE "${OUT}/templates.h" "${header}")
-file(WRITE "${OUT}/templates.c" "${code}")
+file(WRITE "${OUT}/${NAME}.h" "${header}")
+file(WRITE "${OUT}/${NAME}.c" "${code}")

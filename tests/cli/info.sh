@@ -23,6 +23,9 @@ fails() { # PATTERN ARGUMENTS…: on stderr, with exit 1 and nothing on stdout
 
 says '^total +1930618 ' $spaces/darts.json # as the DARTS authors' code counts its supernet
 says '"parameters": 1930618,' $spaces/darts.json --json
+says '^total +3349342 +528359040$' ../genotypes/darts_v2.json --channels 36 --cells 20
+says '^total +4718752 +529911552$' ../genotypes/darts_v2.json --channels 48 --cells 14 --stem imagenet \
+    --input 224x224x3 --classes 1000
 says '^cells.0 +32x32x64 ' $spaces/darts.json
 says '^cells.2 ' $spaces/darts.json --cells=3
 says '^classifier +1x1x100 ' $spaces/darts.json --set classes=100

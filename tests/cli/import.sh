@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# nasc import: published texts become the files in genotypes/, and what is none is refused with its place: import.sh NASC
+set -u
+nasc=$1 bad=0
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+
+cat >"$work/v2.txt" <<'END'
+DARTS_V2 = Genotype(
+    normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1),
+            ('sep_conv_3x3', 1), ('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)],
+    normal_concat=range(2, 6),
+    reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1),
+            ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)],
+    reduce_concat=[2, 3, 4, 5])
+END
+"$nasc" import "$work/v2.txt" -o "$work/v2.json" && cmp "$work/v2.json" ../genotypes/darts_v2.json || bad=1
+"$nasc" import "$(cat "$work/v2.txt")" | cmp - "$work/v2.json" || bad=1
+"$nasc" import "$work/v2.txt" --space ../genotypes/spaces/darts.json | cmp - "$work/v2.json" || bad=1
+"$nasc" import '|none~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|avg_pool_3x3~2|' >"$work/bench.json" || bad=1
+"$nasc" info "$work/bench.json" >/dev/null || bad=1
+
+fails() { # PATTERN ARGUMENTS…
+    local pattern=$1 code
+    shift
+    "$nasc" import "$@" >"$work/out" 2>"$work/err"
+    code=$?
+    if [ $code != 1 ] || [ -s "$work/out" ] || ! grep -qE -- "$pattern" "$work/err"; then
+        echo "nasc import $*: exit $code, said: $(cat "$work/err")"
+        bad=1
+    fi
+}
+sed 's/dil_conv_3x3/dil_conv_9x9/' "$work/v2.txt" >"$work/op.txt"
+fails "^nasc: $work/op.txt:3:.*dil_conv_9x9" "$work/op.txt"
+head -c 200 "$work/v2.txt" >"$work/cut.txt"
+fails "^nasc: $work/cut.txt:" "$work/cut.txt"
+printf 'Genotype\0' >"$work/zero.txt"
+fails "^nasc: $work/zero.txt: found a zero byte" "$work/zero.txt"
+fails '^nasc: .*: is no genotype that is known here' ../LICENSE
+fails '^nasc: nowhere.txt: cannot be opened' nowhere.txt
+fails '^nasc: .*/no/v2.json: cannot be written' "$work/v2.txt" -o "$work/no/v2.json"
+exit $bad
