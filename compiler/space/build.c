@@ -31,8 +31,7 @@ static int next_index(const walk *w, const char *name)
     return index;
 }
 
-/* ---- stem and auxiliary head
- * -------------------------------------------------------------------------------------------- */
+/* ---- stem and auxiliary head ---------------------------------------------------------------------------------- */
 
 static const variant *find_variant(walk *w, const section *s)
 {
@@ -96,8 +95,7 @@ static void build_auxiliary(walk *w, const section *s)
     }
 }
 
-/* ---- cells, blocks, steps
- * -------------------------------------------------------------------------------------------------- */
+/* ---- cells, blocks, steps ------------------------------------------------------------------------------------- */
 
 static void cell_inputs(const walk *w, const cell *c, flow *from)
 {
@@ -218,8 +216,7 @@ static void build_section(walk *w, const section *s, int images)
     }
 }
 
-/* ---- the whole
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------------------------ */
 
 /* Settings of the architecture, then the space's own variables, each of which sees those before it. */
 static void make_globals(walk *w)

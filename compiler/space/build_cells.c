@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-/* ---- choices
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- choices -------------------------------------------------------------------------------------------------- */
 
 /* The candidates that the place offers, by number; their count. */
 static int offered(walk *w, const choice *c, flow x, const place *p, int *pick)
@@ -99,8 +98,7 @@ static flow selected(walk *w, const choice *c, const int *pick, int count, flow 
     return y;
 }
 
-/* ---- cells
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- cells ---------------------------------------------------------------------------------------------------- */
 
 typedef struct cell_walk {
     const cell *cell;
@@ -286,8 +284,7 @@ void declare_cell(walk *w, const cell *c)
         cell_choice(w, cw, w->states.at[w->states.count - 1], (space_choice){0});
 }
 
-/* ---- blocks
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- blocks --------------------------------------------------------------------------------------------------- */
 
 static flow block_choice(walk *w, const block *k, flow x, const place *p, int section, int stage, int instance)
 {

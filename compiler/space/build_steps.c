@@ -75,8 +75,7 @@ int build_node(builder *b, enum net_prim prim, const int *operand, int count, co
     return id;
 }
 
-/* ---- primitives
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- primitives ----------------------------------------------------------------------------------------------- */
 
 /* The attributes of a step as numbers, in the order of the primitive's row. */
 typedef struct numbers {
@@ -295,8 +294,7 @@ static build_fn *const build_table[PRIMITIVE_COUNT] = {
 #undef X
 };
 
-/* ---- steps
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- steps ---------------------------------------------------------------------------------------------------- */
 
 enum { PLACE_VARIABLES = 5 };
 

@@ -26,8 +26,7 @@ static void drop_choice(json_t *object)
         json_object_del(object, choice_keys[i]);
 }
 
-/* ---- cells and blocks
- * -------------------------------------------------------------------------------------------------- */
+/* ---- cells and blocks ----------------------------------------------------------------------------------------- */
 
 static void write_kinds(making *m, const json_t *cells, const json_t *decided, json_t *to)
 {
@@ -129,8 +128,7 @@ static void write_network(making *m, const space *s, const json_t *decisions, js
     make_put(m, root, "network", network);
 }
 
-/* ---- ops
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- ops ------------------------------------------------------------------------------------------------------ */
 
 /* Marks every op whose name stands anywhere in `j`, and what those use. */
 static void mark_ops(making *m, const json_t *ops, const json_t *j, json_t *marked)
@@ -169,8 +167,7 @@ static void write_ops(making *m, const space *s, json_t *root)
     json_decref(marked);
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------------------------ */
 
 static void make_root(making *m, const space *s, const char *name, const json_t *decisions)
 {

@@ -146,8 +146,7 @@ static json_t *decided(importer *m, const char *kind)
     return json_object_get(cells, kind);
 }
 
-/* ---- DARTS
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- DARTS ---------------------------------------------------------------------------------------------------- */
 
 static void parse_pair(importer *m, const cell *c, json_t *nodes, int number)
 {
@@ -300,8 +299,23 @@ static void parse_darts(importer *m)
     }
 }
 
-/* ---- NAS-Bench-201
- * --------------------------------------------------------------------------------------------------------- */
+/* Nothing but the two cells may be open in the space. */
+static void check_whole(importer *m)
+{
+    const space *s = m->into;
+    for (int i = 0; i < s->block_count && !failed(m); i++)
+        if (s->blocks[i].chosen)
+            complain(m, m->at,
+                     "found a genotype that says nothing of the block '%s', expected a space without such a choice",
+                     s->blocks[i].name);
+    for (int i = 0; i < s->cell_count && !failed(m); i++)
+        if (!s->cells[i].fixed && !json_object_get(json_object_get(m->decisions.root, "cells"), s->cells[i].name))
+            complain(m, m->at,
+                     "found a genotype that says nothing of the cell '%s', expected a space without such a choice",
+                     s->cells[i].name);
+}
+
+/* ---- NAS-Bench-201 -------------------------------------------------------------------------------------------- */
 
 static void parse_bench_node(importer *m, const cell *c, json_t *pairs, int node)
 {
@@ -342,8 +356,7 @@ static void parse_bench(importer *m)
     } while (!failed(m) && node < SPACE_NODES_MAX && accept(m, '+'));
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------------------------ */
 
 static bool is_bench(importer *m)
 {
@@ -371,5 +384,6 @@ char *space_import(const space *into, const char *source, const char *file, aren
     skip(&m);
     if (!failed(&m) && *m.at)
         expected(&m, "the end");
+    check_whole(&m);
     return genotype_text(into, m.name, &m.decisions, a, d);
 }

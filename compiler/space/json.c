@@ -63,7 +63,10 @@ const char *json_describe(const json_t *j, char *to, size_t size)
         snprintf(to, size, json_object_size(j) ? "an object" : "an empty object");
         break;
     case JSON_ARRAY:
-        snprintf(to, size, json_array_size(j) ? "a list" : "an empty list");
+        if (json_array_size(j))
+            snprintf(to, size, "a list of %zu", json_array_size(j));
+        else
+            snprintf(to, size, "an empty list");
         break;
     case JSON_STRING:
         snprintf(to, size, "\"%.80s\"", json_string_value(j));
@@ -222,8 +225,7 @@ const expr *read_expr_at(reader *r, const json_t *object, const char *key, const
     return e;
 }
 
-/* ---- names
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------------------------- */
 
 const char *read_name_at(reader *r, const json_t *object, const char *key, const char *fallback)
 {

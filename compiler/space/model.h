@@ -67,7 +67,7 @@ bool expr_value(const expr *e, const scope *s, int64_t *value, char *problem, si
 /* The first name in `e` for which `known` is false, or NULL. */
 const char *expr_unknown(const expr *e, bool (*known)(const void *context, const char *name), const void *context);
 
-/* ---- ops -------------------------------------------------------------------------------------------------------- */
+/* ---- ops ------------------------------------------------------------------------------------------------------ */
 
 typedef struct step step;
 typedef struct op op;
@@ -301,10 +301,10 @@ struct space {
     int never_count;
 };
 
-/* ---- reading JSON
- * ------------------------------------------------------------------------------------------------------ The reader is
- * sticky: the first problem stands in the diagnostic, everything after it reads nothing, and whoever began looks at the
- * diagnostic once, at the end. */
+/* ---- reading JSON ----------------------------------------------------------------------------------------------- */
+
+/* The reader is sticky: the first problem stands in the diagnostic, everything after it reads nothing, and whoever
+ * began looks at the diagnostic once, at the end. */
 typedef struct reader {
     arena *arena;
     const char *file;

@@ -189,7 +189,6 @@ static void check_genotype(reader *r)
 
 static void read_root(reader *r, const json_t *root)
 {
-    size_t mark;
     struct space *s = r->space;
     if (!read_head(r, root))
         return;
@@ -199,8 +198,7 @@ static void read_root(reader *r, const json_t *root)
     read_settings(r, root, "settings", &s->settings, &s->settings_count);
     read_settings(r, root, "train", &s->train, &s->train_count);
     read_variables(r, root);
-    read_ops(r, read_at(r, root, "ops", &mark));
-    read_leave(r, mark);
+    read_ops(r, json_object_get(root, "ops"));
     read_cells(r, json_object_get(root, "cells"));
     read_blocks(r, json_object_get(root, "blocks"));
     read_network(r, json_object_get(root, "network"));
@@ -215,7 +213,8 @@ static void read_root(reader *r, const json_t *root)
 static bool syntax_error(const json_error_t *e, const char *file, nasc_diag *d)
 {
     char where[320];
-    if (json_error_code(e) == json_error_out_of_memory)
+    if (!e->text[0] ||
+        json_error_code(e) == json_error_out_of_memory) /* Jansson says nothing when it could not begin */
         return diag_memory(d);
     snprintf(where, sizeof where, "%.290s:%d:%d", file, e->line, e->column);
     return diag_fail(d, DIAG_INPUT, where, "%s", e->text);
@@ -223,7 +222,7 @@ static bool syntax_error(const json_error_t *e, const char *file, nasc_diag *d)
 
 space *space_parse(const char *source, size_t length, const char *file, nasc_diag *d)
 {
-    json_error_t error;
+    json_error_t error = {0};
     space *s = mem_alloc(sizeof *s);
     if (!s) {
         diag_memory(d);
@@ -231,6 +230,8 @@ space *space_parse(const char *source, size_t length, const char *file, nasc_dia
     }
     *s = (space){0};
     s->json = json_loadb(source, length, JSON_REJECT_DUPLICATES, &error);
+    if (!s->json) /* Jansson calls some failed allocations syntax errors; a true one is found again */
+        s->json = json_loadb(source, length, JSON_REJECT_DUPLICATES, &error);
     if (!s->json) {
         syntax_error(&error, file, d);
         space_free(s);

@@ -56,7 +56,7 @@ static void read_attribute(reader *r, const json_t *object, const attribute *a, 
     const json_t *j = read_at(r, object, a->name, &mark);
     v->given = j != NULL;
     if (!j && !a->fallback)
-        read_expected(r, NULL, "the attribute that has no default");
+        read_fail(r, "found no \"%s\", expected it: it has no default", a->name);
     else if (j || *a->fallback) {
         if (a->kind == ATTRIBUTE_REAL)
             read_real(r, j, a->fallback, v);

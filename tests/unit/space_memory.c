@@ -1,0 +1,134 @@
+/* Reading, building, deriving and importing survive the failure of any one allocation, nasc's or Jansson's: the answer
+ * is "out of memory" or a whole result, never a crash, a leak (the sanitizers look) or half a genotype. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include "space/space.h"
+
+static long left = -1; /* allocations until one fails; below 0: none does */
+static bool of_jansson;
+
+static bool fails(void)
+{
+    return left >= 0 && left-- == 0;
+}
+
+void *__real_mem_alloc(size_t bytes);
+void *__wrap_mem_alloc(size_t bytes);
+
+void *__wrap_mem_alloc(size_t bytes)
+{
+    return !of_jansson && fails() ? NULL : __real_mem_alloc(bytes);
+}
+
+static void *jansson_alloc(size_t bytes)
+{
+    return fails() ? NULL : malloc(bytes);
+}
+
+#define SPACE(blocks, stages)                                                                                          \
+    "{\"format\": 1, \"space\": \"small\", \"settings\": {\"channels\": 2, \"cells\": 2, \"nodes\": 1, \"input\": "    \
+    "\"4x4x3\"},"                                                                                                      \
+    " \"train\": {\"lr\": 0.1}, \"variables\": {\"k\": \"1 + 2\"},"                                                    \
+    " \"ops\": {\"none\": [{\"zero\": {\"stride\": \"s\"}}], \"conv\": [{\"use\": \"any\", \"with\": {\"kernel\": "    \
+    "\"k\"}}],"                                                                                                        \
+    "  \"any\": [{\"conv\": {\"kernel\": \"kernel\", \"stride\": \"s\"}}, {\"batch_norm\": {}}]},"                     \
+    " \"cells\": {\"normal\": {\"inputs\": [{\"steps\": []}], \"nodes\": \"nodes\", \"choice\": [\"none\", \"conv\"]," \
+    "   \"combine\": \"mix\", \"output\": \"last\"}, \"reduce\": {\"like\": \"normal\"}}," blocks                      \
+    " \"network\": [{\"stem\": {\"cifar\": [{\"steps\": [{\"conv\": {\"kernel\": 1}}]}]}},"                            \
+    "  {\"cells\": \"normal\", \"repeat\": \"cells\", \"reduce\": \"reduce\", \"reduce_at\": [1], \"widen\": "         \
+    "1}," stages "  {\"head\": [{\"global_pool\": {}}, {\"linear\": {\"out\": \"classes\"}}]}], \"derive\": "          \
+                 "{\"never\": [\"none\"]}}"
+
+static const char with_blocks[] =
+    SPACE(" \"blocks\": {\"own\": {\"choice\": [\"none\", \"conv\"], \"combine\": \"select\", \"alpha\": \"own\","
+          "   \"shortcut\": \"s == 1\"}},",
+          "  {\"blocks\": [{\"block\": \"own\", \"repeat\": 2}]},");
+static const char cells_alone[] = SPACE("", "");
+
+static const char tuples[] = "Genotype(normal=[('conv', 0), ('conv', 0)], normal_concat=[1], "
+                             "reduce=[('none', 0), ('conv', 0)], reduce_concat=range(1, 2))";
+
+static const char *derive(arena *a, nasc_diag *d)
+{
+    space_net net;
+    settings set;
+    static const float alpha[2] = {0, 1};
+    const float *alphas[] = {alpha, alpha, alpha, alpha};
+    const char *made = NULL;
+    space *s = space_parse(with_blocks, sizeof with_blocks - 1, "with_blocks", d);
+    if (!s)
+        return NULL;
+    settings_defaults(&set, SETTINGS_DARTS);
+    settings_from_space(&set, s);
+    if (space_build(s, &set, (space_mode){true, true}, a, &net, d))
+        made = space_derive(s, &net, alphas, "small", a, d);
+    space_free(s);
+    return made;
+}
+
+static const char *import(arena *a, nasc_diag *d)
+{
+    space *s = space_parse(cells_alone, sizeof cells_alone - 1, "cells_alone", d);
+    const char *made = s ? space_import(s, tuples, "tuples", a, d) : NULL;
+    space_free(s);
+    return made;
+}
+
+/* Everything once. The genotypes are compared with what was kept, or kept. */
+static bool all(arena *kept, const char **derived, const char **imported, nasc_diag *d)
+{
+    arena a = {0};
+    const char *one = derive(&a, d), *other = one ? import(&a, d) : NULL;
+    if (other && *derived) {
+        assert_string_equal(one, *derived);
+        assert_string_equal(other, *imported);
+    } else if (other) {
+        *derived = arena_strdup(kept, one);
+        *imported = arena_strdup(kept, other);
+    }
+    arena_free(&a);
+    return other != NULL;
+}
+
+static void each_failure(void **state)
+{
+    of_jansson = *state != NULL;
+    arena kept = {0};
+    nasc_diag d = {0};
+    const char *derived = NULL, *imported = NULL;
+    all(&kept, &derived, &imported, &d);
+    if (d.kind)
+        fail_msg("%s: %s", d.where, d.message);
+    assert_non_null(strstr(derived, "\"made\": [\"conv\", \"conv\"]"));
+    if (of_jansson)
+        json_set_alloc_funcs(jansson_alloc, free);
+    long n = 0;
+    for (bool whole = false; !whole; n++) {
+        d = (nasc_diag){0};
+        left = n;
+        bool done = all(&kept, &derived, &imported, &d);
+        whole = left >= 0;
+        left = -1;
+        if (done ? d.kind != DIAG_NONE : d.kind != DIAG_MEMORY)
+            fail_msg("allocation %ld: %s: %s", n, d.where, d.message);
+    }
+    json_set_alloc_funcs(malloc, free);
+    print_message("%ld allocations\n", n - 1);
+    assert_true(n > 5);
+    arena_free(&kept);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        {"nasc's allocations", each_failure, NULL, NULL, NULL},
+        {"Jansson's allocations", each_failure, NULL, NULL, (void *)"jansson"},
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
