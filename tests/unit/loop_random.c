@@ -69,6 +69,37 @@ static void text_keeps_every_field(void **state)
     }
 }
 
+/* Damaged text is refused with a place, or it is a kernel that the verifier judges; nothing reads out of bounds. */
+static void damaged_text_is_judged(void **state)
+{
+    (void)state;
+    uint64_t seed = first_seed();
+    int parsed = 0, valid = 0;
+    for (int i = 0; i < 1000; i++, seed++) {
+        arena a = {0};
+        random_kernel r = random_kernel_make(&a, seed, options(seed));
+        text t = {.arena = &a};
+        loop_print(&t, r.k);
+        uint64_t where = seed;
+        for (int64_t edits = random_between(&where, 1, 3); edits > 0; edits--) {
+            char *from = t.at + random_between(&where, 0, (int64_t)t.length - 1);
+            char *to = t.at + random_between(&where, 0, (int64_t)t.length - 1);
+            static const char characters[] = "0123456789irasn{}[]*+-=,<fx \n";
+            if (random_between(&where, 0, 1))
+                *to = characters[random_between(&where, 0, (int64_t)sizeof characters - 2)];
+            else
+                memmove(to, from, (size_t)random_between(&where, 0, t.at + t.length - (to > from ? to : from)) % 20);
+        }
+        nasc_diag d = {0};
+        kernel *k = loop_parse(&a, t.at, "damaged.loop", &d);
+        parsed += k != NULL;
+        valid += k && loop_verify(k, &d);
+        assert_true(k || !strncmp(d.where, "damaged.loop:", 13));
+        arena_free(&a);
+    }
+    print_message("%d of 1000 parsed, %d valid\n", parsed, valid);
+}
+
 /* Expanded, in f32 and wide, against the float64 run that calls libm. */
 static void expansion_changes_little(void **state)
 {
@@ -144,9 +175,8 @@ static void key_sees_every_field(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(are_valid_and_finite),
-        cmocka_unit_test(text_keeps_every_field),
-        cmocka_unit_test(expansion_changes_little),
+        cmocka_unit_test(are_valid_and_finite),     cmocka_unit_test(text_keeps_every_field),
+        cmocka_unit_test(expansion_changes_little), cmocka_unit_test(damaged_text_is_judged),
         cmocka_unit_test(key_sees_every_field),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
