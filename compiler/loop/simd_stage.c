@@ -252,10 +252,10 @@ static halo halo_forward(const net_window *v, const stage *reader, int h, int w)
                   (reader->w - 1) * v->sw - v->left + (v->kw - 1) * v->dw + 1 - w};
 }
 
-static halo halo_transposed(const net_window *v, const stage *reader)
+static halo halo_transposed(const net_window *v, const stage *reader, int h, int w)
 {
-    return (halo){reader->lo + (v->kh - 1) * v->dh - v->top, reader->hi + v->top, (v->kw - 1) * v->dw - v->left,
-                  v->left};
+    return (halo){reader->lo + (v->kh - 1) * v->dh - v->top, reader->h + reader->hi + v->top - h,
+                  (v->kw - 1) * v->dw - v->left, reader->w + v->left - w};
 }
 
 static stage *scratch_stage(simd *s, int x, reading how)
@@ -291,7 +291,7 @@ static void infer_core(simd *s, int core, const stage *reader)
         stage windows = {.h = s->n->nodes.at[v->operand[1]].type.h, .w = s->n->nodes.at[v->operand[1]].type.w};
         widen(g, halo_forward(w, &windows, v->type.h, v->type.w));
     } else if (g) {
-        widen(g, transposed ? halo_transposed(w, reader) : halo_forward(w, reader, g->h, g->w));
+        widen(g, transposed ? halo_transposed(w, reader, g->h, g->w) : halo_forward(w, reader, g->h, g->w));
     }
     const net_type *x = &s->n->nodes.at[v->operand[0]].type;
     s->whole |= transposed ? x->h * w->sh != v->type.h : x->h != v->type.h * w->sh;
@@ -406,8 +406,11 @@ void simd_plan(simd *s)
             need_map_root(s, root);
     }
     s->smallest = s->stages.at[0].h;
-    for (int i = 1; i < s->stages.count; i++)
-        s->smallest = s->stages.at[i].h < s->smallest ? s->stages.at[i].h : s->smallest;
+    for (int i = 0; i < s->stages.count; i++) {
+        const stage *g = &s->stages.at[i];
+        int h = g->insert > 1 ? s->n->nodes.at[g->value].type.h : g->h;
+        s->smallest = h < s->smallest ? h : s->smallest;
+    }
     infer_rows(s);
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
