@@ -114,35 +114,52 @@ static void store_roots(simd *s, const stage *g, const spot *at)
     }
 }
 
+/* Pixel p of a block becomes the present one: its window's result, and what is remembered of it. */
+static spot enter_pixel(simd *s, const stage *g, const block *b, int p, int v, const int acc[], const memo_list seen[])
+{
+    s->core = g->core;
+    s->core_reg = g->core >= 0 ? acc[p * b->vectors + v] : -1;
+    s->pixel_memo = seen[p];
+    return spot_of(g, b, p, v);
+}
+
+/* One sum after the other, so that few accumulators are in registers at a time. */
+static void sink_sums(simd *s, const stage *g, const block *b, int v, const int acc[], memo_list seen[])
+{
+    spot first = spot_of(g, b, 0, v);
+    for (int i = 0; i < g->sums.count; i++) {
+        int buffer = simd_arg(s, g->sums.at[i], LOOP_INOUT);
+        loop_index at = sum_element(s, g->sums.at[i], &first);
+        int sum = loop_load(&s->pen, DT_F32, b->lanes, buffer, at);
+        for (int p = 0; p < b->pixels; p++) {
+            spot here = enter_pixel(s, g, b, p, v, acc, seen);
+            add_to_sum(s, g->sums.at[i], sum, &here);
+            seen[p] = s->pixel_memo;
+        }
+        loop_store(&s->pen, buffer, at, sum);
+    }
+}
+
 /* The results of a block in registers go where the stage wants them. */
 static void sink_block(simd *s, const stage *g, const block *b, const int acc[])
 {
-    int sum[128];
-    CHECK(g->sums.count <= (int)COUNT(sum));
     for (int v = 0; v < b->vectors; v++) {
+        memo_list seen[SIMD_ACC_MAX] = {{0}};
         forget_channels(s);
-        spot first = spot_of(g, b, 0, v);
-        for (int i = 0; i < g->sums.count; i++)
-            sum[i] = loop_load(&s->pen, DT_F32, b->lanes, simd_arg(s, g->sums.at[i], LOOP_INOUT),
-                               sum_element(s, g->sums.at[i], &first));
         for (int p = 0; p < b->pixels; p++) {
-            spot at = spot_of(g, b, p, v);
-            forget_pixel(s);
-            s->core = g->core;
-            s->core_reg = g->core >= 0 ? acc[p * b->vectors + v] : -1;
+            spot at = enter_pixel(s, g, b, p, v, acc, seen);
             if (g->kind == STAGE_STORE) {
                 store_roots(s, g, &at);
-                for (int i = 0; i < g->sums.count; i++)
-                    add_to_sum(s, g->sums.at[i], sum[i], &at);
             } else {
                 int reg = g->core >= 0 ? s->core_reg : simd_read(s, g->value, &at);
                 loop_store(&s->pen, g->scratch, scratch_element(g, &at), reg);
             }
+            seen[p] = s->pixel_memo;
         }
-        for (int i = 0; i < g->sums.count; i++)
-            loop_store(&s->pen, simd_arg(s, g->sums.at[i], LOOP_INOUT), sum_element(s, g->sums.at[i], &first), sum[i]);
+        sink_sums(s, g, b, v, acc, seen);
     }
     s->core = -1;
+    s->pixel_memo = (memo_list){0};
     forget_channels(s);
 }
 
@@ -168,6 +185,27 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
         if (g->core >= 0)
             simd_window(s, g->core, &b, acc);
         sink_block(s, g, &b, acc);
+    }
+}
+
+/* Maps alone: all channels of some columns, then the next columns, as memory has them. */
+static void emit_maps(simd *s, const stage *g, block b, const channel_run *run, int runs, int pixels)
+{
+    int blocks = g->w / pixels, rest = g->w % pixels;
+    for (int part = 0; part < 2; part++) {
+        int count = part ? rest > 0 : blocks;
+        if (!count)
+            continue;
+        b.pixels = part ? rest : pixels;
+        b.x = simd_open(s, part ? blocks * pixels : 0, count, pixels);
+        for (int r = 0; r < runs; r++) {
+            b.c = simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes);
+            b.vectors = run[r].vectors;
+            b.lanes = run[r].lanes;
+            sink_block(s, g, &b, NULL);
+            simd_close(s, run[r].count);
+        }
+        simd_close(s, count);
     }
 }
 
@@ -207,6 +245,10 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
     }
     channel_run run[8];
     int runs = simd_channel_runs(s, channels, vectors, run);
+    if (g->core < 0) {
+        emit_maps(s, g, b, run, runs, pixels);
+        return;
+    }
     for (int r = 0; r < runs; r++) {
         b.c = loop_sum(first, simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes));
         b.vectors = run[r].vectors;
