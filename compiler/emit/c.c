@@ -1,0 +1,476 @@
+/* Loop IR to C that people can read.
+ *
+ * One C statement an instruction would be correct and unreadable, so c_scope.c first finds dead values, the block each
+ * register belongs to, and values that may move into their only use; here those become expressions. The arithmetic is
+ * the prelude's (templates/c/): operators where C has them, `op_8f(…)` for eight float lanes, `op_d(…)` for one double.
+ */
+#include "emit/c_writer.h"
+#include "templates.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LINE_WIDTH = 120, FOLD_WIDTH = 56 }; /* columns; longest expression that still moves into its use */
+
+/* How tightly an expression binds. */
+enum { LEVEL_SUM = 1, LEVEL_PRODUCT, LEVEL_UNARY, LEVEL_ATOM };
+
+typedef struct expression {
+    const char *text;
+    int level;
+} expression;
+
+/* ---- names and types ---- */
+
+static const char *const c_type[DT_COUNT] = {"float", "double", "uint16_t", "int8_t", "int32_t"};
+
+/* What follows an operation's name: f, d, 8f, 4d. */
+static const char *suffix(c_writer *w, int dtype, int lanes)
+{
+    const char *letter = dtype == DT_F64 ? "d" : "f";
+    return lanes == 1 ? letter : arena_printf(w->arena, "%d%s", lanes, letter);
+}
+
+static const char *reg_suffix(c_writer *w, int r)
+{
+    return suffix(w, w->k->regs.at[r].dtype, w->k->regs.at[r].lanes);
+}
+
+static const char *reg_type(c_writer *w, int r)
+{
+    const loop_reg *reg = &w->k->regs.at[r];
+    return reg->lanes == 1 ? c_type[reg->dtype] : arena_printf(w->arena, "v%s", reg_suffix(w, r));
+}
+
+static const char *int_name(c_writer *w, int var)
+{
+    return var == 0 ? "n" : arena_printf(w->arena, "i%d", var);
+}
+
+static const loop_buffer *buffer_of(const c_writer *w, int buffer)
+{
+    return buffer >= LOOP_SCRATCH ? &w->k->scratch.at[buffer - LOOP_SCRATCH] : &w->k->args.at[buffer];
+}
+
+static const char *buffer_name(c_writer *w, int buffer)
+{
+    bool scratch = buffer >= LOOP_SCRATCH;
+    return arena_printf(w->arena, "%c%d", scratch ? 's' : 'a', scratch ? buffer - LOOP_SCRATCH : buffer);
+}
+
+/* ---- integers ---- */
+
+static bool index_is_zero(const loop_index *index)
+{
+    return index->count == 0 && index->base == 0;
+}
+
+static expression index_text(c_writer *w, const loop_index *index)
+{
+    text t = {.arena = w->arena};
+    for (int i = 0; i < index->count; i++) {
+        int64_t coef = index->term[i].coef, size = coef < 0 ? -coef : coef;
+        text_add(&t, i == 0 ? (coef < 0 ? "-" : "") : coef < 0 ? " - " : " + ");
+        if (size != 1)
+            text_add(&t, "%" PRId64 " * ", size);
+        text_add(&t, "%s", int_name(w, index->term[i].var));
+    }
+    if (index->count == 0)
+        text_add(&t, "%" PRId64, index->base);
+    else if (index->base != 0)
+        text_add(&t, " %c %" PRId64, index->base < 0 ? '-' : '+', index->base < 0 ? -index->base : index->base);
+    bool single = index->count == 0 || (index->count == 1 && index->base == 0 && index->term[0].coef == 1);
+    return (expression){t.at, single ? LEVEL_ATOM : LEVEL_SUM};
+}
+
+static const char *parenthesized(c_writer *w, expression e, int level)
+{
+    return e.level < level ? arena_printf(w->arena, "(%s)", e.text) : e.text;
+}
+
+/* ---- places ---- */
+
+static expression element_text(c_writer *w, const loop_place *place)
+{
+    const char *index = index_text(w, &place->index).text;
+    return (expression){arena_printf(w->arena, "%s[%s]", buffer_name(w, place->buffer), index), LEVEL_ATOM};
+}
+
+static const char *pointer_text(c_writer *w, const loop_place *place)
+{
+    const char *name = buffer_name(w, place->buffer);
+    if (index_is_zero(&place->index))
+        return name;
+    expression index = index_text(w, &place->index);
+    return arena_printf(w->arena, index.text[0] == '-' ? "%s + (%s)" : "%s + %s", name, index.text);
+}
+
+/* One element, as the type of a register. */
+static expression load_scalar(c_writer *w, const loop_place *place, int dtype)
+{
+    int stored = buffer_of(w, place->buffer)->dtype;
+    expression element = element_text(w, place);
+    if (stored == DT_BF16)
+        element.text = arena_printf(w->arena, "from_bf16(%s)", element.text);
+    if (stored == dtype || (stored == DT_BF16 && dtype == DT_F32))
+        return element;
+    return (expression){arena_printf(w->arena, "(%s)%s", c_type[dtype], element.text), LEVEL_UNARY};
+}
+
+static expression load_vector(c_writer *w, const loop_place *place, int dtype, int lanes)
+{
+    int stored = buffer_of(w, place->buffer)->dtype;
+    const char *from = pointer_text(w, place), *to = suffix(w, dtype, lanes);
+    const char *call;
+    if (stored == dtype)
+        call = arena_printf(w->arena, "load_%s(%s)", to, from);
+    else if (stored == DT_F32 || stored == DT_F64)
+        call = arena_printf(w->arena, "to_%s(load_%s(%s))", to, suffix(w, stored, lanes), from);
+    else
+        call = arena_printf(w->arena, "load_%s_%s(%s)", to, dtype_info[stored].name, from);
+    return (expression){call, LEVEL_ATOM};
+}
+
+/* ---- values ---- */
+
+static expression operand(c_writer *w, int r)
+{
+    const c_name *name = &w->regs[r];
+    if (name->folded)
+        return (expression){name->folded, name->level};
+    return (expression){arena_printf(w->arena, "r%d", r), LEVEL_ATOM};
+}
+
+static expression call(c_writer *w, const loop_ins *i)
+{
+    text t = {.arena = w->arena};
+    const char *name = i->op == LOOP_SELECT_LT   ? "select_lt"
+                       : i->op == LOOP_SELECT_EQ ? "select_eq"
+                                                 : loop_op_info[i->op].text;
+    text_add(&t, "%s_%s(", name, reg_suffix(w, i->dst));
+    for (int s = 0; s < loop_op_info[i->op].operands; s++)
+        text_add(&t, "%s%s", s ? ", " : "", operand(w, i->src[s]).text);
+    text_add(&t, ")");
+    return (expression){t.at, LEVEL_ATOM};
+}
+
+static expression infix(c_writer *w, const loop_ins *i, char sign, int level)
+{
+    /* Sums do not reassociate: the right operand keeps its parentheses. */
+    const char *a = parenthesized(w, operand(w, i->src[0]), level);
+    const char *b = parenthesized(w, operand(w, i->src[1]), level + 1);
+    return (expression){arena_printf(w->arena, "%s %c %s", a, sign, b), level};
+}
+
+/* A literal that reads back as exactly `value` rounded to dtype. */
+static expression literal(c_writer *w, double value, int dtype)
+{
+    if (isnan(value) || isinf(value)) {
+        const char *word = isnan(value) ? "NAN" : value < 0 ? "-INFINITY" : "INFINITY";
+        bool wide = dtype == DT_F64;
+        return (expression){arena_printf(w->arena, wide ? "(double)%s" : "%s", word), LEVEL_UNARY};
+    }
+    const char *digits =
+        dtype == DT_F64 ? arena_printf(w->arena, "%.17g", value) : arena_printf(w->arena, "%.9g", (float)value);
+    const char *point = strpbrk(digits, ".e") ? "" : ".0";
+    const char *sign = dtype == DT_F64 ? "" : "f";
+    return (expression){arena_printf(w->arena, "%s%s%s", digits, point, sign),
+                        signbit(value) ? LEVEL_UNARY : LEVEL_ATOM};
+}
+
+static expression splat(c_writer *w, int r, expression scalar)
+{
+    if (w->k->regs.at[r].lanes == 1)
+        return scalar;
+    return (expression){arena_printf(w->arena, "splat_%s(%s)", reg_suffix(w, r), scalar.text), LEVEL_ATOM};
+}
+
+static expression convert(c_writer *w, const loop_ins *i)
+{
+    const loop_reg *to = &w->k->regs.at[i->dst];
+    expression from = operand(w, i->src[0]);
+    if (to->lanes > 1)
+        return (expression){arena_printf(w->arena, "to_%s(%s)", reg_suffix(w, i->dst), from.text), LEVEL_ATOM};
+    const char *value = parenthesized(w, from, LEVEL_UNARY);
+    return (expression){arena_printf(w->arena, "(%s)%s", c_type[to->dtype], value), LEVEL_UNARY};
+}
+
+/* A half of two lanes is one lane. */
+static expression half(c_writer *w, const loop_ins *i)
+{
+    const char *from = operand(w, i->src[0]).text, *which = i->step ? "upper" : "lower";
+    return (expression){arena_printf(w->arena, "%s_%s(%s)", which, reg_suffix(w, i->dst), from), LEVEL_ATOM};
+}
+
+static expression lane(c_writer *w, const loop_ins *i)
+{
+    expression from = operand(w, i->src[0]);
+    if (w->k->regs.at[i->src[0]].lanes == 1)
+        return from;
+    return (expression){arena_printf(w->arena, "%s[%d]", from.text, i->step), LEVEL_ATOM};
+}
+
+static expression value_text(c_writer *w, const loop_ins *i)
+{
+    const loop_reg *reg = &w->k->regs.at[i->dst];
+    switch (i->op) {
+    case LOOP_LOAD:
+        return reg->lanes == 1 ? load_scalar(w, &i->place, reg->dtype)
+                               : load_vector(w, &i->place, reg->dtype, reg->lanes);
+    case LOOP_BCAST:
+        return splat(w, i->dst, load_scalar(w, &i->place, reg->dtype));
+    case LOOP_CONST:
+        return splat(w, i->dst, literal(w, i->value, reg->dtype));
+    case LOOP_FROM_INT: {
+        const char *value = parenthesized(w, index_text(w, &i->lo), LEVEL_ATOM);
+        return splat(w, i->dst, (expression){arena_printf(w->arena, "(%s)%s", c_type[reg->dtype], value), LEVEL_UNARY});
+    }
+    case LOOP_CONVERT:
+        return convert(w, i);
+    case LOOP_LANE:
+        return lane(w, i);
+    case LOOP_HALF:
+        return half(w, i);
+    case LOOP_MOVE:
+        return operand(w, i->src[0]);
+    case LOOP_ADD:
+        return infix(w, i, '+', LEVEL_SUM);
+    case LOOP_SUB:
+        return infix(w, i, '-', LEVEL_SUM);
+    case LOOP_MUL:
+        return infix(w, i, '*', LEVEL_PRODUCT);
+    case LOOP_DIV:
+        return infix(w, i, '/', LEVEL_PRODUCT);
+    default:
+        return call(w, i);
+    }
+}
+
+static const char *int_value_text(c_writer *w, const loop_ins *i)
+{
+    const char *lo = index_text(w, &i->lo).text, *hi = index_text(w, &i->hi).text;
+    switch (i->op) {
+    case LOOP_INT_SET:
+        return lo;
+    case LOOP_INT_MIN:
+        return arena_printf(w->arena, "int_min(%s, %s)", lo, hi);
+    case LOOP_INT_MAX:
+        return arena_printf(w->arena, "int_max(%s, %s)", lo, hi);
+    case LOOP_INT_DIV:
+        return arena_printf(w->arena, "int_div(%s, %d)", lo, i->step);
+    case LOOP_INT_MOD:
+        return arena_printf(w->arena, "int_mod(%s, %d)", lo, i->step);
+    case LOOP_INT_LOAD:
+        return element_text(w, &i->place).text;
+    default:
+        BUG("no integer operation: %d", i->op);
+    }
+}
+
+/* ---- statements ---- */
+
+/* One line at the present depth, broken after commas and before signs where it is too long. */
+static void line(c_writer *w, const char *statement)
+{
+    int indent = 4 * w->indent;
+    text_add(w->out, "%*s", indent, "");
+    while (indent + strlen(statement) > LINE_WIDTH) {
+        int cut = LINE_WIDTH - indent;
+        while (cut > 0 &&
+               !(statement[cut] == ' ' && (statement[cut - 1] == ',' || strchr("+-*/=", statement[cut + 1]))))
+            cut--;
+        if (cut == 0)
+            break;
+        text_bytes(w->out, statement, (size_t)cut);
+        statement += cut + 1;
+        indent = 4 * w->indent + 8;
+        text_add(w->out, "\n%*s", indent, "");
+    }
+    text_add(w->out, "%s\n", statement);
+}
+
+static void define_reg(c_writer *w, int at)
+{
+    const loop_ins *i = &w->k->ins.at[at];
+    c_name *name = &w->regs[i->dst];
+    expression value = value_text(w, i);
+    if (strlen(value.text) <= FOLD_WIDTH && c_may_fold(w, at)) {
+        name->folded = value.text;
+        name->level = value.level;
+    } else if (name->declare == at) {
+        line(w, arena_printf(w->arena, "%s r%d = %s;", reg_type(w, i->dst), i->dst, value.text));
+    } else {
+        line(w, arena_printf(w->arena, "r%d = %s;", i->dst, value.text));
+    }
+}
+
+static void define_int(c_writer *w, int at)
+{
+    const loop_ins *i = &w->k->ins.at[at];
+    const char *type = w->ints[i->dst].declare == at ? "int64_t " : "";
+    line(w, arena_printf(w->arena, "%s%s = %s;", type, int_name(w, i->dst), int_value_text(w, i)));
+}
+
+/* A value as an element of a buffer's type. Integers are cut towards zero, as C has it. */
+static const char *stored_scalar(c_writer *w, expression value, int dtype, int stored)
+{
+    if (stored == dtype)
+        return value.text;
+    const char *cast = parenthesized(w, value, LEVEL_UNARY);
+    if (stored != DT_BF16)
+        return arena_printf(w->arena, "(%s)%s", c_type[stored], cast);
+    return arena_printf(w->arena, dtype == DT_F64 ? "to_bf16((float)%s)" : "to_bf16(%s)",
+                        dtype == DT_F64 ? cast : value.text);
+}
+
+static void store(c_writer *w, const loop_ins *i)
+{
+    const loop_reg *reg = &w->k->regs.at[i->src[0]];
+    int stored = buffer_of(w, i->place.buffer)->dtype;
+    expression value = operand(w, i->src[0]);
+    if (reg->lanes == 1) {
+        const char *element = element_text(w, &i->place).text;
+        line(w, arena_printf(w->arena, "%s = %s;", element, stored_scalar(w, value, reg->dtype, stored)));
+        return;
+    }
+    const char *to = suffix(w, stored, reg->lanes), *converted = value.text;
+    if (stored != DT_F32 && stored != DT_F64)
+        to = arena_printf(w->arena, "%s_%s", reg_suffix(w, i->src[0]), dtype_info[stored].name);
+    else if (stored != reg->dtype)
+        converted = arena_printf(w->arena, "to_%s(%s)", to, value.text);
+    line(w, arena_printf(w->arena, "store_%s(%s, %s);", to, pointer_text(w, &i->place), converted));
+}
+
+static void open_loop(c_writer *w, const char *var, const char *lo, const char *hi, int step)
+{
+    const char *next = step == 1 ? arena_printf(w->arena, "%s++", var) : arena_printf(w->arena, "%s += %d", var, step);
+    line(w, arena_printf(w->arena, "for (int64_t %s = %s; %s < %s; %s) {", var, lo, var, hi, next));
+    w->indent++;
+}
+
+static void control(c_writer *w, const loop_ins *i)
+{
+    switch (i->op) {
+    case LOOP_PARALLEL:
+        open_loop(w, int_name(w, i->dst), "begin", "end", 1);
+        return;
+    case LOOP_FOR:
+        open_loop(w, int_name(w, i->dst), index_text(w, &i->lo).text, index_text(w, &i->hi).text, i->step);
+        return;
+    case LOOP_IF:
+        line(w, arena_printf(w->arena, "if (%s < %s) {", index_text(w, &i->lo).text, index_text(w, &i->hi).text));
+        w->indent++;
+        return;
+    case LOOP_ELSE:
+        w->indent--;
+        line(w, "} else {");
+        w->indent++;
+        return;
+    default:
+        w->indent--;
+        line(w, "}");
+    }
+}
+
+static void declare_before(c_writer *w, int at)
+{
+    for (const c_name *name = w->before[at]; name; name = name->next) {
+        bool is_reg = name >= w->regs && name < w->regs + w->k->regs.count;
+        int number = (int)(name - (is_reg ? w->regs : w->ints));
+        if (is_reg)
+            line(w, arena_printf(w->arena, "%s r%d;", reg_type(w, number), number));
+        else if (number > 0) /* n is a parameter */
+            line(w, arena_printf(w->arena, "int64_t i%d;", number));
+    }
+}
+
+static void statements(c_writer *w)
+{
+    for (int at = 0; at < w->k->ins.count; at++) {
+        const loop_ins *i = &w->k->ins.at[at];
+        if (w->dead[at])
+            continue;
+        declare_before(w, at);
+        if (loop_op_info[i->op].kind == LOOP_STRUCT)
+            control(w, i);
+        else if (c_is_int_def(i))
+            define_int(w, at);
+        else if (c_is_reg_def(i))
+            define_reg(w, at);
+        else
+            store(w, i);
+    }
+}
+
+/* Typed names for the buffers that are used, and a mention of every parameter that is not. Arguments may alias. */
+static void declare_buffers(c_writer *w)
+{
+    bool any_arg = false, any_scratch = false;
+    for (int i = 0; i < w->k->args.count; i++) {
+        const loop_buffer *arg = &w->k->args.at[i];
+        if (!w->uses_arg[i])
+            continue;
+        const char *constant = arg->access == LOOP_IN ? "const " : "";
+        line(w, arena_printf(w->arena, "%s%s *a%d = buffer[%d];", constant, c_type[arg->dtype], i, i));
+        any_arg = true;
+    }
+    for (int i = 0; i < w->k->scratch.count; i++) {
+        if (!w->uses_scratch[i])
+            continue;
+        int64_t offset = loop_scratch_offset(w->k, i);
+        const char *at =
+            offset == 0 ? "scratch" : arena_printf(w->arena, "(void *)((char *)scratch + %" PRId64 ")", offset);
+        line(w, arena_printf(w->arena, "%s *restrict s%d = %s;", c_type[w->k->scratch.at[i].dtype], i, at));
+        any_scratch = true;
+    }
+    if (!any_arg)
+        line(w, "(void)buffer;");
+    if (w->ints[0].uses == 0)
+        line(w, "(void)n;");
+    if (!any_scratch)
+        line(w, "(void)scratch;");
+}
+
+/* Can the target say all that the kernel says? */
+static bool expressible(const kernel *k, const target *t, nasc_diag *d)
+{
+    for (int at = 0; at < k->ins.count; at++) {
+        const loop_ins *i = &k->ins.at[at];
+        CHECK(i->op < LOOP_EXP); /* loop_expand_math comes first */
+        if (i->op == LOOP_FMA && !t->fma)
+            return diag_fail(d, DIAG_INPUT, k->name, "instruction %d: target %s has no fused multiply-add", at,
+                             t->name);
+        if (c_is_reg_def(i) && t->lanes == 1 && k->regs.at[i->dst].lanes > 1)
+            return diag_fail(d, DIAG_INPUT, k->name, "instruction %d: target %s has no vectors", at, t->name);
+    }
+    return true;
+}
+
+bool emit_c_kernel(text *out, const kernel *k, const target *t, const char *name, nasc_diag *d)
+{
+    if (!expressible(k, t, d))
+        return false;
+    c_writer w = {.arena = out->arena, .out = out, .k = k};
+    c_scope(&w);
+    if (k->name[0])
+        text_add(out, "/* %s */\n", k->name);
+    text_add(out, "KERNEL void %s(void *const *buffer, int64_t n, int64_t begin, int64_t end, void *scratch)\n{\n",
+             name);
+    w.indent = 1;
+    declare_buffers(&w);
+    statements(&w);
+    text_add(out, "}\n");
+    return true;
+}
+
+void emit_c_prelude(text *out, const target *t)
+{
+    const char *width = t->lanes == 16 ? "AVX512" : t->lanes == 8 ? "AVX2" : "NEON";
+    text_add(out, "/* Target: %s. */\n", t->name);
+    if (t->lanes > 1)
+        text_add(out, "#define SIMD_%s\n", width);
+    text_add(out, "%s\n%s\n", template_c_prelude_scalar_h,
+             t->lanes > 1 ? template_c_prelude_simd_h : template_c_prelude_generic_h);
+}
