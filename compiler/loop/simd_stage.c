@@ -167,8 +167,6 @@ static void need_sum(simd *s, int root)
     const net_type *t = &s->n->nodes.at[v->operand[0]].type;
     node_list reads = {0};
     fusion_reads(s->a, s->f, root, &reads);
-    for (int k = 0; k < v->count; k++)
-        need_read(s, v->operand[k]);
     stage *rides = NULL;
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
@@ -392,8 +390,19 @@ static void choose_rows(simd *s)
     s->tiles = s->smallest / s->rows;
 }
 
+/* What sums read through windows comes first, so that they can ride on any stage. */
+static void need_sum_reads(simd *s)
+{
+    for (int i = 0; i < s->g->roots.count; i++) {
+        const net_node *v = &s->n->nodes.at[s->g->roots.at[i]];
+        for (int k = 0; k < v->count && v->prim == NET_chan_sum; k++)
+            need_read(s, v->operand[k]);
+    }
+}
+
 void simd_plan(simd *s)
 {
+    need_sum_reads(s);
     for (int i = 0; i < s->g->roots.count; i++) {
         int root = s->g->roots.at[i];
         enum net_class c = net_prim_info[s->n->nodes.at[root].prim].class;

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+enum { CHEAP_TAPS = 25 }; /* a pool of so many taps is cheaper to recompute than to store and load */
 enum {
     INLINE_READS = 2
 }; /* a map over at most so many full-size tensors is cheaper to recompute than to store and load */
@@ -122,9 +123,25 @@ static bool is_depthwise_gradient(const net *n, user end)
            (node->prim == NET_conv_dw && end.operand == 1 && net_is_depthwise(n, node));
 }
 
+/* A pool costs less to compute again than to store and load, for readers whose kernels have tiles. */
+static bool is_cheap_pool(const fuser *u, int node)
+{
+    if (u->is_output[node])
+        return false;
+    for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
+        enum net_class c = class_of(u->n, u->users[i].node);
+        if (c != NET_MAP && c != NET_REDUCE && c != NET_WINDOW)
+            return false;
+    }
+    const net_window *w = &u->n->nodes.at[node].attr.window;
+    return w->kh * w->kw <= CHEAP_TAPS;
+}
+
 static bool stays_on_chip(const fuser *u, int node)
 {
     const net_node *v = &u->n->nodes.at[node];
+    if (v->prim == NET_max_pool || v->prim == NET_sum_pool)
+        return is_cheap_pool(u, node);
     if (v->prim == NET_conv && net_is_depthwise(u->n, v))
         return all_ends(u, node, reads_at_its_pixel);
     if (v->prim == NET_conv_dx && net_is_pointwise(&v->attr.window))
@@ -188,13 +205,26 @@ static int count_sized_reads(const fuser *u, int node)
     return list.count;
 }
 
-/* Must a map be stored whatever it costs? Views and small kernels read memory alone. */
+static bool is_over_chip(const fuser *u, int node)
+{
+    const net_node *v = &u->n->nodes.at[node];
+    for (int k = 0; k < v->count; k++) {
+        enum place p = u->f->place[v->operand[k]];
+        if (p == PLACE_CHIP || (p == PLACE_INLINE && is_over_chip(u, v->operand[k])))
+            return true;
+    }
+    return false;
+}
+
+/* Must a map be stored whatever it costs? Views and small kernels read memory alone; those of images have no tiles. */
 static bool must_store(const fuser *u, int node)
 {
     if (u->is_output[node])
         return true;
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         enum net_class c = class_of(u->n, u->users[i].node);
+        if (c == NET_IMAGE && is_over_chip(u, node))
+            return true;
         if (c == NET_VECTOR || (c == NET_VIEW && u->n->nodes.at[u->users[i].node].prim == NET_concat) || c == NET_LEAF)
             return true;
     }
@@ -288,8 +318,8 @@ static int find(fuser *u, int root)
     return root;
 }
 
-typedef struct dependency { /* of each root: the roots that it reads */
-    node_list reads;
+typedef struct dependency { /* of each root: the roots that it reads, and those that it reads around a pixel */
+    node_list reads, around;
 } dependency;
 
 /* Roots as a graph of merged sets; answers whether joining two would close a cycle. */
@@ -338,12 +368,41 @@ static bool reads_around(joiner *j, int from, int to)
     return false;
 }
 
+/* What computing `node` reads through windows. */
+static void window_reads(const fuser *u, int node, node_list *list)
+{
+    const net_node *v = &u->n->nodes.at[node];
+    if (class_of(u->n, node) == NET_WINDOW || v->prim == NET_conv_dw) {
+        fusion_reads(u->a, u->f, node, list);
+        return;
+    }
+    for (int k = 0; k < v->count; k++) {
+        enum place p = u->f->place[v->operand[k]];
+        if (p == PLACE_INLINE || p == PLACE_REGISTER || p == PLACE_CHIP)
+            window_reads(u, v->operand[k], list);
+    }
+}
+
+/* Does a root of the set of `from` read around a pixel what the set of `to` computes, tile by tile? */
+static bool reads_past_a_tile(joiner *j, int from, int to)
+{
+    int r = from, set = find(j->u, to);
+    do {
+        for (int i = 0; i < j->of[r].around.count; i++)
+            if (is_root(j->u, j->of[r].around.at[i]) && find(j->u, j->of[r].around.at[i]) == set)
+                return true;
+        r = j->next[r];
+    } while (r != from);
+    return false;
+}
+
 static bool join(joiner *j, int a, int b)
 {
     int x = find(j->u, a), y = find(j->u, b);
     if (x == y)
         return true;
-    if (j->u->n->nodes.at[a].region != j->u->n->nodes.at[b].region || reads_around(j, a, b) || reads_around(j, b, a))
+    if (j->u->n->nodes.at[a].region != j->u->n->nodes.at[b].region || reads_past_a_tile(j, a, b) ||
+        reads_past_a_tile(j, b, a) || reads_around(j, a, b) || reads_around(j, b, a))
         return false;
     j->u->parent[y] = x;
     int swap = j->next[x]; /* splice the rings */
@@ -500,8 +559,10 @@ fusion *net_fuse(arena *a, const net *n)
                 .queue = NEW_ARRAY(a, int, count + 1)};
     for (int i = 0; i < count; i++) {
         u.parent[i] = j.next[i] = i;
-        if (is_root(&u, i))
+        if (is_root(&u, i)) {
             fusion_reads(a, f, i, &j.of[i].reads);
+            window_reads(&u, i, &j.of[i].around);
+        }
     }
     join_all(&j);
     order_groups(&j);
