@@ -373,6 +373,36 @@ static void cache_and_threads(void **state)
     arena_free(&a);
 }
 
+/* IR and assembly for machines that are not this one: fma is one instruction, and never comes of mul and add. */
+static void text_for_any_target(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *one;
+    } rows[] = {{"x86-64-v3", "vfmadd"}, {"x86-64-v4", "vfmadd"}, {"aarch64", "fmla"}};
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (int fused = 0; fused < 2; fused++) {
+            arena a = {0};
+            kernel k = {0};
+            loop_pen *p = &(loop_pen){.arena = &a, .k = &k};
+            int x = loop_arg(p, DT_F32, LOOP_INOUT);
+            loop_parallel(p);
+            int v = loop_load(p, DT_F32, 4, x, loop_at(0)), w = loop_load(p, DT_F32, 4, x, loop_at(4));
+            int sum = fused ? loop_math(p, LOOP_FMA, v, w, w, -1)
+                            : loop_math(p, LOOP_ADD, loop_math(p, LOOP_MUL, v, w, -1, -1), w, -1, -1);
+            loop_store(p, x, loop_at(0), sum);
+            loop_end(p);
+            text ir = {.arena = &a}, assembly = {.arena = &a};
+            nasc_diag d = {0};
+            const target *t = target_find(rows[i].target);
+            assert_true(emit_llvm_text(&ir, &k, t, false, &d) && emit_llvm_text(&assembly, &k, t, true, &d));
+            assert_non_null(strstr(ir.at, "define void @k_"));
+            assert_int_equal(strstr(ir.at, "@llvm.fma.v4f32") != NULL, fused);
+            assert_int_equal(strstr(assembly.at, rows[i].one) != NULL, fused);
+            arena_free(&a);
+        }
+}
+
 static void what_cannot_run_is_refused(void **state)
 {
     (void)state;
@@ -397,6 +427,7 @@ int main(void)
         cmocka_unit_test(tiles_through_scratch),
         cmocka_unit_test(arguments_may_alias),
         cmocka_unit_test(cache_and_threads),
+        cmocka_unit_test(text_for_any_target),
         cmocka_unit_test(what_cannot_run_is_refused),
     };
     int failed = jit_host_begin(folder) ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
