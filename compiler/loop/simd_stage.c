@@ -6,6 +6,15 @@
 
 #include <math.h>
 
+/* The window of a node; padding is one of one tap. */
+static net_window window_of(const simd *s, int node)
+{
+    net_window w = s->n->nodes.at[node].attr.window;
+    if (s->n->nodes.at[node].prim == NET_pad)
+        w.kh = w.kw = w.sh = w.sw = w.dh = w.dw = 1;
+    return w;
+}
+
 /* How a window reads its operand 0. */
 typedef struct reading {
     int insert;  /* zeros between */
@@ -184,14 +193,20 @@ static void need_sum(simd *s, int root)
     VEC_PUSH(s->a, &rides->sums, root);
 }
 
+/* How a conv_dw reads its operand k: x around a pixel, g at it. */
+static reading weights_reading(const simd *s, int root, int k)
+{
+    const net_window *w = &s->n->nodes.at[root].attr.window;
+    bool edges = w->top || w->left || w->bottom || w->right;
+    return (reading){1, 0, k == 0 && (w->kh * w->kw > 1 || edges), false};
+}
+
 static void need_weights(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
-    const net_window *w = &v->attr.window;
     const net_type *x = &s->n->nodes.at[v->operand[0]].type, *g = &s->n->nodes.at[v->operand[1]].type;
-    bool padded = !(w->kh * w->kw == 1 && !w->top && !w->left && !w->bottom && !w->right);
-    need_source(s, v->operand[0], (reading){1, 0, padded, false}, x);
-    need_source(s, v->operand[1], (reading){1, 0, false, false}, g);
+    need_source(s, v->operand[0], weights_reading(s, root, 0), x);
+    need_source(s, v->operand[1], weights_reading(s, root, 1), g);
     add_stage(s, STAGE_WEIGHTS, root, g);
 }
 
@@ -204,11 +219,17 @@ static view scratch_view(const stage *g)
     return (view){g->scratch, loop_at((g->lo * columns + g->left) * g->c), columns * g->c, g->c};
 }
 
-static view view_of(simd *s, int x, reading how)
+/* The scratch that holds what is read so, or NULL: it is read where it lies in memory. */
+static stage *scratch_stage(simd *s, int x, reading how)
 {
     if (s->f->place[x] == PLACE_CHIP && how.insert == 1 && how.fill == 0)
-        return scratch_view(simd_stage_of(s, x, STAGE_CHIP));
-    stage *g = tile_of(s, x, how.insert, how.fill);
+        return simd_stage_of(s, x, STAGE_CHIP);
+    return !how.padded && is_plain(s, x) ? NULL : tile_of(s, x, how.insert, how.fill);
+}
+
+static view view_of(simd *s, int x, reading how)
+{
+    stage *g = scratch_stage(s, x, how);
     if (g)
         return scratch_view(g);
     const net_type *t = &s->n->nodes.at[x].type;
@@ -224,7 +245,7 @@ view simd_source(simd *s, int core)
 
 view simd_operand_view(simd *s, int node, int k)
 {
-    return view_of(s, s->n->nodes.at[node].operand[k], (reading){1, 0, false, false});
+    return view_of(s, s->n->nodes.at[node].operand[k], weights_reading(s, node, k));
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------------------
@@ -256,13 +277,6 @@ static halo halo_transposed(const net_window *v, const stage *reader, int h, int
                   (v->kw - 1) * v->dw - v->left, reader->w + v->left - w};
 }
 
-static stage *scratch_stage(simd *s, int x, reading how)
-{
-    if (s->f->place[x] == PLACE_CHIP && how.insert == 1 && how.fill == 0)
-        return simd_stage_of(s, x, STAGE_CHIP);
-    return tile_of(s, x, how.insert, how.fill);
-}
-
 /* Values on chip that are read at the reader's own pixels. */
 static void widen_chips(simd *s, int node, const stage *reader)
 {
@@ -279,7 +293,7 @@ static void widen_chips(simd *s, int node, const stage *reader)
 static void infer_core(simd *s, int core, const stage *reader)
 {
     const net_node *v = &s->n->nodes.at[core];
-    const net_window *w = &v->attr.window;
+    const net_window w = window_of(s, core);
     reading how = reading_of(s, core);
     stage *g = how.direct ? NULL : scratch_stage(s, v->operand[0], how);
     bool transposed = v->prim == NET_conv_dx || v->prim == NET_sum_pool_dx;
@@ -287,12 +301,12 @@ static void infer_core(simd *s, int core, const stage *reader)
         widen_chips(s, v->operand[0], reader);
     } else if (v->prim == NET_max_pool_dx) {
         stage windows = {.h = s->n->nodes.at[v->operand[1]].type.h, .w = s->n->nodes.at[v->operand[1]].type.w};
-        widen(g, halo_forward(w, &windows, v->type.h, v->type.w));
+        widen(g, halo_forward(&w, &windows, v->type.h, v->type.w));
     } else if (g) {
-        widen(g, transposed ? halo_transposed(w, reader, g->h, g->w) : halo_forward(w, reader, g->h, g->w));
+        widen(g, transposed ? halo_transposed(&w, reader, g->h, g->w) : halo_forward(&w, reader, g->h, g->w));
     }
     const net_type *x = &s->n->nodes.at[v->operand[0]].type;
-    s->whole |= transposed ? x->h * w->sh != v->type.h : x->h != v->type.h * w->sh;
+    s->whole |= transposed ? x->h * w.sh != v->type.h : x->h != v->type.h * w.sh;
 }
 
 static void infer_rows(simd *s)
@@ -317,7 +331,7 @@ static void infer_rows(simd *s)
         }
         if (g->kind == STAGE_WEIGHTS) {
             const net_window *w = &v->attr.window;
-            stage *x = scratch_stage(s, v->operand[0], (reading){1, 0, false, false});
+            stage *x = scratch_stage(s, v->operand[0], weights_reading(s, g->value, 0));
             const net_type *t = &s->n->nodes.at[v->operand[0]].type;
             if (x)
                 widen(x, halo_forward(w, g, t->h, t->w));

@@ -81,6 +81,13 @@ static int user_count(const fuser *u, int node)
     return u->first_user[node + 1] - u->first_user[node];
 }
 
+/* Is `map` as large as what it reads of `node`? A broadcast is not: it reads one pixel many times. */
+static bool same_pixels(const fuser *u, int node, int map)
+{
+    const net_type *a = &u->n->nodes.at[node].type, *b = &u->n->nodes.at[map].type;
+    return a->n == b->n && a->h == b->h && a->w == b->w;
+}
+
 /* Do all paths from `node` through maps end in users that `accept`? An output, or no user at all, is no. */
 static bool all_ends(const fuser *u, int node, bool (*accept)(const net *n, user end))
 {
@@ -89,7 +96,7 @@ static bool all_ends(const fuser *u, int node, bool (*accept)(const net *n, user
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         user end = u->users[i];
         if (class_of(u->n, end.node) == NET_MAP) {
-            if (!all_ends(u, end.node, accept))
+            if (!same_pixels(u, node, end.node) || !all_ends(u, end.node, accept))
                 return false;
         } else if (!accept(u->n, end)) {
             return false;
@@ -131,6 +138,8 @@ static bool is_cheap_pool(const fuser *u, int node)
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         enum net_class c = class_of(u->n, u->users[i].node);
         if (c != NET_MAP && c != NET_REDUCE && c != NET_WINDOW)
+            return false;
+        if (c == NET_MAP && !same_pixels(u, node, u->users[i].node))
             return false;
     }
     const net_window *w = &u->n->nodes.at[node].attr.window;

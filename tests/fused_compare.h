@@ -1,0 +1,138 @@
+/* Runs a net twice, by definition and as the fused program on the float64 interpreter, and compares every slot. */
+#ifndef NASC_TESTS_FUSED_COMPARE_H
+#define NASC_TESTS_FUSED_COMPARE_H
+
+#include "net_reference.h"
+#include "pipeline.h"
+#include "runtime/device/device.h"
+#include <stdio.h>
+
+typedef struct bound {
+    double *slot[SLOT_COUNT];
+    int64_t size[SLOT_COUNT];
+    int32_t *labels;
+} bound;
+
+static double noise(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(*state >> 11) / 9007199254740992.0 - 0.5;
+}
+
+static void fail_with(const nasc_diag *d, const char *what)
+{
+    if (d->kind)
+        fail_msg("%s: %s: %s", what, d->where, d->message);
+}
+
+/* Every slot of the program, inputs at random (running variances positive). */
+static void fill_slots(bound *b, const net *n, const program *p, int batch, int classes, uint64_t seed)
+{
+    for (int s = 1; s < SLOT_COUNT; s++) {
+        b->size[s] = p->slot_size[s];
+        if (s == SLOT_IMAGES || s == SLOT_LOGITS || s == SLOT_AUX_LOGITS || s == SLOT_MASKS)
+            b->size[s] *= batch;
+        if (s == SLOT_WEIGHT_GRAD)
+            b->size[s] = p->slot_size[SLOT_WEIGHTS];
+        if (s == SLOT_MIX_GRAD)
+            b->size[s] = p->slot_size[SLOT_MIX];
+        if (s == SLOT_LOSS || s == SLOT_CORRECT)
+            b->size[s] = 1;
+        b->slot[s] = calloc((size_t)b->size[s] + 64, sizeof(double));
+        for (int64_t i = 0; i < b->size[s]; i++)
+            b->slot[s][i] = noise(&seed);
+    }
+    for (int64_t i = 0; i < b->size[SLOT_WEIGHT_GRAD]; i++)
+        b->slot[SLOT_WEIGHT_GRAD][i] = 0; /* of parts that are not active */
+    for (int64_t i = 0; i < b->size[SLOT_MASKS]; i++)
+        b->slot[SLOT_MASKS][i] = noise(&seed) > 0 ? 1.25 : 0;
+    for (int i = 0; i < n->params.count; i++) {
+        const net_param *q = &n->params.at[i];
+        if (q->slot == SLOT_STATS && strstr(q->name, "running_var"))
+            for (int c = 0; c < q->dim[3]; c++)
+                b->slot[SLOT_STATS][q->offset + c] += 1;
+    }
+    b->labels = calloc((size_t)batch, sizeof *b->labels);
+    for (int i = 0; i < batch; i++)
+        b->labels[i] = (int32_t)((seed >> (i % 32)) % (uint64_t)classes);
+}
+
+static bound copy_slots(const bound *b)
+{
+    bound c = *b;
+    for (int s = 1; s < SLOT_COUNT; s++) {
+        size_t bytes = ((size_t)b->size[s] + 64) * sizeof(double);
+        c.slot[s] = malloc(bytes);
+        memcpy(c.slot[s], b->slot[s], bytes);
+    }
+    return c;
+}
+
+static void compare_slot(const bound *want, const bound *got, int slot, const char *what)
+{
+    double most = 1e-2, error = 0;
+    int64_t where = 0;
+    for (int64_t i = 0; i < want->size[slot]; i++) {
+        most = fabs(want->slot[slot][i]) > most ? fabs(want->slot[slot][i]) : most;
+        double e = fabs(want->slot[slot][i] - got->slot[slot][i]);
+        if (!(e <= error)) {
+            error = e;
+            where = i;
+        }
+    }
+    if (!(error <= 1e-8 * most)) /* exp and log are those of float32: 1e-9 */
+        fail_msg("%s, slot %d: error %g at %lld of %lld, largest %g (want %g, got %g)", what, slot, error,
+                 (long long)where, (long long)want->size[slot], most, want->slot[slot][where], got->slot[slot][where]);
+}
+
+static net *net_with_gradient(arena *a, const net *built, unsigned grad, nasc_diag *d)
+{
+    net *n = net_expand(a, built, d);
+    for (int i = 0; n && grad && i < n->outputs.count; i++)
+        if (n->outputs.at[i].slot == SLOT_LOSS)
+            return net_grad(n, n->outputs.at[i].value, grad, d) ? n : NULL;
+    return n;
+}
+
+/* `batch` images through a program planned for `planned` ≥ batch. */
+static void compare_fused(const net *built, unsigned grad, int batch, int tile_rows, bool sequential, int classes,
+                          const int *active, const char *what)
+{
+    nasc_diag d = {0};
+    arena a = {0};
+    target t = target_host();
+    pipeline_options o = {.batch = batch, .grad = grad, .tile_rows = tile_rows, .sequential = sequential};
+    program *p = pipeline_compile(&a, built, &t, &o, &d);
+    fail_with(&d, what);
+    engine *e = engine_open(ENGINE_INTERPRETER_WIDE, &t, 1, &d);
+    program_code code;
+    assert_true(engine_load(e, p, &code, &d));
+    device *v = device_open_cpu(1, &d);
+    assert_true(device_prepare(v, p, &code, &d));
+    bound want, got;
+    fill_slots(&want, built, p, batch, classes, 7);
+    got = copy_slots(&want);
+    net *n = net_with_gradient(&a, built, grad, &d);
+    fail_with(&d, what);
+    double **values = reference_run(n, batch, want.slot, want.labels, active);
+    reference_free(n, values);
+    device_run run = {.program = p, .code = &code, .n = batch, .active = active};
+    for (int k = 1; k < SLOT_COUNT; k++)
+        run.slot[k] = got.slot[k];
+    run.slot[SLOT_LABELS] = got.labels;
+    device_execute(v, &run, &d);
+    fail_with(&d, what);
+    for (int k = 1; k < SLOT_COUNT; k++)
+        if (k != SLOT_LABELS)
+            compare_slot(&want, &got, k, what);
+    device_close(v);
+    engine_close(e);
+    for (int k = 1; k < SLOT_COUNT; k++) {
+        free(want.slot[k]);
+        free(got.slot[k]);
+    }
+    free(want.labels);
+    arena_free(&a);
+}
+
+#endif
