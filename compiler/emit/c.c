@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LINE_WIDTH = 120, FOLD_WIDTH = 56 }; /* columns; longest expression that still moves into its use */
@@ -164,6 +165,18 @@ static expression infix(c_writer *w, const loop_ins *i, char sign, int level)
     return (expression){arena_printf(w->arena, "%s %c %s", a, sign, b), level};
 }
 
+/* The fewest digits that read back as the same number. */
+static const char *shortest(c_writer *w, double value, bool wide)
+{
+    char digits[40];
+    for (int precision = 1; precision <= 17; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, wide ? value : (float)value);
+        if (wide ? strtod(digits, NULL) == value : strtof(digits, NULL) == (float)value)
+            break;
+    }
+    return arena_strdup(w->arena, digits);
+}
+
 /* A literal that reads back as exactly `value` rounded to dtype. */
 static expression literal(c_writer *w, double value, int dtype)
 {
@@ -172,8 +185,7 @@ static expression literal(c_writer *w, double value, int dtype)
         bool wide = dtype == DT_F64;
         return (expression){arena_printf(w->arena, wide ? "(double)%s" : "%s", word), LEVEL_UNARY};
     }
-    const char *digits =
-        dtype == DT_F64 ? arena_printf(w->arena, "%.17g", value) : arena_printf(w->arena, "%.9g", (float)value);
+    const char *digits = shortest(w, value, dtype == DT_F64);
     const char *point = strpbrk(digits, ".e") ? "" : ".0";
     const char *sign = dtype == DT_F64 ? "" : "f";
     return (expression){arena_printf(w->arena, "%s%s%s", digits, point, sign),
@@ -359,10 +371,13 @@ static void control(c_writer *w, const loop_ins *i)
     case LOOP_FOR:
         open_loop(w, int_name(w, i->dst), index_text(w, &i->lo).text, index_text(w, &i->hi).text, i->step);
         return;
-    case LOOP_IF:
-        line(w, arena_printf(w->arena, "if (%s < %s) {", index_text(w, &i->lo).text, index_text(w, &i->hi).text));
+    case LOOP_IF: {
+        const char *lo = index_text(w, &i->lo).text, *hi = index_text(w, &i->hi).text;
+        bool never = strcmp(lo, hi) == 0; /* compilers warn of comparing a thing with itself */
+        line(w, never ? "if (0) {" : arena_printf(w->arena, "if (%s < %s) {", lo, hi));
         w->indent++;
         return;
+    }
     case LOOP_ELSE:
         w->indent--;
         line(w, "} else {");
