@@ -6,33 +6,23 @@
  *
  *     void k(void *const *buffer, int64_t n, int64_t begin, int64_t end, void *scratch)
  *
- * `buffer[i]` is the first element of argument i, `n` the batch (images), [begin, end) the units of the parallel loop to
- * run, `scratch` the thread's own memory of kernel.scratch_bytes, aligned to 64 bytes, contents undefined.
+ * `buffer[i]` is the first element of argument i, `n` the batch (images), [begin, end) the units of the parallel loop
+ * to run, `scratch` the thread's own memory of kernel.scratch_bytes, aligned to 64 bytes, contents undefined.
  *
  * Arithmetic has one meaning on every engine: IEEE single or double, round to nearest even, subnormals kept, nothing
  * contracted or reassociated. LOOP_FMA rounds once. max(a,b) = a > b ? a : b, min(a,b) = a < b ? a : b.
  *
  * Conversions: to a narrower float round to nearest even; to an integer truncate, and a value out of range is the
- * lowering's error (the interpreter reports it). Loop bounds do not change while the loop runs, nor is a loop's variable
- * assigned in it; after the loop it is undefined. Registers and scratch carry nothing from one unit to the next.
+ * lowering's error (the interpreter reports it). Loop bounds do not change while the loop runs, nor is a loop's
+ * variable assigned in it; after the loop it is undefined. Registers and scratch carry nothing from one unit to the
+ * next.
  *
- * Text form (printed by loop_print, read by loop_parse), one instruction a line, two spaces a level; # begins a comment.
- * a0 is argument 0, s0 scratch array 0, n the batch, i1 … other integer variables, r0 … registers:
- *     kernel "copy_square" {
- *       arg 0 in f32
- *       arg 1 out f32
- *       scratch 0 f32 4096
- *       parallel i1 {
- *         for i2 = 0 to n step 1 {
- *           i3 = imin 8*i2 + 4, n - 1            (set lo · imin, imax lo, hi · idiv, imod lo, STEP · iload a0[…])
- *           f32x8 r0 = load a0[1024*i1 + 16*i2 + 8]
- *           f32x8 r1 = bcast a0[16*i3]
- *           f32x8 r0 = fma r0, r1, r1
- *           if i2 < 8 {
- *             f32x8 r2 = const 1.5
- *             f32x4 r3 = half r2, 1              (dst = half a, STEP · lane a, STEP · convert a · fromint lo)
- *           } else {
- *             store s0[16*i2] = r0
+ * Text form (printed by loop_print, read by loop_parse), one instruction a line, two spaces a level; # begins a
+ * comment. a0 is argument 0, s0 scratch array 0, n the batch, i1 … other integer variables, r0 … registers: kernel
+ * "copy_square" { arg 0 in f32 arg 1 out f32 scratch 0 f32 4096 parallel i1 { for i2 = 0 to n step 1 { i3 = imin 8*i2 +
+ * 4, n - 1            (set lo · imin, imax lo, hi · idiv, imod lo, STEP · iload a0[…]) f32x8 r0 = load a0[1024*i1 +
+ * 16*i2 + 8] f32x8 r1 = bcast a0[16*i3] f32x8 r0 = fma r0, r1, r1 if i2 < 8 { f32x8 r2 = const 1.5 f32x4 r3 = half r2,
+ * 1              (dst = half a, STEP · lane a, STEP · convert a · fromint lo) } else { store s0[16*i2] = r0
  *           }
  *         }
  *       }
@@ -82,51 +72,52 @@ typedef struct loop_place {
  *   STRUCT  control           INT   integer variable = …        MEM   memory
  *   MATH    float register = op(float registers)                MISC  as described
  */
-#define LOOP_OPS(X)                                                                                                     \
-    X(PARALLEL, "parallel", STRUCT, 0) /* var runs over [begin, end) of the call; exactly one, the first instruction */    \
-    X(FOR, "for", STRUCT, 0)           /* var = lo; var < hi; var += step (a positive constant) */                      \
-    X(IF, "if", STRUCT, 0)             /* lo < hi, both indices */                                                      \
-    X(ELSE, "else", STRUCT, 0)         /* between IF and its END */                                                     \
-    X(END, "end", STRUCT, 0)                                                                                            \
-    X(INT_SET, "set", INT, 0)          /* var = lo */                                                                   \
-    X(INT_MIN, "imin", INT, 0)         /* var = min(lo, hi) */                                                          \
-    X(INT_MAX, "imax", INT, 0)         /* var = max(lo, hi) */                                                          \
-    X(INT_DIV, "idiv", INT, 0)         /* var = floor(lo / step), step > 0 */                                           \
-    X(INT_MOD, "imod", INT, 0)         /* var = lo - step * floor(lo / step) */                                         \
-    X(INT_LOAD, "iload", INT, 0)       /* var = place (an i32 or i8 element) */                                         \
-    X(LOAD, "load", MEM, 0)            /* dst = lanes consecutive elements at place, converted to dst's type */         \
-    X(BCAST, "bcast", MEM, 0)          /* dst = one element at place in every lane */                                   \
-    X(STORE, "store", MEM, 1)          /* place = a, lanes consecutive elements, converted to the buffer's type */      \
-    X(CONST, "const", MISC, 0)         /* dst = value in every lane */                                                  \
-    X(FROM_INT, "fromint", MISC, 0)    /* dst = (float) lo, in every lane */                                            \
-    X(CONVERT, "convert", MISC, 1)     /* dst = a, f32 ↔ f64, same lanes */                                             \
-    X(LANE, "lane", MISC, 1)           /* dst (1 lane) = lane `step` of a */                                            \
-    X(HALF, "half", MISC, 1)           /* dst (half the lanes of a) = lower (step 0) or upper (step 1) half of a */     \
-    X(MOVE, "move", MATH, 1)                                                                                            \
-    X(ADD, "add", MATH, 2)                                                                                              \
-    X(SUB, "sub", MATH, 2)                                                                                              \
-    X(MUL, "mul", MATH, 2)                                                                                              \
-    X(DIV, "div", MATH, 2)                                                                                              \
-    X(MAX, "max", MATH, 2)                                                                                              \
-    X(MIN, "min", MATH, 2)                                                                                              \
-    X(FMA, "fma", MATH, 3)             /* dst = a*b + c, rounded once */                                                \
-    X(SQRT, "sqrt", MATH, 1)                                                                                            \
-    X(FLOOR, "floor", MATH, 1)                                                                                          \
-    X(SELECT_LT, "sellt", MATH, 4)     /* dst = a < b ? c : d, lane by lane */                                          \
-    X(SELECT_EQ, "seleq", MATH, 4)     /* dst = a == b ? c : d */                                                       \
-    X(POW2, "pow2", MATH, 1)           /* dst = 2^a, a integral in [-126, 127] (f64: [-1022, 1023]); by bits */         \
-    X(EXPONENT, "exponent", MATH, 1)   /* dst = floor(log2 a) as float, a normal and positive; by bits */               \
-    X(MANTISSA, "mantissa", MATH, 1)   /* dst = a / 2^exponent(a), in [1, 2); by bits */                                \
-    X(EXP, "exp", MATH, 1)             /* these four: expanded by loop_expand_math before any float32 engine sees */    \
-    X(LOG, "log", MATH, 1)             /* them; the float64 interpreter calls libm */                                   \
-    X(TANH, "tanh", MATH, 1)                                                                                            \
+#define LOOP_OPS(X)                                                                                                    \
+    X(PARALLEL, "parallel", STRUCT,                                                                                    \
+      0)                       /* var runs over [begin, end) of the call; exactly one, the first instruction */        \
+    X(FOR, "for", STRUCT, 0)   /* var = lo; var < hi; var += step (a positive constant) */                             \
+    X(IF, "if", STRUCT, 0)     /* lo < hi, both indices */                                                             \
+    X(ELSE, "else", STRUCT, 0) /* between IF and its END */                                                            \
+    X(END, "end", STRUCT, 0)                                                                                           \
+    X(INT_SET, "set", INT, 0)       /* var = lo */                                                                     \
+    X(INT_MIN, "imin", INT, 0)      /* var = min(lo, hi) */                                                            \
+    X(INT_MAX, "imax", INT, 0)      /* var = max(lo, hi) */                                                            \
+    X(INT_DIV, "idiv", INT, 0)      /* var = floor(lo / step), step > 0 */                                             \
+    X(INT_MOD, "imod", INT, 0)      /* var = lo - step * floor(lo / step) */                                           \
+    X(INT_LOAD, "iload", INT, 0)    /* var = place (an i32 or i8 element) */                                           \
+    X(LOAD, "load", MEM, 0)         /* dst = lanes consecutive elements at place, converted to dst's type */           \
+    X(BCAST, "bcast", MEM, 0)       /* dst = one element at place in every lane */                                     \
+    X(STORE, "store", MEM, 1)       /* place = a, lanes consecutive elements, converted to the buffer's type */        \
+    X(CONST, "const", MISC, 0)      /* dst = value in every lane */                                                    \
+    X(FROM_INT, "fromint", MISC, 0) /* dst = (float) lo, in every lane */                                              \
+    X(CONVERT, "convert", MISC, 1)  /* dst = a, f32 ↔ f64, same lanes */                                             \
+    X(LANE, "lane", MISC, 1)        /* dst (1 lane) = lane `step` of a */                                              \
+    X(HALF, "half", MISC, 1)        /* dst (half the lanes of a) = lower (step 0) or upper (step 1) half of a */       \
+    X(MOVE, "move", MATH, 1)                                                                                           \
+    X(ADD, "add", MATH, 2)                                                                                             \
+    X(SUB, "sub", MATH, 2)                                                                                             \
+    X(MUL, "mul", MATH, 2)                                                                                             \
+    X(DIV, "div", MATH, 2)                                                                                             \
+    X(MAX, "max", MATH, 2)                                                                                             \
+    X(MIN, "min", MATH, 2)                                                                                             \
+    X(FMA, "fma", MATH, 3) /* dst = a*b + c, rounded once */                                                           \
+    X(SQRT, "sqrt", MATH, 1)                                                                                           \
+    X(FLOOR, "floor", MATH, 1)                                                                                         \
+    X(SELECT_LT, "sellt", MATH, 4)   /* dst = a < b ? c : d, lane by lane */                                           \
+    X(SELECT_EQ, "seleq", MATH, 4)   /* dst = a == b ? c : d */                                                        \
+    X(POW2, "pow2", MATH, 1)         /* dst = 2^a, a integral in [-126, 127] (f64: [-1022, 1023]); by bits */          \
+    X(EXPONENT, "exponent", MATH, 1) /* dst = floor(log2 a) as float, a normal and positive; by bits */                \
+    X(MANTISSA, "mantissa", MATH, 1) /* dst = a / 2^exponent(a), in [1, 2); by bits */                                 \
+    X(EXP, "exp", MATH, 1)           /* these four: expanded by loop_expand_math before any float32 engine sees */     \
+    X(LOG, "log", MATH, 1)           /* them; the float64 interpreter calls libm */                                    \
+    X(TANH, "tanh", MATH, 1)                                                                                           \
     X(SIGMOID, "sigmoid", MATH, 1)
 
 enum loop_op {
 #define X(name, text, kind, operands) LOOP_##name,
     LOOP_OPS(X)
 #undef X
-    LOOP_OP_COUNT
+        LOOP_OP_COUNT
 };
 enum loop_kind { LOOP_STRUCT, LOOP_INT, LOOP_MEM, LOOP_MISC, LOOP_MATH };
 extern const struct loop_op_info {
@@ -142,7 +133,7 @@ typedef struct loop_ins {
     int32_t src[4]; /* registers */
     int32_t match;  /* PARALLEL, FOR: index of its END. IF: of its ELSE or END. ELSE: of its END. END: of its opener. */
     int32_t step;
-    double value;   /* CONST */
+    double value; /* CONST */
     loop_index lo, hi;
     loop_place place;
 } loop_ins;
@@ -181,16 +172,16 @@ typedef struct loop_pen {
     int depth;
 } loop_pen;
 
-int loop_arg(loop_pen *p, enum dtype t, enum loop_access access);       /* a place's buffer number */
-int loop_scratch(loop_pen *p, enum dtype t, int64_t elements);          /* likewise */
-loop_index loop_at(int64_t base);                                       /* a constant index */
-loop_index loop_plus(loop_index i, int var, int64_t coef);              /* i + coef·var */
+int loop_arg(loop_pen *p, enum dtype t, enum loop_access access); /* a place's buffer number */
+int loop_scratch(loop_pen *p, enum dtype t, int64_t elements);    /* likewise */
+loop_index loop_at(int64_t base);                                 /* a constant index */
+loop_index loop_plus(loop_index i, int var, int64_t coef);        /* i + coef·var */
 loop_index loop_sum(loop_index a, loop_index b);
 loop_index loop_times(loop_index a, int64_t factor);
 loop_index loop_offset(loop_index a, int64_t more);
-int loop_parallel(loop_pen *p);                                         /* its variable */
-int loop_for(loop_pen *p, loop_index lo, loop_index hi, int step);      /* its variable */
-void loop_if(loop_pen *p, loop_index lo, loop_index hi);                /* if (lo < hi) */
+int loop_parallel(loop_pen *p);                                    /* its variable */
+int loop_for(loop_pen *p, loop_index lo, loop_index hi, int step); /* its variable */
+void loop_if(loop_pen *p, loop_index lo, loop_index hi);           /* if (lo < hi) */
 void loop_else(loop_pen *p);
 void loop_end(loop_pen *p);
 int loop_int(loop_pen *p, enum loop_op op, loop_index lo, loop_index hi, int step);
@@ -203,7 +194,8 @@ int loop_from_int(loop_pen *p, enum dtype t, int lanes, loop_index value);
 int loop_convert(loop_pen *p, enum dtype t, int value);
 int loop_lane(loop_pen *p, int value, int lane);
 int loop_half(loop_pen *p, int value, int upper);
-int loop_math(loop_pen *p, enum loop_op op, int a, int b, int c, int d); /* a new register = op(a, b, c, d); unused: -1 */
+int loop_math(loop_pen *p, enum loop_op op, int a, int b, int c,
+              int d); /* a new register = op(a, b, c, d); unused: -1 */
 /* The same into a register that stands already: accumulators. */
 void loop_math_to(loop_pen *p, int dst, enum loop_op op, int a, int b, int c, int d);
 

@@ -18,7 +18,8 @@ typedef struct lower_options {
 /* One argument of the kernel: which value of the net is bound to it. */
 typedef struct lower_arg {
     int value;
-    int access; /* enum loop_access */
+    int access;     /* enum loop_access */
+    int64_t offset; /* elements into the value: so that kernels of different candidates are equal */
 } lower_arg;
 
 typedef struct lowered {

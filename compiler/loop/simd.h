@@ -76,6 +76,7 @@ typedef struct simd {
 
 /* simd_read.c: values at a spot, each computed once a pixel (memo) */
 int simd_arg(simd *s, int node, enum loop_access access);
+int simd_arg_from(simd *s, int node, int64_t offset); /* read only, from an element on */
 int simd_read(simd *s, int node, const spot *at);
 int simd_read_apart(simd *s, int node, const spot *at);
 int simd_row(simd *s, int node, int row, const spot *at);            /* a per-channel row of a vector value */

@@ -25,7 +25,8 @@ static int map_bias(simd *s, const net_node *v, const spot *at)
 
 static int map_relu(simd *s, const net_node *v, const spot *at)
 {
-    return math(s, LOOP_MAX, operand(s, v, 0, at), number(s, at, 0));
+    return math(s, LOOP_MAX, number(s, at, 0),
+                operand(s, v, 0, at)); /* in this order a NaN passes, and the load folds */
 }
 
 static int clamp6(simd *s, int x, const spot *at)
@@ -229,9 +230,9 @@ static int map_pool_scale(simd *s, const net_node *v, const spot *at)
     X(bias)                                                                                                            \
     X(relu)                                                                                                            \
     X(relu6)                                                                                                           \
-    X(hard_swish) X(hard_sigmoid) X(sigmoid) X(tanh) X(add) X(mul) X(mix) X(pool_scale) X(global_pool_dx) X(centre)    \
-        X(normalise) X(standard) X(fixed_dx) X(bn_dx) X(act_dx) X(scale) X(sub) X(divide) X(square_root) X(madd)       \
-            X(minimum)
+    X(hard_swish)                                                                                                      \
+    X(hard_sigmoid) X(sigmoid) X(tanh) X(add) X(mul) X(mix) X(pool_scale) X(global_pool_dx) X(centre) X(normalise)     \
+        X(standard) X(fixed_dx) X(bn_dx) X(act_dx) X(scale) X(sub) X(divide) X(square_root) X(madd) X(minimum)
 
 static map_rule *const map_rules[NET_PRIM_COUNT] = {
 #define X(name) [NET_##name] = map_##name,

@@ -3,16 +3,29 @@
  * first. */
 #include "loop/simd.h"
 
+static int new_arg(simd *s, int node, enum loop_access access, int64_t offset)
+{
+    lower_arg arg = {node, (int)access, offset};
+    VEC_PUSH(s->a, &s->out->args, arg);
+    return loop_arg(&s->pen, s->n->nodes.at[node].type.dtype, access);
+}
+
 int simd_arg(simd *s, int node, enum loop_access access)
 {
-    if (!s->arg_of[node]) {
-        s->arg_of[node] = 1 + loop_arg(&s->pen, s->n->nodes.at[node].type.dtype, access);
-        VEC_PUSH(s->a, &s->out->args, ((lower_arg){node, (int)access}));
-    }
+    if (!s->arg_of[node])
+        s->arg_of[node] = 1 + new_arg(s, node, access, 0);
     int buffer = s->arg_of[node] - 1;
     s->pen.k->args.at[buffer].access |= (int)access;
     s->out->args.at[buffer].access |= (int)access;
     return buffer;
+}
+
+int simd_arg_from(simd *s, int node, int64_t offset)
+{
+    for (int i = 0; i < s->out->args.count; i++)
+        if (s->out->args.at[i].value == node && s->out->args.at[i].offset == offset && s->arg_of[node] != i + 1)
+            return i;
+    return new_arg(s, node, LOOP_IN, offset);
 }
 
 /* Multiply-add: one rounding where the target has it, two elsewhere. */
@@ -149,7 +162,7 @@ int simd_weight(simd *s, int weights, int row, int pick, int lanes)
     int reg = recall(s->channel_memo.at, s->channel_memo.count, weights, (int)element, lanes);
     if (reg >= 0)
         return reg;
-    reg = loop_bcast(&s->pen, DT_F32, lanes, simd_arg(s, weights, LOOP_IN), loop_at(element));
+    reg = loop_bcast(&s->pen, DT_F32, lanes, simd_arg_from(s, weights, element), loop_at(0));
     VEC_PUSH(s->a, &s->channel_memo, ((memo){weights, (int)element, lanes, reg}));
     return reg;
 }

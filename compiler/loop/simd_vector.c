@@ -146,7 +146,7 @@ static int candidate_weight(simd *s, int k, int lanes)
     if (v->count <= k)
         return wide(s, lanes, 1);
     int64_t element = (int64_t)v->attr.row * s->n->nodes.at[v->operand[k]].type.c + v->attr.pick[0];
-    return loop_bcast(&s->pen, DT_F64, lanes, in(s, k), loop_at(element));
+    return loop_bcast(&s->pen, DT_F64, lanes, simd_arg_from(s, v->operand[k], element), loop_at(0));
 }
 
 /* dL/dx = scale·(g - Σg/N - x̂·Σg·x̂/N) as a·g + (b·(x - mean) + d). */

@@ -64,16 +64,35 @@ static loop_index tap_element(const sweep *q, const block *b, loop_index ky, int
     return loop_sum(e, loop_times(column, q->x.column));
 }
 
-static void depthwise_tap(simd *s, const sweep *q, const block *b, loop_index ky, int kx, const int acc[])
+/* One row of taps: each column of the source is loaded once, for all the pixels and taps that meet there. A pixel still
+ * sees its taps from left to right. */
+static void depthwise_row(simd *s, const sweep *q, const block *b, loop_index ky, const int acc[])
 {
-    loop_index tap = loop_sum(loop_times(ky, q->kw * q->weight_tap), loop_at(kx * q->weight_tap));
+    int w[SIMD_ACC_MAX];
+    CHECK(q->kw <= SIMD_ACC_MAX);
+    int64_t first = q->column_tap < 0 ? (q->kw - 1) * q->column_tap : 0;
+    int64_t last = (b->pixels - 1) * q->column_step + (q->column_tap > 0 ? (q->kw - 1) * q->column_tap : 0);
     for (int v = 0; v < b->vectors; v++) {
         int64_t c = (int64_t)v * b->lanes;
-        int w = loop_load(&s->pen, DT_F32, b->lanes, q->weights, loop_offset(loop_sum(q->weight_base, tap), c));
-        for (int p = 0; p < b->pixels; p++) {
-            loop_index e = loop_sum(tap_element(q, b, ky, kx, p), loop_offset(q->inner_base, c));
-            int x = loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer, e);
-            simd_fma_to(s, acc[p * b->vectors + v], x, w);
+        for (int kx = 0; kx < q->kw; kx++) {
+            loop_index tap = loop_offset(loop_times(ky, q->kw * q->weight_tap), kx * q->weight_tap + c);
+            w[kx] = loop_load(&s->pen, DT_F32, b->lanes, q->weights, loop_sum(q->weight_base, tap));
+        }
+        bool backwards = q->column_tap < 0; /* the first tap is the rightmost: columns go from right to left */
+        for (int64_t i = 0; i <= last - first; i++) {
+            int64_t column = backwards ? last - i : first + i;
+            int x = -1;
+            for (int p = 0; p < b->pixels; p++) {
+                int64_t off = column - p * q->column_step;
+                if (off % q->column_tap || off / q->column_tap < 0 || off / q->column_tap >= q->kw)
+                    continue;
+                if (x < 0) {
+                    loop_index e = tap_element(q, b, ky, 0, 0);
+                    e = loop_offset(loop_sum(e, loop_offset(q->inner_base, c)), column * q->x.column);
+                    x = loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer, e);
+                }
+                simd_fma_to(s, acc[p * b->vectors + v], x, w[off / q->column_tap]);
+            }
         }
     }
 }
@@ -114,14 +133,13 @@ static void convolve(simd *s, int core, const block *b, const int acc[])
     sweep q = sweep_of(s, core, b);
     bool rolled = q.kh > 1 && q.kh * q.kw * (q.inner ? 4 : 1) > UNROLLED_TAPS * (q.inner ? 2 : 1);
     int ky = rolled ? loop_for(&s->pen, loop_at(0), loop_at(q.kh), 1) : 0;
-    for (int y = 0; y < (rolled ? 1 : q.kh); y++)
-        for (int kx = 0; kx < q.kw; kx++) {
-            loop_index row = rolled ? loop_plus(loop_at(0), ky, 1) : loop_at(y);
-            if (q.inner)
-                dense_tap(s, &q, b, row, kx, acc);
-            else
-                depthwise_tap(s, &q, b, row, kx, acc);
-        }
+    for (int y = 0; y < (rolled ? 1 : q.kh); y++) {
+        loop_index row = rolled ? loop_plus(loop_at(0), ky, 1) : loop_at(y);
+        if (!q.inner)
+            depthwise_row(s, &q, b, row, acc);
+        for (int kx = 0; kx < q.kw && q.inner; kx++)
+            dense_tap(s, &q, b, row, kx, acc);
+    }
     if (rolled)
         loop_end(&s->pen);
 }

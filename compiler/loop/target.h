@@ -5,11 +5,11 @@
 #include "base/base.h"
 
 typedef struct target {
-    const char *name;     /* generic, x86-64-v3, x86-64-v4, aarch64, … ("native" resolves to the host's row) */
-    int lanes;            /* widest float32 vector: 1, 4, 8, 16 */
-    int registers;        /* vector registers */
-    bool fma;             /* a fused multiply-add in hardware */
-    int l1_bytes;         /* data cache a core */
+    const char *name; /* generic, x86-64-v3, x86-64-v4, aarch64, … ("native" resolves to the host's row) */
+    int lanes;        /* widest float32 vector: 1, 4, 8, 16 */
+    int registers;    /* vector registers */
+    bool fma;         /* a fused multiply-add in hardware */
+    int l1_bytes;     /* data cache a core */
     int l2_bytes;
     const char *triple;   /* LLVM's name for it; NULL: not for LLVM */
     const char *cpu;      /* LLVM -mcpu */
@@ -22,8 +22,8 @@ extern const int target_count;
 
 /* The row of that name, or NULL. */
 const target *target_find(const char *name);
-/* The host: the best row that this CPU executes, with cache sizes read from the machine (hwloc; the row's own where that
- * fails). They may choose tiles, never results. */
+/* The host: the best row that this CPU executes, with cache sizes read from the machine (hwloc; the row's own where
+ * that fails). They may choose tiles, never results. */
 target target_host(void);
 
 #endif

@@ -178,7 +178,7 @@ static int share_kernel(planner *p, arena *scratch, const kernel *raw)
     return e.kernel;
 }
 
-/* Argument lists name values until offsets are known. */
+/* Argument lists name values, and elements in them, until offsets are known. */
 static void add_instance(planner *p, const group *g)
 {
     arena scratch = {.unwind = p->a->unwind};
@@ -194,7 +194,7 @@ static void add_instance(planner *p, const group *g)
     for (int r = 0; r < g->roots.count && !i.name; r++)
         i.name = p->n->nodes.at[g->roots.at[r]].name;
     for (int k = 0; k < l->args.count; k++) {
-        program_arg arg = {.offset = l->args.at[k].value};
+        program_arg arg = {.offset = l->args.at[k].value, .elements = l->args.at[k].offset};
         VEC_PUSH(p->a, &p->p->args, arg);
     }
     VEC_PUSH(p->a, &p->p->instances, i);
@@ -361,8 +361,12 @@ program *plan_program(arena *a, const fusion *f, const target *t, const plan_opt
     add_launches(&p);
     find_lives(&p);
     place_objects(&p);
-    for (int i = 0; i < result->args.count; i++)
+    for (int i = 0; i < result->args.count; i++) {
+        int64_t from = result->args.at[i].elements;
         result->args.at[i] = bind(&p, (int)result->args.at[i].offset);
+        result->args.at[i].offset += from;
+        result->args.at[i].elements -= from;
+    }
     describe_slots(&p);
     return result;
 }
