@@ -43,7 +43,7 @@ static void *jansson_alloc(size_t bytes)
     " \"network\": [{\"stem\": {\"cifar\": [{\"steps\": [{\"conv\": {\"kernel\": 1}}]}]}},"                            \
     "  {\"cells\": \"normal\", \"repeat\": \"cells\", \"reduce\": \"reduce\", \"reduce_at\": [1], \"widen\": "         \
     "1}," stages "  {\"head\": [{\"global_pool\": {}}, {\"linear\": {\"out\": \"classes\"}}]}], \"derive\": "          \
-                 "{\"never\": [\"none\"]}}"
+    "{\"never\": [\"none\"]}}"
 
 static const char with_blocks[] =
     SPACE(" \"blocks\": {\"own\": {\"choice\": [\"none\", \"conv\"], \"combine\": \"select\", \"alpha\": \"own\","
