@@ -96,7 +96,7 @@ typedef double vd;
 #define ELEMENTS(N, F, FLOAT, NAME, ELEMENT, LOADED, STORED)                                                \
     SIMD v##N##F load_##N##F##_##NAME(const ELEMENT *from)                                                  \
     {                                                                                                       \
-        v##N##F a;                                                                                          \
+        v##N##F a = {0};                                                                                    \
         for (int lane = 0; lane < N; lane++)                                                                \
             a[lane] = (FLOAT)LOADED(from[lane]);                                                            \
         return a;                                                                                           \
