@@ -1,0 +1,141 @@
+/* One net, every engine and schedule, the same bits: interpreter, JIT and compiled C; tiles of one, two and all rows;
+ * one thread and several; launches wide and in sequence. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "fused_compare.h"
+#include "objective.h"
+#include "space/space.h"
+
+typedef struct variant {
+    const char *name;
+    enum engine_kind kind;
+    int tile_rows, threads;
+    bool sequential;
+} variant;
+
+static const variant variants[] = {
+    {"interpreter", ENGINE_INTERPRETER, 0, 1, false},
+    {"jit", ENGINE_JIT, 0, 1, false},
+    {"jit, 4 threads", ENGINE_JIT, 0, 4, false},
+    {"jit, a row a tile", ENGINE_JIT, 1, 2, false},
+    {"jit, two rows a tile", ENGINE_JIT, 2, 1, false},
+    {"jit, in sequence", ENGINE_JIT, 0, 1, true},
+    {"compiled C", ENGINE_CC, 0, 1, false},
+};
+
+typedef struct floats {
+    float *slot[SLOT_COUNT];
+    int64_t size[SLOT_COUNT];
+} floats;
+
+static floats narrow(const bound *b)
+{
+    floats f;
+    for (int s = 1; s < SLOT_COUNT; s++) {
+        f.size[s] = b->size[s];
+        f.slot[s] = malloc(((size_t)b->size[s] + 64) * sizeof(float));
+        for (int64_t i = 0; i < b->size[s] + 64; i++)
+            f.slot[s][i] = (float)b->slot[s][i];
+    }
+    return f;
+}
+
+static void free_slots(floats *f, bound *b)
+{
+    for (int s = 1; s < SLOT_COUNT; s++) {
+        free(f->slot[s]);
+        free(b->slot[s]);
+    }
+    free(b->labels);
+}
+
+/* The outputs of the net on one variant; `first` holds those of the variant before all others. */
+static void run_variant(const net *n, unsigned grad, int batch, const variant *v, floats *first, const char *what)
+{
+    nasc_diag d = {0};
+    arena a = {0};
+    target t = target_host();
+    pipeline_options o = {.batch = batch, .grad = grad, .tile_rows = v->tile_rows, .sequential = v->sequential};
+    program *p = pipeline_compile(&a, n, &t, &o, &d);
+    fail_with(&d, what);
+    engine *e = engine_open(v->kind, &t, 2, &d);
+    fail_with(&d, what);
+    program_code code;
+    engine_load(e, p, &code, &d);
+    fail_with(&d, what);
+    device *device = device_open_cpu(v->threads, &d);
+    assert_true(device_prepare(device, p, &code, &d));
+    bound wide;
+    fill_slots(&wide, n, p, batch, 10, 11);
+    floats got = narrow(&wide);
+    device_run run = {.program = p, .code = &code, .n = batch};
+    for (int s = 1; s < SLOT_COUNT; s++)
+        run.slot[s] = got.slot[s];
+    run.slot[SLOT_LABELS] = wide.labels;
+    device_execute(device, &run, &d);
+    fail_with(&d, what);
+    for (int s = 1; s < SLOT_COUNT; s++) {
+        if (!first->slot[s]) {
+            first->slot[s] = malloc(((size_t)got.size[s] + 64) * sizeof(float));
+            first->size[s] = got.size[s];
+            memcpy(first->slot[s], got.slot[s], (size_t)got.size[s] * sizeof(float));
+        } else if (memcmp(first->slot[s], got.slot[s], (size_t)got.size[s] * sizeof(float)) != 0) {
+            fail_msg("%s, %s: other bits in slot %d", what, v->name, s);
+        }
+    }
+    device_close(device);
+    engine_close(e);
+    free_slots(&got, &wide);
+    arena_free(&a);
+}
+
+static void run_all(const char *file, const char *const *set, bool train, unsigned grad, bool with_c)
+{
+    nasc_diag d = {0};
+    space *s = space_read(file, &d);
+    fail_with(&d, file);
+    settings to;
+    settings_defaults(&to, space_is_genotype(s) ? SETTINGS_TRAIN : SETTINGS_DARTS);
+    settings_from_space(&to, s);
+    for (int i = 0; set[i]; i++)
+        assert_true(settings_assign(&to, set[i], "test", &d));
+    arena a = {0};
+    space_net built;
+    space_build(s, &to, (space_mode){train, train}, &a, &built, &d);
+    fail_with(&d, file);
+    assert_true(objective_add(&built, 0.1, 0.4, &d) >= 0);
+    floats first = {{0}, {0}};
+    for (int i = 0; i < (int)COUNT(variants); i++)
+        if (with_c || variants[i].kind != ENGINE_CC)
+            run_variant(built.net, grad, 9, &variants[i], &first, file);
+    for (int k = 1; k < SLOT_COUNT; k++)
+        free(first.slot[k]);
+    arena_free(&a);
+    space_free(s);
+}
+
+static void supernet(void **state)
+{
+    (void)state;
+    static const char *const small[] = {"input=8x8x3", "channels=12", "cells=3", NULL};
+    static const char *const smaller[] = {"input=6x6x3", "channels=4", "cells=1", NULL}; /* C compilers are slow */
+    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", small, true, GRAD_WEIGHTS | GRAD_MIX, false);
+    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", smaller, true, GRAD_WEIGHTS | GRAD_MIX, true);
+}
+
+static void genotype(void **state)
+{
+    (void)state;
+    static const char *const small[] = {"input=16x16x3", "channels=8", "cells=3", "auxiliary=0", NULL};
+    run_all(SOURCE_DIR "/genotypes/darts_v2.json", small, true, GRAD_WEIGHTS, false);
+    run_all(SOURCE_DIR "/genotypes/darts_v1.json", small, false, 0, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(supernet), cmocka_unit_test(genotype)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
