@@ -230,6 +230,7 @@ static void cell_choice(walk *w, cell_walk *cw, flow x, space_choice new)
     const cell *c = cw->cell;
     scope vars;
     variable at[2];
+    CHECK(cw->edge_count > 0 && cw->edges);
     place p = edge_place(w, cw, &cw->edges[0], &vars, at);
     cw->picks = offered(w, &c->choice, x, &p, cw->pick);
     if (build_failed(b))
@@ -318,7 +319,7 @@ flow build_block(walk *w, const section *s, const stage *st, int instance, flow 
 {
     builder *b = &w->b;
     const block *k = st->block;
-    flow y = x;
+    flow y;
     bool shortcut = k->shortcut && build_condition(b, k->shortcut, x, p, k->where);
     const op *made = st->made ? st->made[instance] : NULL;
     *left_out = made && shortcut && op_is_zero(made);

@@ -230,13 +230,15 @@ typedef struct block {
 /* ---- the network ----------------------------------------------------------------------------------------------------
  */
 
+struct part { /* one output of a stem */
+    const char *name;
+    steps body;
+};
+
 typedef struct variant { /* a named stem or auxiliary head */
     const char *name;
     const char *where;
-    struct part {
-        const char *name;
-        steps body;
-    } * parts; /* of a stem: one for each of its outputs */
+    struct part *parts;
     int part_count;
 } variant;
 

@@ -123,6 +123,11 @@ typedef struct space_choice {
     bool reduction;               /* an own alpha of a cell that stands at a reduction */
 } space_choice;
 
+/* What a select of the net stands for: attr.select numbers them. */
+struct space_select {
+    int choice, row;
+};
+
 typedef struct space_net {
     net *net;
     int images;    /* the input */
@@ -130,9 +135,7 @@ typedef struct space_net {
     int auxiliary; /* the auxiliary head's logits, or -1 */
     space_choice *choices;
     int choice_count;
-    struct space_select { /* what a select of the net stands for: attr.select numbers them */
-        int choice, row;
-    } * selects;
+    struct space_select *selects;
     int select_count;
 } space_net;
 
