@@ -1,0 +1,207 @@
+/* The methods' nets against their equations in plain C, in double, on the reference evaluator. */
+#include "net/methods.h"
+#include "net_reference.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <time.h>
+#include <cmocka.h>
+
+enum { P = 4100, A = 22 }; /* weights: more than a block of norm2 */
+static const method_rows kinds[] = {{0, 3, 4}, {12, 5, 2}};
+
+typedef struct bench {
+    arena a;
+    method_shape shape;
+    double user[BIND_SECOND_OUT + 1][P], scalar[SCALAR_COUNT];
+    unsigned seed;
+} bench;
+
+static double draw(bench *b)
+{
+    return 2.0 * rand_r(&b->seed) / RAND_MAX - 1;
+}
+
+static bench *bench_new(void)
+{
+    bench *b = calloc(1, sizeof *b);
+    b->seed = (unsigned)time(NULL);
+    printf("seed %u\n", b->seed);
+    b->shape = (method_shape){.weights = P, .alphas = A, .kinds = kinds, .kind_count = COUNT(kinds)};
+    for (size_t i = 0; i < COUNT(b->user); i++)
+        for (int k = 0; k < P; k++)
+            b->user[i][k] = draw(b);
+    for (int k = 0; k < P; k++)
+        b->user[BIND_SECOND][k] = b->user[BIND_SECOND][k] * b->user[BIND_SECOND][k];
+    for (int i = 0; i < SCALAR_COUNT; i++)
+        b->scalar[i] = 0.5 + 0.4 * draw(b);
+    return b;
+}
+
+static void bench_free(bench *b)
+{
+    arena_free(&b->a);
+    free(b);
+}
+
+/* Runs a method; what it wrote lies in b->user. */
+static void run(bench *b, enum net_method method)
+{
+    nasc_diag d = {0};
+    net *n = method_build(&b->a, method, &b->shape, &d);
+    if (!n || !net_verify(n, &d))
+        fail_msg("%s: %s", d.where, d.message);
+    double *slots[SLOT_COUNT] = {[SLOT_SCALARS] = b->scalar};
+    for (size_t i = 0; i < COUNT(b->user); i++)
+        slots[SLOT_USER + i] = b->user[i];
+    reference_free(n, reference_run(n, 1, slots, NULL, NULL));
+}
+
+static void near(const double *got, const double *want, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!(fabs(got[i] - want[i]) <= 1e-12 * (1 + fabs(want[i]))))
+            fail_msg("element %d is %.17g, expected %.17g", i, got[i], want[i]);
+}
+
+static void row_softmax(const double *alpha, double *p)
+{
+    for (size_t k = 0; k < COUNT(kinds); k++)
+        for (int row = 0; row < kinds[k].rows; row++) {
+            int64_t at = kinds[k].offset + (int64_t)row * kinds[k].columns;
+            double sum = 0;
+            for (int c = 0; c < kinds[k].columns; c++)
+                sum += exp(alpha[at + c]);
+            for (int c = 0; c < kinds[k].columns; c++)
+                p[at + c] = exp(alpha[at + c]) / sum;
+        }
+}
+
+static void row_softmax_dx(const double *p, const double *g, double *to)
+{
+    for (size_t k = 0; k < COUNT(kinds); k++)
+        for (int row = 0; row < kinds[k].rows; row++) {
+            int64_t at = kinds[k].offset + (int64_t)row * kinds[k].columns;
+            double dot = 0;
+            for (int c = 0; c < kinds[k].columns; c++)
+                dot += p[at + c] * g[at + c];
+            for (int c = 0; c < kinds[k].columns; c++)
+                to[at + c] = p[at + c] * (g[at + c] - dot);
+        }
+}
+
+static double norm(const double *x)
+{
+    double sum = 0;
+    for (int i = 0; i < P; i++)
+        sum += x[i] * x[i];
+    return sqrt(sum);
+}
+
+static void alpha_methods(void **state)
+{
+    (void)state;
+    bench *b = bench_new();
+    double want[A], mixed[A];
+    row_softmax(b->user[BIND_VALUE], want);
+    run(b, METHOD_softmax);
+    near(b->user[BIND_VALUE_OUT], want, A);
+    memcpy(b->user[BIND_VALUE], want, sizeof want); /* the others take p */
+
+    row_softmax_dx(b->user[BIND_VALUE], b->user[BIND_GRAD], want);
+    run(b, METHOD_alpha);
+    near(b->user[BIND_VALUE_OUT], want, A);
+
+    for (int i = 0; i < A; i++)
+        mixed[i] = b->user[BIND_GRAD][i] - b->scalar[SCALAR_LR] * (b->user[BIND_PLUS][i] - b->user[BIND_MINUS][i]) /
+                                               (2 * b->user[BIND_EPSILON][0]);
+    row_softmax_dx(b->user[BIND_VALUE], mixed, want);
+    run(b, METHOD_alpha_2nd);
+    near(b->user[BIND_VALUE_OUT], want, A);
+
+    for (int i = 0; i < A; i++)
+        want[i] = (b->user[BIND_VALUE][i] - b->user[BIND_SAMPLE][i]) * b->scalar[SCALAR_ADVANTAGE];
+    run(b, METHOD_reinforce);
+    near(b->user[BIND_VALUE_OUT], want, A);
+    bench_free(b);
+}
+
+static void adam_step(void **state)
+{
+    (void)state;
+    bench *b = bench_new();
+    double *s = b->scalar, value[A], first[A], second[A];
+    for (int i = 0; i < A; i++) {
+        double g = b->user[BIND_GRAD][i] + s[SCALAR_ADAM_DECAY] * b->user[BIND_VALUE][i];
+        first[i] = s[SCALAR_BETA1] * b->user[BIND_FIRST][i] + s[SCALAR_BETA1_REST] * g;
+        second[i] = s[SCALAR_BETA2] * b->user[BIND_SECOND][i] + s[SCALAR_BETA2_REST] * g * g;
+        value[i] = b->user[BIND_VALUE][i] -
+                   s[SCALAR_ADAM_LR] * first[i] / (sqrt(second[i]) * s[SCALAR_ADAM_ROOT] + s[SCALAR_ADAM_EPS]);
+    }
+    run(b, METHOD_adam);
+    near(b->user[BIND_VALUE_OUT], value, A);
+    near(b->user[BIND_FIRST_OUT], first, A);
+    near(b->user[BIND_SECOND_OUT], second, A);
+    bench_free(b);
+}
+
+/* clip: above or below the gradient's norm. */
+static void sgd_check(bool nesterov, double clip)
+{
+    bench *b = bench_new();
+    double *s = b->scalar, *value = calloc(P, sizeof *value), *buffer = calloc(P, sizeof *buffer);
+    b->shape.nesterov = nesterov;
+    s[SCALAR_CLIP] = clip;
+    double scale = fmin(1, clip / (norm(b->user[BIND_GRAD]) + 1e-6)), momentum = s[SCALAR_MOMENTUM];
+    for (int i = 0; i < P; i++) {
+        double g = scale * b->user[BIND_GRAD][i] + s[SCALAR_DECAY] * b->user[BIND_VALUE][i];
+        buffer[i] = momentum * b->user[BIND_FIRST][i] + g;
+        value[i] = b->user[BIND_VALUE][i] - s[SCALAR_LR] * (nesterov ? g + momentum * buffer[i] : buffer[i]);
+    }
+    run(b, METHOD_sgd);
+    near(b->user[BIND_VALUE_OUT], value, P);
+    near(b->user[BIND_FIRST_OUT], buffer, P);
+    free(value);
+    free(buffer);
+    bench_free(b);
+}
+
+static void sgd_steps(void **state)
+{
+    (void)state;
+    sgd_check(false, 5);
+    sgd_check(true, 5);
+    sgd_check(false, 3.4e38);
+}
+
+static void second_order_vectors(void **state)
+{
+    (void)state;
+    bench *b = bench_new();
+    double *s = b->scalar, *want = calloc(P, sizeof *want), *w = b->user[BIND_VALUE], *g = b->user[BIND_GRAD];
+    for (int i = 0; i < P; i++)
+        want[i] = w[i] - s[SCALAR_LR] * (s[SCALAR_MOMENTUM] * b->user[BIND_FIRST][i] + g[i] + s[SCALAR_DECAY] * w[i]);
+    run(b, METHOD_unroll);
+    near(b->user[BIND_VALUE_OUT], want, P);
+
+    double epsilon = s[SCALAR_RADIUS] / norm(g);
+    run(b, METHOD_perturb);
+    near(b->user[BIND_EPSILON], &epsilon, 1);
+    for (int i = 0; i < P; i++)
+        want[i] = w[i] + epsilon * g[i];
+    near(b->user[BIND_PLUS], want, P);
+    for (int i = 0; i < P; i++)
+        want[i] = w[i] - epsilon * g[i];
+    near(b->user[BIND_MINUS], want, P);
+    free(want);
+    bench_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(alpha_methods), cmocka_unit_test(adam_step),
+                                       cmocka_unit_test(sgd_steps), cmocka_unit_test(second_order_vectors)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
