@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- loss
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- loss -------------------------------------------------------------------------------------------------------- */
 
 static int mean_of(net *n, enum net_prim prim, int logits, int labels, double smoothing, const char *name, nasc_diag *d)
 {
@@ -14,7 +13,7 @@ static int mean_of(net *n, enum net_prim prim, int logits, int labels, double sm
     return net_add(n, NET_batch_mean, &each, 1, NULL, name, d);
 }
 
-int objective_add(space_net *built, double smoothing, double auxiliary, nasc_diag *d)
+bool objective_add(space_net *built, double smoothing, double auxiliary, nasc_diag *d)
 {
     net *n = built->net;
     int labels = net_labels(n);
@@ -31,11 +30,27 @@ int objective_add(space_net *built, double smoothing, double auxiliary, nasc_dia
     }
     net_output_add(n, loss, SLOT_LOSS, 0);
     net_output_add(n, mean_of(n, NET_correct, built->logits, labels, 0, "correct", d), SLOT_CORRECT, 0);
-    return d->kind == DIAG_NONE ? loss : -1;
+    return d->kind == DIAG_NONE;
 }
 
-/* ---- one layout
- * ------------------------------------------------------------------------------------------------------ */
+bool objective_build(const space *s, const settings *set, enum objective_use use, arena *a, objective *o, nasc_diag *d)
+{
+    static const struct {
+        space_mode mode;
+        unsigned grad;
+    } uses[] = {[USE_WEIGHTS] = {{.train = true, .move = true}, GRAD_WEIGHTS},
+                [USE_MIX] = {{.train = true}, GRAD_MIX},
+                [USE_BOTH] = {{.train = true}, GRAD_WEIGHTS | GRAD_MIX},
+                [USE_FORWARD] = {{.train = true}, 0},
+                [USE_EVAL] = {{.train = false}, 0}};
+    double smoothing = uses[use].mode.train ? settings_number(set, SETTING_label_smoothing) : 0;
+    if (!space_build(s, set, uses[use].mode, a, &o->built, d))
+        return false;
+    o->grad = uses[use].grad;
+    return objective_add(&o->built, smoothing, settings_number(set, SETTING_auxiliary), d);
+}
+
+/* ---- one layout -------------------------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {

@@ -5,9 +5,8 @@
 #include "space/space.h"
 
 /* Adds the labels, the mean cross-entropy (with label smoothing; plus `auxiliary` times the auxiliary head's, where
- * there is one) and the fraction of right answers, and binds logits, loss and score to their slots. The loss's value,
- * or -1. */
-int objective_add(space_net *built, double smoothing, double auxiliary, nasc_diag *d);
+ * there is one) and the fraction of right answers, and binds logits, loss and score to their slots. */
+bool objective_add(space_net *built, double smoothing, double auxiliary, nasc_diag *d);
 
 /* The network of a space or genotype for one use, with its loss. */
 enum objective_use {
@@ -19,7 +18,6 @@ enum objective_use {
 };
 typedef struct objective {
     space_net built;
-    int loss;
     unsigned grad; /* for pipeline_options */
 } objective;
 bool objective_build(const space *s, const settings *set, enum objective_use use, arena *a, objective *o, nasc_diag *d);

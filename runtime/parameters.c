@@ -16,8 +16,7 @@ static float *place(const net_param *p, const parameter_values *values)
     return flat ? flat + p->offset : NULL;
 }
 
-/* ---- initial values
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- initial values ---------------------------------------------------------------------------------------------- */
 
 static float draw(const net_param *p, rng *r)
 {
@@ -44,8 +43,7 @@ void parameters_init(const parameters *p, const parameter_values *to, uint64_t s
     }
 }
 
-/* ---- files
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 void parameter_to_file(const net_param *p, float *to, const float *from)
 {

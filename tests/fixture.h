@@ -47,7 +47,7 @@ static inline bool workshop_use(workshop *w, const space *s, const settings *set
     if (!objective_build(s, set, use, &w->arena, built, &w->d) ||
         (model && !objective_share(built->built.net, model, &w->d)))
         return false;
-    pipeline_options o = {.batch = batch, .grad = built->grad, .loss = built->loss, .sequential = use == USE_EVAL};
+    pipeline_options o = {.batch = batch, .grad = built->grad, .sequential = use == USE_EVAL};
     return workshop_compile(w, built->built.net, &o, to);
 }
 

@@ -67,8 +67,7 @@ darts *darts_open(arena *a, const darts_config *config, nasc_diag *d)
     return s;
 }
 
-/* ---- passes
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- passes ------------------------------------------------------------------------------------------------------ */
 
 static pass pass_of(darts *s, const runnable *what)
 {
@@ -144,8 +143,7 @@ static bool second_order(darts *s, const feed *train, const feed *held, nasc_dia
     return ok;
 }
 
-/* ---- REINFORCE
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- REINFORCE --------------------------------------------------------------------------------------------------- */
 
 /* One candidate for each row, with the row's probabilities. */
 static void draw_path(darts *s)
@@ -188,8 +186,7 @@ static bool reinforce(darts *s, const feed *held, nasc_diag *d)
     return method_run(s->config.device, &p->method[METHOD_reinforce], user, scalars, d);
 }
 
-/* ---- steps
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 bool darts_alpha_gradient(darts *s, const feed *train, const feed *held, nasc_diag *d)
 {

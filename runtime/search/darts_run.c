@@ -37,8 +37,7 @@ bool darts_resume(darts *s, nasc_diag *d)
     return run_log_cut(folder, s->epoch, s->step, d);
 }
 
-/* ---- the log
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the log ----------------------------------------------------------------------------------------------------- */
 
 /* Every alpha exactly: a float32 printed as a double reads back as itself. */
 static json_t *alphas_json(const darts *s)
@@ -85,8 +84,7 @@ static bool log_epoch(darts *s, nasc_diag *d)
     return ok;
 }
 
-/* ---- epochs
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- epochs ------------------------------------------------------------------------------------------------------ */
 
 static void fill(const darts *s, feed *to, const uint32_t *order, int at)
 {

@@ -33,8 +33,7 @@ train *train_open(arena *a, const train_config *config, nasc_diag *d)
     return t;
 }
 
-/* ---- checkpoints and log
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- checkpoints and log ----------------------------------------------------------------------------------------- */
 
 static checkpoint state_of(train *t)
 {
@@ -82,9 +81,7 @@ static bool log_epoch(train *t, const evaluation *judged, nasc_diag *d)
     return ok;
 }
 
-/* ---- steps
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- steps ------------------------------------------------------------------------------------------------------ */
 
 bool train_step(train *t, const feed *batch, nasc_diag *d)
 {

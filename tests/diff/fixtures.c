@@ -1,0 +1,417 @@
+/* Reference cases (made by the oracle in float64): whole networks, gradients, architecture gradients and search steps,
+ * on the interpreter and on machine code. The folder is the argument, so that cases of other seeds and sizes run too:
+ *     diff_fixtures [FOLDER [CASE]]
+ * Every tensor's error is printed, relative to the tensor's largest value; no tensor of a case may be left over. */
+#include "fixture.h"
+#include "runtime/search/darts.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+/* Largest errors allowed, relative to the tensor's largest value. */
+static const double OUTPUT = 2e-6, GRADIENT = 1e-5, SECOND_ORDER = 5e-5, AFTER = 5e-5;
+static const double ZERO = 1e-12, ZERO_GOT = 1e-6; /* what is zero by theory, and what it may be */
+
+static const char *folder;
+
+typedef struct fixture {
+    workshop w;
+    const char *name;
+    json_t *config;
+    struct tensors *set;
+    space *space;
+    settings settings;
+    int batch, bad;
+} fixture;
+
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
+
+static void compare(fixture *f, const char *name, const float *got, int64_t count, double limit)
+{
+    double *want = NEW_ARRAY(&f->w.arena, double, count), largest = 0, worst = 0;
+    if (!tensors_doubles(f->set, name, count, want, &f->w.d))
+        fail_msg("%s: %s", f->w.d.where, f->w.d.message);
+    for (int64_t i = 0; i < count; i++) {
+        double error = fabs(got[i] - want[i]);
+        largest = fmax(largest, fabs(want[i]));
+        worst = error > worst || isnan(error) ? error : worst;
+    }
+    bool zero = largest < ZERO;
+    double relative = zero ? worst : worst / largest, most = zero ? ZERO_GOT : limit;
+    bool ok = relative <= most;
+    f->bad += !ok;
+    printf("%s %-70s %.2e of %.0e%s%s\n", f->name, name, relative, most, zero ? " (zero)" : "", ok ? "" : "  WRONG");
+}
+
+static const char *joined(fixture *f, const char *prefix, const char *name)
+{
+    return arena_printf(&f->w.arena, "%s%s", prefix, name);
+}
+
+/* Every parameter of a slot, in `flat`, with PREFIXname. */
+static void compare_parameters(fixture *f, const parameters *p, enum net_slot slot, const char *prefix,
+                               const float *flat, double limit)
+{
+    for (int i = 0; i < p->count; i++) {
+        const net_param *q = &p->at[i];
+        if (q->slot != slot)
+            continue;
+        float *got = NEW_ARRAY(&f->w.arena, float, parameter_count(q));
+        parameter_to_file(q, got, flat + q->offset);
+        compare(f, joined(f, prefix, q->name), got, parameter_count(q), limit);
+    }
+}
+
+/* ---- reading a case ---------------------------------------------------------------------------------------------- */
+
+static int number(const fixture *f, const char *key)
+{
+    return (int)json_number_value(json_object_get(f->config, key));
+}
+
+static void set_number(fixture *f, const char *setting, double value)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.17g", value);
+    assert_true(settings_set(&f->settings, setting, text, "test", &f->w.d));
+}
+
+/* NCHW doubles to NHWC floats. */
+static feed read_batch(fixture *f, const char *x, const char *y)
+{
+    int n = f->batch, c = number(f, "channels"), size = number(f, "size"), plane = size * size;
+    feed b = {NEW_ARRAY(&f->w.arena, float, n *plane *c), NEW_ARRAY(&f->w.arena, int32_t, n), n};
+    double *from = NEW_ARRAY(&f->w.arena, double, n *plane *c);
+    int64_t *labels = NEW_ARRAY(&f->w.arena, int64_t, n);
+    assert_true(tensors_doubles(f->set, x, (int64_t)n * plane * c, from, &f->w.d));
+    assert_true(tensors_integers(f->set, y, n, labels, &f->w.d));
+    for (int image = 0; image < n; image++) {
+        b.y[image] = (int32_t)labels[image];
+        for (int channel = 0; channel < c; channel++)
+            for (int p = 0; p < plane; p++)
+                b.x[(image * plane + p) * c + channel] = (float)from[(image * c + channel) * plane + p];
+    }
+    return b;
+}
+
+static void fixture_open(fixture *f, const char *name, enum engine_kind kind)
+{
+    char path[1024];
+    json_error_t error;
+    *f = (fixture){.name = name};
+    if (!workshop_open(&f->w, kind, 2)) {
+        printf("%s: skipped, %s\n", name, f->w.d.message);
+        workshop_close(&f->w);
+        skip();
+    }
+    snprintf(path, sizeof path, "%s/%s.json", folder, name);
+    f->config = json_load_file(path, 0, &error);
+    snprintf(path, sizeof path, "%s/%s.safetensors", folder, name);
+    f->set = f->config ? tensors_read(&f->w.arena, path, &f->w.d) : NULL;
+    f->space = f->set ? space_read(SOURCE_DIR "/genotypes/spaces/darts.json", &f->w.d) : NULL;
+    if (!f->space)
+        fail_msg("%s: %s %s", path, f->w.d.where, f->w.d.message);
+    f->batch = number(f, "batch");
+}
+
+static void fixture_settings(fixture *f, enum settings_use use)
+{
+    char input[64];
+    settings_defaults(&f->settings, use);
+    settings_from_space(&f->settings, f->space);
+    set_number(f, "channels", number(f, "c"));
+    set_number(f, "cells", number(f, "layers"));
+    set_number(f, "classes", number(f, "classes"));
+    snprintf(input, sizeof input, "%dx%dx%d", number(f, "size"), number(f, "size"), number(f, "channels"));
+    assert_true(settings_set(&f->settings, "input", input, "test", &f->w.d));
+}
+
+static void fixture_close(fixture *f)
+{
+    text names = {.arena = &f->w.arena};
+    int unused = tensors_unused(f->set, &names), bad = f->bad;
+    if (unused)
+        printf("%s: left over: %s\n", f->name, names.at);
+    json_decref(f->config);
+    space_free(f->space);
+    workshop_close(&f->w);
+    assert_int_equal(unused, 0);
+    assert_int_equal(bad, 0);
+}
+
+#define MUST(call)                                                                                                     \
+    do {                                                                                                               \
+        if (!(call))                                                                                                   \
+            fail_msg("%s: %s: %s", #call, f->w.d.where, f->w.d.message);                                               \
+    } while (0)
+
+/* ---- the supernet ------------------------------------------------------------------------------------------------ */
+
+typedef struct supernet {
+    objective weights, mix, both, eval;
+    darts_programs programs;
+    runnable eval_run;
+    darts *search;
+    feed train, valid;
+} supernet;
+
+static void supernet_compile(fixture *f, supernet *s)
+{
+    workshop *w = &f->w;
+    MUST(workshop_use(w, f->space, &f->settings, USE_WEIGHTS, f->batch, NULL, &s->weights, &s->programs.weights));
+    const net *model = s->weights.built.net;
+    MUST(workshop_use(w, f->space, &f->settings, USE_MIX, f->batch, model, &s->mix, &s->programs.mix));
+    MUST(workshop_use(w, f->space, &f->settings, USE_BOTH, f->batch, model, &s->both, &s->programs.both));
+    MUST(workshop_use(w, f->space, &f->settings, USE_EVAL, f->batch, model, &s->eval, &s->eval_run));
+    for (int m = 0; m < METHOD_COUNT; m++)
+        MUST(workshop_method(w, model, m, &s->programs.method[m]));
+}
+
+static darts_settings search_settings(const fixture *f)
+{
+    json_t *betas = json_object_get(f->config, "arch_betas");
+#define REAL(key) json_number_value(json_object_get(f->config, key))
+    return (darts_settings){.order = DARTS_SECOND,
+                            .batch = f->batch,
+                            .weights = {REAL("lr"), REAL("momentum"), REAL("weight_decay"), REAL("grad_clip")},
+                            .alphas = {REAL("arch_lr"), json_number_value(json_array_get(betas, 0)),
+                                       json_number_value(json_array_get(betas, 1)), REAL("arch_weight_decay"), 1e-8}};
+#undef REAL
+}
+
+static void load_start(fixture *f, supernet *s)
+{
+    parameter_values values = {s->search->weights.value, s->search->stats, s->search->alphas.value};
+    MUST(parameters_read(&s->search->config.parameters, "param.", f->set, &values, &f->w.d));
+}
+
+static void check_passes(fixture *f, supernet *s)
+{
+    darts *q = s->search;
+    const parameters *p = &q->config.parameters;
+    int64_t logits = (int64_t)f->batch * number(f, "classes");
+    MUST(darts_mix(q, &f->w.d));
+    pass one = {
+        .what = &s->eval_run, .weights = q->weights.value, .mix = q->mix, .stats = q->stats, .keep_stats = true};
+    MUST(runner_pass(&q->run, &one, &s->train, &f->w.d));
+    compare(f, "want.eval_logits", q->run.logits, logits, OUTPUT);
+    const runnable *what[] = {&s->programs.weights, &s->programs.mix, &s->programs.both};
+    for (size_t i = 0; i < COUNT(what); i++) {
+        one.what = what[i];
+        one.weight_grad = q->weight_grad;
+        one.mix_grad = q->mix_grad;
+        MUST(runner_pass(&q->run, &one, &s->train, &f->w.d));
+        compare(f, "want.logits", q->run.logits, logits, OUTPUT);
+        compare(f, "want.loss", &q->run.loss, 1, OUTPUT);
+        if (i != 1)
+            compare_parameters(f, p, SLOT_WEIGHTS, "want.grad.", q->weight_grad, GRADIENT);
+        if (i == 0)
+            continue;
+        float scalars[SCALAR_COUNT] = {0};
+        float *user[BINDINGS] = {[BIND_VALUE] = q->mix, [BIND_GRAD] = q->mix_grad, [BIND_VALUE_OUT] = q->alpha_grad};
+        MUST(method_run(f->w.device, &s->programs.method[METHOD_alpha], user, scalars, &f->w.d));
+        compare_parameters(f, p, SLOT_MIX, "want.grad.", q->alpha_grad, GRADIENT);
+    }
+}
+
+static void check_alpha_gradients(fixture *f, supernet *s)
+{
+    darts *q = s->search;
+    parameter_values momentum = {.weights = q->weights.momentum};
+    MUST(parameters_read(&q->config.parameters, "in.momentum.", f->set, &momentum, &f->w.d));
+    q->config.settings.order = DARTS_FIRST;
+    MUST(darts_alpha_gradient(q, &s->train, &s->valid, &f->w.d));
+    compare_parameters(f, &q->config.parameters, SLOT_MIX, "want.arch_first.", q->alpha_grad, GRADIENT);
+    q->config.settings.order = DARTS_SECOND;
+    MUST(darts_alpha_gradient(q, &s->train, &s->valid, &f->w.d));
+    compare_parameters(f, &q->config.parameters, SLOT_MIX, "want.arch_second.", q->alpha_grad, SECOND_ORDER);
+    memset(q->weights.momentum, 0, (size_t)q->weights.count * sizeof(float));
+}
+
+/* The cells of two genotypes, node by node, whatever the order of a node's edges. */
+static void check_genotype(fixture *f, supernet *s);
+
+static void check_steps(fixture *f, supernet *s)
+{
+    darts *q = s->search;
+    const parameters *p = &q->config.parameters;
+    for (int step = 0; step < number(f, "steps"); step++) {
+        MUST(darts_alpha_step(q, &s->train, &s->valid, &f->w.d));
+        MUST(darts_weight_step(q, &s->train, &f->w.d));
+    }
+    compare_parameters(f, p, SLOT_WEIGHTS, "want.after.", q->weights.value, AFTER);
+    compare_parameters(f, p, SLOT_STATS, "want.after.", q->stats, AFTER);
+    compare_parameters(f, p, SLOT_MIX, "want.after.", q->alphas.value, AFTER);
+    check_genotype(f, s);
+}
+
+static void darts_search_case(enum engine_kind kind)
+{
+    fixture at, *f = &at;
+    supernet s = {0};
+    fixture_open(f, "darts_search", kind);
+    fixture_settings(f, SETTINGS_DARTS);
+    set_number(f, "nodes", number(f, "nodes"));
+    supernet_compile(f, &s);
+    darts_config c = {.programs = &s.programs,
+                      .parameters = parameters_of(s.weights.built.net),
+                      .settings = search_settings(f),
+                      .device = f->w.device};
+    MUST(s.search = darts_open(&f->w.arena, &c, &f->w.d));
+    MUST(device_prepare(f->w.device, s.eval_run.program, &s.eval_run.code, &f->w.d));
+    s.train = read_batch(f, "in.train_x", "in.train_y");
+    s.valid = read_batch(f, "in.valid_x", "in.valid_y");
+    load_start(f, &s);
+    check_passes(f, &s);
+    check_alpha_gradients(f, &s);
+    check_steps(f, &s);
+    fixture_close(f);
+}
+
+/* ---- networks whose choices are made ----------------------------------------------------------------------------- */
+
+/* `Genotype(normal=[('op', 0), …], normal_concat=[2, …], …)`, as published. */
+static const char *genotype_text_of(fixture *f)
+{
+    static const char *const kinds[] = {"normal", "reduce"};
+    json_t *genotype = json_object_get(f->config, "genotype"), *item;
+    text t = {.arena = &f->w.arena};
+    size_t i;
+    text_add(&t, "Genotype(");
+    for (size_t kind = 0; kind < COUNT(kinds); kind++) {
+        text_add(&t, "%s%s=[", kind ? ", " : "", kinds[kind]);
+        json_array_foreach(json_object_get(genotype, kinds[kind]), i, item)
+            text_add(&t, "%s('%s', %d)", i ? ", " : "", json_string_value(json_array_get(item, 0)),
+                     (int)json_integer_value(json_array_get(item, 1)));
+        text_add(&t, "], %s_concat=[", kinds[kind]);
+        json_t *concat = json_object_get(genotype, joined(f, kinds[kind], "_concat"));
+        for (int node = 2; !concat && node < 2 + number(f, "nodes"); node++)
+            text_add(&t, "%s%d", node > 2 ? ", " : "", node);
+        json_array_foreach(concat, i, item) text_add(&t, "%s%d", i ? ", " : "", (int)json_integer_value(item));
+        text_add(&t, "]");
+    }
+    text_add(&t, ")");
+    return t.at;
+}
+
+static void check_genotype(fixture *f, supernet *s)
+{
+    const space_net *built = &s->weights.built;
+    const float **alpha = NEW_ARRAY(&f->w.arena, const float *, built->choice_count);
+    const parameters *p = &s->search->config.parameters;
+    for (int c = 0; c < built->choice_count; c++)
+        for (int i = 0; i < p->count; i++)
+            if (p->at[i].slot == SLOT_MIX && strcmp(p->at[i].name, built->choices[c].alpha) == 0)
+                alpha[c] = s->search->alphas.value + p->at[i].offset;
+    char *got, *want;
+    MUST(got = space_derive(f->space, built, alpha, "found", &f->w.arena, &f->w.d));
+    MUST(want = space_import(f->space, genotype_text_of(f), "fixture", &f->w.arena, &f->w.d));
+    json_t *found = json_loads(got, 0, NULL), *wanted = json_loads(want, 0, NULL);
+    if (!json_equal(json_object_get(found, "cells"), json_object_get(wanted, "cells"))) {
+        f->bad++;
+        printf("%s the genotype is wrong:\n%s\ninstead of\n%s\n", f->name, got, want);
+    }
+    json_decref(found);
+    json_decref(wanted);
+}
+
+typedef struct fixed {
+    objective weights, eval;
+    runnable weights_run, eval_run;
+    float *w, *grad, *stats;
+} fixed;
+
+static void check_fixed(fixture *f, fixed *n, const feed *batch)
+{
+    runner r;
+    const net *model = n->weights.built.net;
+    parameters p = parameters_of(model);
+    const runnable *all[] = {&n->weights_run, &n->eval_run};
+    MUST(runner_open(&r, &f->w.arena, f->w.device, all, COUNT(all), &f->w.d));
+    n->w = NEW_ARRAY(&f->w.arena, float, p.weights);
+    n->grad = NEW_ARRAY(&f->w.arena, float, p.weights);
+    n->stats = NEW_ARRAY(&f->w.arena, float, p.stats);
+    parameter_values values = {.weights = n->w, .stats = n->stats};
+    MUST(parameters_read(&p, "param.", f->set, &values, &f->w.d));
+    int64_t logits = (int64_t)f->batch * number(f, "classes");
+    pass one = {.what = &n->eval_run, .weights = n->w, .stats = n->stats, .weight_grad = n->grad, .keep_stats = true};
+    MUST(runner_pass(&r, &one, batch, &f->w.d));
+    compare(f, "want.eval_logits", r.logits, logits, OUTPUT);
+    one.what = &n->weights_run;
+    MUST(runner_pass(&r, &one, batch, &f->w.d));
+    compare(f, "want.logits", r.logits, logits, OUTPUT);
+    compare(f, "want.loss", &r.loss, 1, OUTPUT);
+    if (number(f, "auxiliary") || json_real_value(json_object_get(f->config, "auxiliary")) > 0)
+        compare(f, "want.aux_logits", r.aux_logits, logits, OUTPUT);
+    compare_parameters(f, &p, SLOT_WEIGHTS, "want.grad.", n->grad, GRADIENT);
+}
+
+static void fixed_case(const char *name, enum engine_kind kind)
+{
+    fixture at, *f = &at;
+    fixed n = {0};
+    fixture_open(f, name, kind);
+    char *made;
+    MUST(made = space_import(f->space, genotype_text_of(f), name, &f->w.arena, &f->w.d));
+    space_free(f->space);
+    MUST(f->space = space_parse(made, strlen(made), name, &f->w.d));
+    fixture_settings(f, SETTINGS_TRAIN);
+    MUST(settings_set(&f->settings, "stem", json_string_value(json_object_get(f->config, "stem")), "test", &f->w.d));
+    set_number(f, "auxiliary", json_number_value(json_object_get(f->config, "auxiliary")));
+    set_number(f, "drop_path", 0);
+    set_number(f, "dropout", 0);
+    MUST(workshop_use(&f->w, f->space, &f->settings, USE_WEIGHTS, f->batch, NULL, &n.weights, &n.weights_run));
+    MUST(workshop_use(&f->w, f->space, &f->settings, USE_EVAL, f->batch, n.weights.built.net, &n.eval, &n.eval_run));
+    feed batch = read_batch(f, "in.x", "in.y");
+    check_fixed(f, &n, &batch);
+    fixture_close(f);
+}
+
+/* ---- engines ----------------------------------------------------------------------------------------------------- */
+
+static bool wanted(const char *name)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s.json", folder, name);
+    return access(path, R_OK) == 0;
+}
+
+#define CASE(name, run)                                                                                                \
+    static void name##_interpreted(void **state)                                                                       \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        if (!wanted(#name))                                                                                            \
+            skip();                                                                                                    \
+        run(ENGINE_INTERPRETER);                                                                                       \
+    }                                                                                                                  \
+    static void name##_compiled(void **state)                                                                          \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        if (!wanted(#name))                                                                                            \
+            skip();                                                                                                    \
+        run(ENGINE_JIT);                                                                                               \
+    }
+#define CIFAR(kind)    fixed_case("darts_fixed_cifar", kind)
+#define IMAGENET(kind) fixed_case("darts_fixed_imagenet", kind)
+CASE(darts_search, darts_search_case)
+CASE(darts_fixed_cifar, CIFAR)
+CASE(darts_fixed_imagenet, IMAGENET)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(darts_fixed_cifar_interpreted),    cmocka_unit_test(darts_fixed_cifar_compiled),
+        cmocka_unit_test(darts_fixed_imagenet_interpreted), cmocka_unit_test(darts_fixed_imagenet_compiled),
+        cmocka_unit_test(darts_search_interpreted),         cmocka_unit_test(darts_search_compiled)};
+    folder = argc > 1 ? argv[1] : TESTS_DIR "/fixtures";
+    if (argc > 2)
+        cmocka_set_test_filter(argv[2]);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
