@@ -25,9 +25,9 @@ void simd_each(simd *s, int64_t count, int lanes, void (*body)(simd *s, loop_ind
     s->out->unit_tiles = (int)((count + SIMD_FLAT_BLOCK - 1) / SIMD_FLAT_BLOCK);
 }
 
-static void map_element(simd *s, loop_index c, int lanes)
+static void map_at(simd *s, loop_index x, loop_index c, int lanes)
 {
-    spot at = {.rel = loop_at(0), .x = loop_at(0), .c = c, .lanes = lanes, .ratio = 1};
+    spot at = {.rel = loop_at(0), .x = x, .c = c, .lanes = lanes, .ratio = 1};
     s->pixel_memo.count = s->channel_memo.count = 0;
     for (int i = 0; i < s->g->roots.count; i++) {
         int root = s->g->roots.at[i], reg = simd_map(s, root, &at);
@@ -36,9 +36,38 @@ static void map_element(simd *s, loop_index c, int lanes)
     }
 }
 
+static void map_element(simd *s, loop_index c, int lanes)
+{
+    map_at(s, loop_at(0), c, lanes);
+}
+
+/* Tables (1,1,rows,K), such as the parts of alpha: a unit a row. */
+static void map_rows(simd *s, const net_type *t)
+{
+    CHECK(t->h == 1);
+    int whole = t->c - t->c % s->t->lanes;
+    s->unit = loop_parallel(&s->pen);
+    loop_index x = loop_plus(loop_at(0), s->unit, 1);
+    const int lo[2] = {0, whole}, hi[2] = {whole, t->c}, lanes[2] = {s->t->lanes, 1};
+    for (int part = 0; part < 2; part++) {
+        if (lo[part] == hi[part])
+            continue;
+        int c = loop_for(&s->pen, loop_at(lo[part]), loop_at(hi[part]), lanes[part]);
+        map_at(s, x, loop_plus(loop_at(0), c, 1), lanes[part]);
+        loop_end(&s->pen);
+    }
+    loop_end(&s->pen);
+    s->out->unit_images = 0;
+    s->out->unit_tiles = t->w;
+}
+
 void simd_lower_flat(simd *s)
 {
+    const net_type *t = &s->n->nodes.at[s->g->roots.at[0]].type;
     s->image = s->tile = loop_at(0);
     s->smallest = s->tiles = 1;
-    simd_each(s, s->n->nodes.at[s->g->roots.at[0]].type.c, s->t->lanes, map_element);
+    if (t->w > 1)
+        map_rows(s, t);
+    else
+        simd_each(s, t->c, s->t->lanes, map_element);
 }
