@@ -378,6 +378,18 @@ static void compare_outputs(const net *n, unsigned wanted)
     }
 }
 
+/* What is printed reads back as the same net. */
+static void round_trip(arena *a, const net *n, const char *name)
+{
+    nasc_diag d = {0};
+    text first = {.arena = a}, second = {.arena = a};
+    net_print(&first, n);
+    net *again = net_parse(a, first.at, name, &d);
+    check(again && net_verify(again, &d), &d);
+    net_print(&second, again);
+    assert_string_equal(first.at, second.at);
+}
+
 static const struct grad_case {
     const char *name;
     int (*body)(bench *b, int x);
@@ -428,6 +440,8 @@ static void run_case(const struct grad_case *one, unsigned wanted)
     compare_outputs(core, wanted);
     net *clean = net_simplify(&a, core, &b.d);
     check(clean && net_verify(clean, &b.d), &b.d);
+    round_trip(&a, b.n, one->name);
+    round_trip(&a, clean, one->name);
     run_net(core, &s);
     double *weights = s.at[SLOT_WEIGHT_GRAD], *mixes = s.at[SLOT_MIX_GRAD];
     s.at[SLOT_WEIGHT_GRAD] = calloc((size_t)core->slot_size[SLOT_WEIGHTS] + 1, sizeof(double));
