@@ -89,7 +89,7 @@ static loop_index sum_element(simd *s, int root, const spot *at)
     return loop_sum(row, at->c);
 }
 
-static void add_to_sum(simd *s, int root, int acc, const spot *at)
+void simd_add_to_sum(simd *s, int root, int acc, const spot *at)
 {
     const net_node *v = &s->n->nodes.at[root];
     int a = simd_read(s, v->operand[0], at);
@@ -133,7 +133,7 @@ static void sink_sums(simd *s, const stage *g, const block *b, int v, const int 
         int sum = loop_load(&s->pen, DT_F32, b->lanes, buffer, at);
         for (int p = 0; p < b->pixels; p++) {
             spot here = enter_pixel(s, g, b, p, v, acc, seen);
-            add_to_sum(s, g->sums.at[i], sum, &here);
+            simd_add_to_sum(s, g->sums.at[i], sum, &here);
             seen[p] = s->pixel_memo;
         }
         loop_store(&s->pen, buffer, at, sum);
@@ -245,6 +245,10 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
     }
     channel_run run[8];
     int runs = simd_channel_runs(s, channels, vectors, run);
+    if (simd_goes_by_rows(s, g)) {
+        simd_emit_by_rows(s, g, rel);
+        return;
+    }
     if (g->core < 0) {
         emit_maps(s, g, b, run, runs, pixels);
         return;
@@ -509,7 +513,7 @@ static void name_kernel(simd *s)
 lowered *simd_lower(arena *a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
                     const lower_options *o)
 {
-    simd s = {.a = a, .f = f, .n = f->n, .g = g, .layout = layout, .t = t, .o = o, .core = -1};
+    simd s = {.a = a, .f = f, .n = f->n, .g = g, .layout = layout, .t = t, .o = o, .core = -1, .finished = -1};
     s.out = NEW(a, lowered);
     s.out->k = NEW(a, kernel);
     s.pen = (loop_pen){.arena = a, .k = s.out->k};

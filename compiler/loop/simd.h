@@ -67,10 +67,11 @@ typedef struct simd {
     bool chunked, whole; /* units are chunks of images; a tile is the whole map */
     int rows;            /* of the smallest map, a tile */
     int tiles;
-    int smallest;           /* height of the smallest map */
-    int unit;               /* variable of the parallel loop */
-    loop_index image, tile; /* number of the image; the tile's first row of the smallest map */
-    int core, core_reg;     /* a window's result at the present pixel */
+    int smallest;               /* height of the smallest map */
+    int unit;                   /* variable of the parallel loop */
+    loop_index image, tile;     /* number of the image; the tile's first row of the smallest map */
+    int core, core_reg;         /* a window's result at the present pixel */
+    int finished, finished_row; /* a long sum that stands in a row of scratch; -1: none */
     memo_list pixel_memo, channel_memo;
 } simd;
 
@@ -104,6 +105,11 @@ typedef struct block {
 void simd_window(simd *s, int core, const block *b, int acc[]);
 void simd_block_size(const simd *s, int core, int w, int c, int *pixels, int *vectors);
 void simd_scatter(simd *s, const stage *g);
+/* simd_rows.c: long sums, a term at a time */
+bool simd_goes_by_rows(simd *s, const stage *g);
+void simd_emit_by_rows(simd *s, const stage *g, loop_index rel);
+int simd_read_finished(simd *s, const spot *at);
+void simd_add_to_sum(simd *s, int root, int acc, const spot *at); /* one pixel of a chan_sum */
 /* simd_weights.c: partial weight gradients */
 void simd_weights(simd *s, const stage *g);
 /* simd_vector.c, simd_image.c, simd_flat.c: groups without pixels */

@@ -125,6 +125,8 @@ int simd_read(simd *s, int node, const spot *at)
 {
     if (node == s->core)
         return s->core_reg;
+    if (node == s->finished)
+        return simd_read_finished(s, at);
     int reg = recall(s->pixel_memo.at, s->pixel_memo.count, node, 0, at->lanes);
     if (reg >= 0)
         return reg;

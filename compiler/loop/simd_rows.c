@@ -1,0 +1,197 @@
+/* Long sums, a term at a time: a node's sum over all edges and candidates reads dozens of tensors, and so do the sums
+ * that ride on its gradient. Pixel by pixel that would be more streams than a processor follows and more constants than
+ * it has registers; so each term passes over the whole row while the sum waits in the first cache level. The order of
+ * additions is that of the net. */
+#include "loop/simd.h"
+
+enum { LONG = 5, ROW_PIXELS = 8 }; /* so many tensors make a sum long; pixels a block */
+
+/* Where a row of results goes: a stored value, or a row of scratch. */
+typedef struct row_target {
+    int node; /* -1: scratch */
+    int scratch;
+    int channels;
+} row_target;
+
+static int reads_of(simd *s, int node)
+{
+    node_list reads = {0};
+    fusion_reads(s->a, s->f, node, &reads);
+    int count = 0;
+    for (int i = 0; i < reads.count; i++)
+        count += net_is_map_sized(&s->n->nodes.at[reads.at[i]].type);
+    return count;
+}
+
+static bool is_long_sum(simd *s, int node)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    return (v->prim == NET_add || v->prim == NET_mix) && reads_of(s, node) >= LONG;
+}
+
+bool simd_goes_by_rows(simd *s, const stage *g)
+{
+    int reads = 0;
+    if (g->kind != STAGE_STORE || g->core >= 0)
+        return false;
+    for (int i = 0; i < g->roots.count; i++)
+        reads += reads_of(s, g->roots.at[i]);
+    for (int i = 0; i < g->sums.count; i++)
+        reads += reads_of(s, g->sums.at[i]);
+    return reads >= LONG;
+}
+
+/* ---- loops over the pixels of a row
+ * ----------------------------------------------------------------------------------- */
+
+typedef struct row_walk {
+    const stage *g;
+    loop_index rel;
+    channel_run run[8];
+    int runs;
+} row_walk;
+
+static spot spot_at(const row_walk *w, loop_index x, int p, loop_index c, int lanes)
+{
+    return (spot){.rel = w->rel, .x = loop_offset(x, p), .c = c, .lanes = lanes, .ratio = w->g->ratio};
+}
+
+static void forget(simd *s)
+{
+    s->pixel_memo.count = 0;
+}
+
+static loop_index target_element(simd *s, const row_target *to, const spot *at)
+{
+    if (to->node >= 0)
+        return simd_element(s, to->node, at);
+    return loop_sum(loop_times(at->x, to->channels), at->c);
+}
+
+static int target_buffer(simd *s, const row_target *to, enum loop_access access)
+{
+    return to->node >= 0 ? simd_arg(s, to->node, access) : to->scratch;
+}
+
+/* One term of `sum` over the row: target = term, target + term, or target + weight · term. */
+static void term_row(simd *s, const row_walk *w, int sum, int k, const row_target *to, bool first)
+{
+    const net_node *v = &s->n->nodes.at[sum];
+    bool mix = v->prim == NET_mix;
+    int blocks = w->g->w / ROW_PIXELS, rest = w->g->w % ROW_PIXELS;
+    for (int part = 0; part < 2; part++) {
+        int count = part ? rest > 0 : blocks, pixels = part ? rest : ROW_PIXELS;
+        if (!count)
+            continue;
+        loop_index x = simd_open(s, part ? blocks * ROW_PIXELS : 0, count, ROW_PIXELS);
+        for (int r = 0; r < w->runs; r++) {
+            loop_index c = simd_open(s, w->run[r].lo, w->run[r].count, w->run[r].lanes);
+            s->channel_memo.count = 0;
+            for (int p = 0; p < pixels; p++) {
+                spot at = spot_at(w, x, p, c, w->run[r].lanes);
+                forget(s);
+                int term = simd_read(s, v->operand[k], &at), value = term;
+                int weight = mix ? simd_weight(s, v->operand[0], v->attr.row, v->attr.pick[k - 1], at.lanes) : -1;
+                loop_index e = target_element(s, to, &at);
+                int old = first ? -1 : loop_load(&s->pen, DT_F32, at.lanes, target_buffer(s, to, LOOP_INOUT), e);
+                if (mix)
+                    value = first ? loop_math(&s->pen, LOOP_MUL, weight, term, -1, -1) : simd_fma(s, weight, term, old);
+                else if (!first)
+                    value = loop_math(&s->pen, LOOP_ADD, old, term, -1, -1);
+                loop_store(&s->pen, target_buffer(s, to, LOOP_OUT), e, value);
+            }
+            simd_close(s, w->run[r].count);
+        }
+        simd_close(s, count);
+    }
+    s->channel_memo.count = 0;
+    forget(s);
+}
+
+/* The whole sum; terms that are long sums themselves are finished in scratch first. */
+static void sum_row(simd *s, const row_walk *w, int sum, const row_target *to)
+{
+    const net_node *v = &s->n->nodes.at[sum];
+    int first = v->prim == NET_mix ? 1 : 0;
+    for (int k = first; k < v->count; k++) {
+        int term = v->operand[k];
+        if (s->f->place[term] != PLACE_INLINE || !is_long_sum(s, term)) {
+            term_row(s, w, sum, k, to, k == first);
+            continue;
+        }
+        if (k == first && v->prim == NET_add) { /* it is the target's first value as it stands */
+            sum_row(s, w, term, to);
+            continue;
+        }
+        row_target inner = {-1, loop_scratch(&s->pen, DT_F32, (int64_t)w->g->w * w->g->c), w->g->c};
+        sum_row(s, w, term, &inner);
+        s->finished = term;
+        s->finished_row = inner.scratch;
+        term_row(s, w, sum, k, to, k == first);
+        s->finished = -1;
+    }
+}
+
+int simd_read_finished(simd *s, const spot *at)
+{
+    loop_index e = loop_sum(loop_times(at->x, s->n->nodes.at[s->finished].type.c), at->c);
+    return loop_load(&s->pen, DT_F32, at->lanes, s->finished_row, e);
+}
+
+/* A root that is no long sum: its map at each pixel. */
+static void map_row(simd *s, const row_walk *w, int root)
+{
+    loop_index x = simd_open(s, 0, w->g->w, 1);
+    for (int r = 0; r < w->runs; r++) {
+        loop_index c = simd_open(s, w->run[r].lo, w->run[r].count, w->run[r].lanes);
+        spot at = spot_at(w, x, 0, c, w->run[r].lanes);
+        s->channel_memo.count = 0;
+        forget(s);
+        int reg = net_prim_info[s->n->nodes.at[root].prim].class == NET_WINDOW ? simd_read(s, root, &at)
+                                                                               : simd_map(s, root, &at);
+        loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, &at), reg);
+        simd_close(s, w->run[r].count);
+    }
+    simd_close(s, w->g->w);
+    s->channel_memo.count = 0;
+    forget(s);
+}
+
+/* One riding sum over the row, its accumulator in a register. */
+static void sum_over_row(simd *s, const row_walk *w, int sum)
+{
+    const net_node *v = &s->n->nodes.at[sum];
+    int buffer = simd_arg(s, sum, LOOP_INOUT), pixels = w->g->w % 4 == 0 ? 4 : 1;
+    for (int r = 0; r < w->runs; r++) {
+        loop_index c = simd_open(s, w->run[r].lo, w->run[r].count, w->run[r].lanes);
+        loop_index at = loop_sum(loop_plus(loop_at(0), s->unit, v->type.c), c);
+        int acc = loop_load(&s->pen, DT_F32, w->run[r].lanes, buffer, at);
+        loop_index x = simd_open(s, 0, w->g->w / pixels, pixels);
+        s->channel_memo.count = 0;
+        for (int p = 0; p < pixels; p++) {
+            spot here = spot_at(w, x, p, c, w->run[r].lanes);
+            forget(s);
+            simd_add_to_sum(s, sum, acc, &here);
+        }
+        simd_close(s, w->g->w / pixels);
+        loop_store(&s->pen, buffer, at, acc);
+        simd_close(s, w->run[r].count);
+    }
+    s->channel_memo.count = 0;
+    forget(s);
+}
+
+void simd_emit_by_rows(simd *s, const stage *g, loop_index rel)
+{
+    row_walk w = {.g = g, .rel = rel};
+    w.runs = simd_channel_runs(s, g->c, 1, w.run);
+    for (int i = 0; i < g->roots.count; i++) {
+        row_target to = {.node = g->roots.at[i]};
+        if (is_long_sum(s, to.node))
+            sum_row(s, &w, to.node, &to);
+        else
+            map_row(s, &w, to.node);
+    }
+    for (int i = 0; i < g->sums.count; i++)
+        sum_over_row(s, &w, g->sums.at[i]);
+}
