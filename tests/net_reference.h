@@ -362,7 +362,11 @@ enum { REF_MEAN, REF_SCALE, REF_SHIFT, REF_RSTD, REF_VAR };
 static double ref_pixel(const reference *r, int n, int y, int x, int c)
 {
     const net_node *v = r->node;
-    double a = ref_broadcast(r, 0, n, y, x, c), b = v->count > 1 ? ref_broadcast(r, 1, n, y, x, c) : 0, sum = 0;
+    const enum net_prim p = v->prim; /* the others' second operand (mix: the first) is rows or weights */
+    bool second = p == NET_bias || p == NET_add || p == NET_mul || p == NET_bn_dx || p == NET_act_dx || p == NET_sub ||
+                  p == NET_divide || p == NET_madd || p == NET_minimum;
+    double a = p == NET_mix ? 0 : ref_broadcast(r, 0, n, y, x, c), sum = 0;
+    double b = second && v->count > 1 ? ref_broadcast(r, 1, n, y, x, c) : 0;
     switch (v->prim) {
     case NET_bias:
         return a + b;
@@ -654,16 +658,17 @@ static void ref_select(reference *r)
 
 #define REF_MAPS(X)                                                                                                    \
     X(bias)                                                                                                            \
-    X(relu) X(relu6) X(hard_swish) X(hard_sigmoid) X(sigmoid) X(tanh) X(add) X(mul) X(mix) X(identity)                 \
-        X(global_pool_dx) X(centre) X(normalise) X(standard) X(bn_dx) X(fixed_dx) X(act_dx) X(scale) X(sub) X(divide)  \
-            X(square_root) X(madd) X(minimum)
+    X(relu)                                                                                                            \
+    X(relu6) X(hard_swish) X(hard_sigmoid) X(sigmoid) X(tanh) X(add) X(mul) X(mix) X(identity) X(global_pool_dx)       \
+        X(centre) X(normalise) X(standard) X(bn_dx) X(fixed_dx) X(act_dx) X(scale) X(sub) X(divide) X(square_root)     \
+            X(madd) X(minimum)
 #define REF_OTHERS(X)                                                                                                  \
     X(input)                                                                                                           \
-    X(constant) X(conv) X(linear) X(max_pool) X(avg_pool) X(global_pool) X(batch_norm) X(concat) X(slice) X(pad)       \
-        X(shuffle) X(zero) X(softmax_xent) X(batch_mean) X(correct) X(select) X(conv_dx) X(conv_dw) X(transpose)       \
-            X(sum_pool) X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_fixed) X(bn_move) \
-                X(bn_coef) X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(norm2) X(row_softmax)                 \
-                    X(row_softmax_dx)
+    X(constant)                                                                                                        \
+    X(conv) X(linear) X(max_pool) X(avg_pool) X(global_pool) X(batch_norm) X(concat) X(slice) X(pad) X(shuffle)        \
+        X(zero) X(softmax_xent) X(batch_mean) X(correct) X(select) X(conv_dx) X(conv_dw) X(transpose) X(sum_pool)      \
+            X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_fixed) X(bn_move) X(bn_coef)  \
+                X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(norm2) X(row_softmax) X(row_softmax_dx)
 
 /* Computes every node and writes the outputs whose slot is bound; in select's regions, those of active candidates. The
  * caller frees with reference_free. */
