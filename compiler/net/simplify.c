@@ -104,7 +104,8 @@ static int node_unique(simplifier *s, int id)
         }
     if (id >= s->known_capacity) {
         struct known *wider = NEW_ARRAY(s->scratch, struct known, 2 * id + 64);
-        memcpy(wider, s->known, (size_t)s->known_capacity * sizeof *wider);
+        if (s->known_capacity)
+            memcpy(wider, s->known, (size_t)s->known_capacity * sizeof *wider);
         s->known = wider;
         s->known_capacity = 2 * id + 64;
     }
