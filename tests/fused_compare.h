@@ -13,20 +13,20 @@ typedef struct bound {
     int32_t *labels;
 } bound;
 
-static double noise(uint64_t *state)
+static inline double noise(uint64_t *state)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     return (double)(*state >> 11) / 9007199254740992.0 - 0.5;
 }
 
-static void fail_with(const nasc_diag *d, const char *what)
+static inline void fail_with(const nasc_diag *d, const char *what)
 {
     if (d->kind)
         fail_msg("%s: %s: %s", what, d->where, d->message);
 }
 
 /* Every slot of the program, inputs at random (running variances positive). */
-static void fill_slots(bound *b, const net *n, const program *p, int batch, int classes, uint64_t seed)
+static inline void fill_slots(bound *b, const net *n, const program *p, int batch, int classes, uint64_t seed)
 {
     for (int s = 1; s < SLOT_COUNT; s++) {
         b->size[s] = p->slot_size[s];
@@ -57,7 +57,7 @@ static void fill_slots(bound *b, const net *n, const program *p, int batch, int 
         b->labels[i] = (int32_t)((seed >> (i % 32)) % (uint64_t)classes);
 }
 
-static bound copy_slots(const bound *b)
+static inline bound copy_slots(const bound *b)
 {
     bound c = *b;
     for (int s = 1; s < SLOT_COUNT; s++) {
@@ -68,7 +68,7 @@ static bound copy_slots(const bound *b)
     return c;
 }
 
-static void compare_slot(const bound *want, const bound *got, int slot, const char *what)
+static inline void compare_slot(const bound *want, const bound *got, int slot, const char *what)
 {
     double most = 1e-2, error = 0;
     int64_t where = 0;
@@ -85,7 +85,7 @@ static void compare_slot(const bound *want, const bound *got, int slot, const ch
                  (long long)where, (long long)want->size[slot], most, want->slot[slot][where], got->slot[slot][where]);
 }
 
-static net *net_with_gradient(arena *a, const net *built, unsigned grad, nasc_diag *d)
+static inline net *net_with_gradient(arena *a, const net *built, unsigned grad, nasc_diag *d)
 {
     net *n = net_expand(a, built, d);
     for (int i = 0; n && grad && i < n->outputs.count; i++)
@@ -95,8 +95,8 @@ static net *net_with_gradient(arena *a, const net *built, unsigned grad, nasc_di
 }
 
 /* `batch` images through a program planned for `planned` ≥ batch. */
-static void compare_fused(const net *built, unsigned grad, int batch, int tile_rows, bool sequential, int classes,
-                          const int *active, const char *what)
+static inline void compare_fused(const net *built, unsigned grad, int batch, int tile_rows, bool sequential,
+                                 int classes, const int *active, const char *what)
 {
     nasc_diag d = {0};
     arena a = {0};

@@ -106,7 +106,7 @@ static void run_all(const char *file, const char *const *set, bool train, unsign
     space_net built;
     space_build(s, &to, (space_mode){train, train}, &a, &built, &d);
     fail_with(&d, file);
-    assert_true(objective_add(&built, 0.1, 0.4, &d) >= 0);
+    assert_true(objective_add(&built, 0.1, 0.4, &d));
     floats first = {{0}, {0}};
     for (int i = 0; i < (int)COUNT(variants); i++)
         if (with_c || variants[i].kind != ENGINE_CC)
