@@ -128,19 +128,24 @@ static bool goes_on(const train *t, int done)
     return progress_report(t->config.progress, &state);
 }
 
+static bool judge(train *t, evaluation *judged, nasc_diag *d)
+{
+    pass p = {.what = &t->config.programs->eval, .weights = t->weights.value, .stats = t->stats, .keep_stats = true};
+    feed room = t->batch;
+    if (t->config.judge.count == 0)
+        return true;
+    if (!evaluate(&t->run, &p, t->config.data, &t->config.judge, &room, judged, NULL, d))
+        return false;
+    t->accuracy = (double)judged->right / (double)judged->images;
+    return true;
+}
+
 /* The epoch is over: judged, logged, saved. */
 static bool epoch_end(train *t, nasc_diag *d)
 {
     evaluation judged = {0};
-    pass p = {.what = &t->config.programs->eval, .weights = t->weights.value, .stats = t->stats, .keep_stats = true};
     t->epoch++;
-    if (t->config.judge.count > 0) {
-        feed room = t->batch;
-        if (!evaluate(&t->run, &p, t->config.data, &t->config.judge, &room, &judged, NULL, d))
-            return false;
-        t->accuracy = (double)judged.right / (double)judged.images;
-    }
-    bool ok = log_epoch(t, &judged, d);
+    bool ok = judge(t, &judged, d) && log_epoch(t, &judged, d);
     t->sums = (train_sums){0};
     return ok && save(t, d);
 }
@@ -170,6 +175,9 @@ static enum run_end epoch_run(train *t, nasc_diag *d)
 enum run_end train_run(train *t, nasc_diag *d)
 {
     enum run_end end = RUN_DONE;
+    evaluation judged = {0};
+    if (t->epoch >= t->config.settings.epochs) /* done before: judged again, for who wants the accuracy */
+        return judge(t, &judged, d) ? RUN_DONE : RUN_FAILED;
     while (end == RUN_DONE && t->epoch < t->config.settings.epochs)
         end = epoch_run(t, d);
     return end;

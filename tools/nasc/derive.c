@@ -1,0 +1,156 @@
+/* nasc derive: the genotype that a search's alphas say, at any epoch; or one drawn at random, to compare with. */
+#include "record.h"
+#include "runtime/rng.h"
+#include "session.h"
+
+#include <string.h>
+
+typedef struct derive_arguments {
+    arguments common;
+    const char *out;
+    int64_t epoch;
+    bool random;
+} derive_arguments;
+
+/* ---- alphas --------------------------------------------------------------------------------------------------------
+ */
+
+static bool row_read(const json_t *rows, const net_param *p, float *to)
+{
+    if (!json_is_array(rows) || json_array_size(rows) != (size_t)p->dim[2])
+        return false;
+    for (int row = 0; row < p->dim[2]; row++) {
+        const json_t *values = json_array_get(rows, (size_t)row);
+        if (json_array_size(values) != (size_t)p->dim[3])
+            return false;
+        for (int k = 0; k < p->dim[3]; k++)
+            to[row * p->dim[3] + k] = (float)json_number_value(json_array_get(values, (size_t)k));
+    }
+    return true;
+}
+
+static bool alphas_read(const json_t *line, const parameters *p, float *alphas)
+{
+    const json_t *all = json_object_get(line, "alphas");
+    for (int i = 0; i < p->count; i++)
+        if (p->at[i].slot == SLOT_MIX &&
+            !row_read(json_object_get(all, p->at[i].name), &p->at[i], alphas + p->at[i].offset))
+            return false;
+    return true;
+}
+
+/* The log's line of that epoch (0: the last). A reference for the caller. */
+static json_t *log_line(const char *folder, int64_t epoch, arena *a, nasc_diag *d)
+{
+    char file[RUN_PATH + 64];
+    size_t size;
+    char *text = file_read(a, run_file(folder, "log.jsonl", file), &size, d);
+    json_t *found = NULL;
+    for (char *line = text, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+        json_t *one = json_loadb(line, (size_t)(end - line), 0, NULL);
+        bool wanted = one && (epoch == 0 || json_integer_value(json_object_get(one, "epoch")) == epoch);
+        if (wanted) {
+            json_decref(found);
+            found = json_incref(one);
+        }
+        json_decref(one);
+    }
+    if (text && !found && epoch)
+        diag_fail(d, DIAG_INPUT, file, "has no epoch %lld", (long long)epoch);
+    else if (text && !found)
+        diag_fail(d, DIAG_INPUT, file, "has no epoch yet");
+    return found;
+}
+
+static char *from_run(const derive_arguments *a, const char *folder, nasc_diag *d)
+{
+    arena *arena = a->common.arena;
+    record r;
+    space *of = NULL;
+    settings set;
+    space_net built;
+    char *text = NULL;
+    json_t *run = record_read(folder, "search", &r, &of, &set, d);
+    json_t *line = run ? log_line(folder, a->epoch, arena, d) : NULL;
+    if (line && space_build(of, &set, (space_mode){.train = true}, arena, &built, d)) {
+        parameters p = session_parameters(built.net);
+        float *alphas = NEW_ARRAY(arena, float, p.mix + 1);
+        if (alphas_read(line, &p, alphas))
+            text = session_derive(arena, of, &built, &p, alphas, d);
+        else
+            diag_fail(d, DIAG_INPUT, folder, "the log's alphas do not fit the space in run.json");
+    }
+    json_decref(line);
+    json_decref(run);
+    if (of)
+        space_free(of);
+    return text;
+}
+
+static char *from_chance(const derive_arguments *a, const char *path, nasc_diag *d)
+{
+    arena *arena = a->common.arena;
+    model m;
+    space_net built;
+    char *text = NULL;
+    bool ok = model_open(&m, &a->common, path, d);
+    if (ok && m.genotype)
+        ok = diag_fail(d, DIAG_INPUT, path, "is a genotype: there is nothing left to draw");
+    if (ok && model_build(&m, &a->common, (space_mode){.train = true}, &built, d)) {
+        parameters p = session_parameters(built.net);
+        float *alphas = NEW_ARRAY(arena, float, p.mix + 1);
+        rng r = rng_open((uint64_t)a->common.seed, RNG_GENOTYPE, 0, 0);
+        for (int64_t i = 0; i < p.mix; i++)
+            alphas[i] = (float)rng_normal(&r);
+        text = session_derive(arena, m.space, &built, &p, alphas, d);
+    }
+    model_close(&m);
+    return text;
+}
+
+/* ---- the command
+ * ----------------------------------------------------------------------------------------------------- */
+
+static enum exit_code run(void *arguments, nasc_diag *d)
+{
+    const derive_arguments *a = arguments;
+    const char *from = a->common.operand[0];
+    if (!a->random && !record_exists(from)) {
+        diag_fail(d, DIAG_INPUT, from, "is no run (it has no run.json); for a random genotype of a space add --random");
+        return EXIT_FAILED;
+    }
+    char *text = a->random ? from_chance(a, from, d) : from_run(a, from, d);
+    bool ok = text && (a->out ? file_replace(a->out, text, strlen(text), d) : fputs(text, stdout) >= 0);
+    return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+#define AT(field) offsetof(derive_arguments, field)
+static const option_row options[] = {
+    {.name = "out",
+     .value = "FILE",
+     .kind = OPTION_TEXT,
+     .offset = AT(out),
+     .help = "the genotype file; stdout unless given",
+     .letter = 'o'},
+    {.name = "epoch",
+     .value = "N",
+     .kind = OPTION_INT,
+     .offset = AT(epoch),
+     .least = 1,
+     .help = "after how many epochs; the last unless given"},
+    {.name = "random",
+     .kind = OPTION_FLAG,
+     .offset = AT(random),
+     .help = "RUN is a space: a genotype by chance, by --seed"},
+};
+
+const command command_derive = {
+    .name = "derive",
+    .operands = "RUN",
+    .summary = "Derives the genotype from a search's alphas.",
+    .options = options,
+    .option_count = COUNT(options),
+    .settings = true,
+    .bytes = sizeof(derive_arguments),
+    .run = run,
+};

@@ -1,0 +1,190 @@
+/* Searches and trainings, from settings to the run's end. */
+#include "session.h"
+
+#include <string.h>
+
+/* ---- what both take from the settings -------------------------------------------------------------------- */
+
+static sgd_rates weight_rates(const settings *set)
+{
+    return (sgd_rates){.lr = settings_number(set, SETTING_lr),
+                       .momentum = settings_number(set, SETTING_momentum),
+                       .decay = settings_number(set, SETTING_weight_decay),
+                       .clip = settings_number(set, SETTING_clip)};
+}
+
+static struct data_augment augmentation(const settings *set)
+{
+    return (struct data_augment){.normalise = true,
+                                 .crop = (int)settings_int(set, SETTING_crop),
+                                 .flip = settings_int(set, SETTING_flip) != 0,
+                                 .cutout = (int)settings_int(set, SETTING_cutout)};
+}
+
+static bool by_step(const settings *set)
+{
+    return strcmp(settings_text(set, SETTING_lr_schedule), "step") == 0;
+}
+
+/* Before anything takes time, so that whatever happens then leaves a run to go on with. */
+static bool open_folder(run_folder *folder, const char *path, bool resume, const json_t *record, nasc_diag *d)
+{
+    if (resume)
+        return run_resume(folder, path, d);
+    if (!run_create(folder, path, d))
+        return false;
+    if (run_write_json(path, "run.json", record, d))
+        return true;
+    run_close(folder);
+    return false;
+}
+
+/* ---- search ---------------------------------------------------------------------------------------------- */
+
+typedef struct supernet {
+    objective weights, other; /* `other`: built and forgotten */
+    darts_programs programs;
+} supernet;
+
+static bool compile_supernet(session *s, const search_job *job, supernet *n, nasc_diag *d)
+{
+    bool nesterov = settings_int(&job->settings, SETTING_nesterov) != 0;
+    const settings *set = &job->settings;
+    darts_programs *p = &n->programs;
+    if (!session_network(s, job->space, set, USE_WEIGHTS, NULL, &n->weights, &p->weights, d))
+        return false;
+    const net *model = n->weights.built.net;
+    if (model->slot_size[SLOT_MIX] == 0)
+        return diag_fail(d, DIAG_INPUT, space_name(job->space), "has no choice that DARTS could learn (combine: mix)");
+    bool ok = true;
+    if (job->order == DARTS_REINFORCE)
+        ok = session_network(s, job->space, set, USE_FORWARD, model, &n->other, &p->forward, d);
+    else
+        ok = session_network(s, job->space, set, USE_MIX, model, &n->other, &p->mix, d);
+    if (job->order == DARTS_SECOND)
+        ok = ok && session_network(s, job->space, set, USE_BOTH, model, &n->other, &p->both, d);
+    for (int m = 0; ok && m < METHOD_COUNT; m++)
+        ok = session_method(s, model, m, nesterov, &p->method[m], d);
+    return ok;
+}
+
+static darts_settings darts_settings_of(const search_job *job)
+{
+    const settings *set = &job->settings;
+    return (darts_settings){.order = job->order,
+                            .batch = (int)settings_int(set, SETTING_batch),
+                            .epochs = (int)settings_int(set, SETTING_epochs),
+                            .steps = (int)settings_int(set, SETTING_steps),
+                            .alpha_every = (int)settings_int(set, SETTING_alpha_every),
+                            .warmup_epochs = (int)settings_int(set, SETTING_warmup_epochs),
+                            .checkpoint_steps = job->checkpoint_steps,
+                            .lr_by_step = by_step(set),
+                            .lr_min = settings_number(set, SETTING_lr_min),
+                            .weights = weight_rates(set),
+                            .alphas = {.lr = settings_number(set, SETTING_alpha_lr),
+                                       .beta1 = settings_number(set, SETTING_alpha_beta1),
+                                       .beta2 = settings_number(set, SETTING_alpha_beta2),
+                                       .decay = settings_number(set, SETTING_alpha_weight_decay),
+                                       .eps = 1e-8},
+                            .augment = augmentation(set),
+                            .seed = job->seed};
+}
+
+char *session_derive(arena *a, const space *of, const space_net *built, const parameters *p, const float *alphas,
+                     nasc_diag *d)
+{
+    const float **rows = NEW_ARRAY(a, const float *, built->choice_count + 1);
+    for (int c = 0; c < built->choice_count; c++)
+        for (int i = 0; i < p->count; i++)
+            if (p->at[i].slot == SLOT_MIX && strcmp(p->at[i].name, built->choices[c].alpha) == 0)
+                rows[c] = alphas + p->at[i].offset;
+    return space_derive(of, built, rows, space_name(of), a, d);
+}
+
+static enum run_end search_in(session *s, const search_job *job, run_folder *folder, char **result, nasc_diag *d)
+{
+    supernet *n = NEW(s->arena, supernet);
+    if (!compile_supernet(s, job, n, d))
+        return RUN_FAILED;
+    darts_config config = {.programs = &n->programs,
+                           .parameters = session_parameters(n->weights.built.net),
+                           .data = job->data,
+                           .settings = darts_settings_of(job),
+                           .device = s->device,
+                           .folder = folder,
+                           .progress = &s->progress};
+    darts *search = darts_open(s->arena, &config, d);
+    if (!search || (job->resume && !darts_resume(search, d)))
+        return RUN_FAILED;
+    enum run_end end = darts_search(search, d);
+    if (end != RUN_DONE)
+        return end;
+    char path[RUN_PATH + 64];
+    *result = session_derive(s->arena, job->space, &n->weights.built, &config.parameters, search->alphas.value, d);
+    bool ok = *result && file_replace(run_file(job->folder, "genotype.json", path), *result, strlen(*result), d);
+    return ok ? RUN_DONE : RUN_FAILED;
+}
+
+enum run_end session_search(session *s, const search_job *job, char **result, nasc_diag *d)
+{
+    run_folder folder;
+    if (!open_folder(&folder, job->folder, job->resume, job->record, d))
+        return RUN_FAILED;
+    enum run_end end = search_in(s, job, &folder, result, d);
+    run_close(&folder);
+    return end;
+}
+
+/* ---- train ----------------------------------------------------------------------------------------------- */
+
+static train_settings train_settings_of(const train_job *job)
+{
+    const settings *set = &job->settings;
+    return (train_settings){.batch = (int)settings_int(set, SETTING_batch),
+                            .epochs = (int)settings_int(set, SETTING_epochs),
+                            .steps = (int)settings_int(set, SETTING_steps),
+                            .checkpoint_steps = job->checkpoint_steps,
+                            .lr_by_step = by_step(set),
+                            .lr_min = settings_number(set, SETTING_lr_min),
+                            .drop_path = settings_number(set, SETTING_drop_path),
+                            .weights = weight_rates(set),
+                            .augment = augmentation(set),
+                            .seed = job->seed};
+}
+
+static enum run_end train_in(session *s, const train_job *job, run_folder *folder, double *accuracy, nasc_diag *d)
+{
+    objective *weights = NEW(s->arena, objective), *eval = NEW(s->arena, objective);
+    train_programs *programs = NEW(s->arena, train_programs);
+    const settings *set = &job->settings;
+    bool nesterov = settings_int(set, SETTING_nesterov) != 0;
+    if (!session_network(s, job->genotype, set, USE_WEIGHTS, NULL, weights, &programs->weights, d) ||
+        !session_network(s, job->genotype, set, USE_EVAL, weights->built.net, eval, &programs->eval, d) ||
+        !session_method(s, weights->built.net, METHOD_sgd, nesterov, &programs->sgd, d))
+        return RUN_FAILED;
+    train_config config = {.programs = programs,
+                           .parameters = session_parameters(weights->built.net),
+                           .data = job->data,
+                           .learn = job->learn,
+                           .judge = job->judge,
+                           .settings = train_settings_of(job),
+                           .device = s->device,
+                           .folder = folder,
+                           .progress = &s->progress};
+    train *t = train_open(s->arena, &config, d);
+    if (!t || (job->resume && !train_resume(t, d)))
+        return RUN_FAILED;
+    enum run_end end = train_run(t, d);
+    *accuracy = t->accuracy;
+    return end;
+}
+
+enum run_end session_train(session *s, const train_job *job, double *accuracy, nasc_diag *d)
+{
+    run_folder folder;
+    if (!open_folder(&folder, job->folder, job->resume, job->record, d))
+        return RUN_FAILED;
+    enum run_end end = train_in(s, job, &folder, accuracy, d);
+    run_close(&folder);
+    return end;
+}

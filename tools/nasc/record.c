@@ -1,0 +1,121 @@
+/* run.json. */
+#include "record.h"
+#include "runtime/run_folder.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char file_name[] = "run.json";
+
+bool record_exists(const char *path)
+{
+    char file[RUN_PATH + 64];
+    return access(run_file(path, file_name, file), F_OK) == 0;
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------- */
+
+/* Numbers as numbers, exactly as they were given. */
+static json_t *setting_json(const setting_value *v, enum setting_type type)
+{
+    json_t *number = type == SETTING_TEXT ? NULL : json_loads(v->text, JSON_DECODE_ANY, NULL);
+    return number ? number : json_string(v->text);
+}
+
+json_t *record_new(const record *r, const space *of, const settings *set, arena *a, nasc_diag *d)
+{
+    const char *text = space_text(of, a);
+    json_t *all = json_object();
+    bool ok = all != NULL;
+    for (int i = 0; ok && i < SETTING_COUNT; i++)
+        ok = !json_object_set_new(all, setting_table[i].name, setting_json(&set->at[i], setting_table[i].type));
+    json_t *run =
+        json_pack("{si ss ss? sI sI sI ss so* so}", "format", 1, "command", r->command, "method", r->method, "seed",
+                  (json_int_t)r->seed, "runs", (json_int_t)r->runs, "checkpoint_steps", (json_int_t)r->checkpoint_steps,
+                  "data", r->data, "settings", all, "space", json_loads(text, 0, NULL));
+    if (!run || !ok) {
+        json_decref(run);
+        diag_memory(d);
+        return NULL;
+    }
+    return run;
+}
+
+bool record_result(const char *folder, json_t *run, json_t *result, nasc_diag *d)
+{
+    if (!result || json_object_set_new(run, "result", result) < 0)
+        return diag_memory(d);
+    return run_write_json(folder, file_name, run, d);
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------- */
+
+static bool settings_read(const json_t *from, const char *where, settings *set, nasc_diag *d)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)from, name, value)
+    {
+        char *text = json_is_string(value) ? strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY);
+        bool ok = text ? settings_set(set, name, text, where, d) : diag_memory(d);
+        free(text);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static bool space_of(const json_t *run, const char *where, space **of, nasc_diag *d)
+{
+    char *text = json_dumps(json_object_get(run, "space"), 0);
+    if (!text)
+        return diag_memory(d);
+    *of = space_parse(text, strlen(text), where, d);
+    free(text);
+    return *of != NULL;
+}
+
+json_t *record_read(const char *folder, const char *command, record *r, space **of, settings *set, nasc_diag *d)
+{
+    char file[RUN_PATH + 64];
+    run_file(folder, file_name, file);
+    json_t *run = run_read_json(folder, file_name, d);
+    json_int_t seed = 0, runs = 1, steps = 0;
+    int format = 0;
+    if (!run)
+        return NULL;
+    bool ok = json_unpack(run, "{si ss s?s sI s?I s?I ss so so}", "format", &format, "command", &r->command, "method",
+                          &r->method, "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data", &r->data,
+                          "settings", &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
+    r->seed = seed;
+    r->runs = runs;
+    r->checkpoint_steps = steps;
+    if (!ok || format != 1)
+        ok = diag_fail(d, DIAG_INPUT, file, "is not the record of a run that this version of nasc can read");
+    if (ok && command && strcmp(command, r->command) != 0)
+        ok = diag_fail(d, DIAG_INPUT, file, "is the record of a %s, expected one of a %s", r->command, command);
+    if (ok && set) {
+        settings_defaults(set, SETTINGS_DARTS);
+        ok = settings_read(json_object_get(run, "settings"), file, set, d);
+    }
+    if (ok && of)
+        ok = space_of(run, file, of, d);
+    if (!ok) {
+        json_decref(run);
+        return NULL;
+    }
+    return run;
+}
+
+bool record_settings(const char *file, settings *set, nasc_diag *d)
+{
+    json_error_t error;
+    json_t *run = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
+    if (!run)
+        return diag_fail(d, DIAG_INPUT, file, "line %d, column %d: %s", error.line, error.column, error.text);
+    json_t *values = json_object_get(run, "settings");
+    bool ok = values ? settings_read(values, file, set, d) : diag_fail(d, DIAG_INPUT, file, "has no \"settings\"");
+    json_decref(run);
+    return ok;
+}

@@ -1,0 +1,260 @@
+/* nasc search: a space in, a genotype out. Several runs: each seed's genotype is trained for a few epochs on the half
+ * that the weights learned from, and the one that does best on the other half is kept. */
+#include "record.h"
+#include "session.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+typedef struct search_arguments {
+    arguments common;
+    const char *data, *out, *method, *config, *engine;
+    int64_t runs, checkpoint_steps;
+    bool resume;
+} search_arguments;
+
+/* A search as asked for or as recorded. */
+typedef struct search {
+    const search_arguments *a;
+    session session;
+    space *space;
+    settings settings;
+    record record;
+    dataset *data;
+    json_t *run; /* run.json */
+} search;
+
+static const struct {
+    const char *name;
+    enum darts_order order;
+} methods[] = {{"darts-1st", DARTS_FIRST}, {"darts-2nd", DARTS_SECOND}, {"darts-reinforce", DARTS_REINFORCE}};
+
+/* ---- what is searched -----------------------------------------------------------------------------------------------
+ */
+
+static bool ask_new(search *s, nasc_diag *d)
+{
+    const search_arguments *a = s->a;
+    model m;
+    if (a->common.operand_count != 1 || !a->data)
+        return diag_fail(d, DIAG_INPUT, "search", "SPACE and --data are needed, or --resume");
+    bool ok = model_open(&m, &a->common, a->common.operand[0], d);
+    if (ok && m.genotype)
+        ok = diag_fail(d, DIAG_INPUT, a->common.operand[0], "is a genotype: every choice is made");
+    if (ok && a->config) /* below --set: once more from the start */
+        ok = record_settings(a->config, &m.settings, d) && model_settings(&m.settings, &a->common, d);
+    s->space = m.space;
+    s->settings = m.settings;
+    s->record = (record){.command = "search",
+                         .data = a->data,
+                         .method = a->method ? a->method : "darts-2nd",
+                         .seed = a->common.seed,
+                         .checkpoint_steps = a->checkpoint_steps ? a->checkpoint_steps : 100,
+                         .runs = a->runs ? a->runs : 1};
+    s->data = ok ? session_data(&s->session, a->data, (uint64_t)a->common.seed, &s->settings, d) : NULL;
+    s->run = s->data ? record_new(&s->record, s->space, &s->settings, a->common.arena, d) : NULL;
+    return s->run != NULL;
+}
+
+static bool ask_again(search *s, nasc_diag *d)
+{
+    const search_arguments *a = s->a;
+    if (a->common.operand_count || a->common.settings.count || a->data || a->method || a->config || a->runs ||
+        a->common.seed || a->checkpoint_steps)
+        return diag_fail(d, DIAG_INPUT, "--resume", "takes everything from run.json; no other setting may be given");
+    s->run = record_read(a->out, "search", &s->record, &s->space, &s->settings, d);
+    if (!s->run)
+        return false;
+    s->data = session_data(&s->session, s->record.data, (uint64_t)s->record.seed, &s->settings, d);
+    return s->data != NULL;
+}
+
+/* ---- one run, and several
+ * ---------------------------------------------------------------------------------------------- */
+
+static search_job job_of(const search *s, const char *folder, bool resume, uint64_t seed)
+{
+    search_job job = {.space = s->space,
+                      .settings = s->settings,
+                      .data = s->data,
+                      .seed = seed,
+                      .checkpoint_steps = (int)s->record.checkpoint_steps,
+                      .folder = folder,
+                      .resume = resume,
+                      .record = s->run};
+    for (size_t i = 0; i < COUNT(methods); i++)
+        if (strcmp(methods[i].name, s->record.method) == 0)
+            job.order = methods[i].order;
+    return job;
+}
+
+/* A short training of what one seed found: as large as the search's network, so that it costs no more. */
+static enum run_end judge(search *s, const char *folder, const char *genotype, uint64_t seed, double *accuracy,
+                          nasc_diag *d)
+{
+    static const enum setting_id like_search[] = {SETTING_channels, SETTING_cells,   SETTING_batch, SETTING_stem,
+                                                  SETTING_input,    SETTING_classes, SETTING_steps};
+    uint32_t count = (uint32_t)s->data->train.count, half = count / 2;
+    uint32_t *halves = NEW_ARRAY(s->session.arena, uint32_t, count);
+    space *of = space_parse(genotype, strlen(genotype), folder, d);
+    if (!of)
+        return RUN_FAILED;
+    data_halves(count, seed, halves);
+    train_job job = {.genotype = of,
+                     .data = s->data,
+                     .learn = {&s->data->train, halves, half},
+                     .judge = {&s->data->train, halves + half, count - half},
+                     .seed = seed,
+                     .checkpoint_steps = (int)s->record.checkpoint_steps,
+                     .folder = folder,
+                     .resume = record_exists(folder),
+                     .record = s->run};
+    settings_defaults(&job.settings, SETTINGS_TRAIN);
+    for (size_t i = 0; i < COUNT(like_search); i++)
+        job.settings.at[like_search[i]] = s->settings.at[like_search[i]];
+    job.settings.at[SETTING_epochs] = s->settings.at[SETTING_select_epochs];
+    enum run_end end = session_train(&s->session, &job, accuracy, d);
+    space_free(of);
+    return end;
+}
+
+static enum run_end search_several(search *s, char **best, json_t *results, nasc_diag *d)
+{
+    double highest = -1;
+    for (int64_t k = 0; k < s->record.runs; k++) {
+        uint64_t seed = (uint64_t)(s->record.seed + k);
+        const char *folder = arena_printf(s->session.arena, "%s/run-%" PRId64, s->a->out, k);
+        search_job job = job_of(s, folder, record_exists(folder), seed);
+        char *found = NULL;
+        double accuracy = 0;
+        enum run_end end = session_search(&s->session, &job, &found, d);
+        if (end == RUN_DONE)
+            end = judge(s, arena_printf(s->session.arena, "%s/train", folder), found, seed, &accuracy, d);
+        if (end != RUN_DONE)
+            return end;
+        json_array_append_new(results, json_pack("{sI sf}", "seed", (json_int_t)seed, "held_out_accuracy", accuracy));
+        if (accuracy > highest) {
+            highest = accuracy;
+            *best = found;
+        }
+    }
+    return RUN_DONE;
+}
+
+static enum run_end search_run(search *s, char **found, json_t *result, nasc_diag *d)
+{
+    const char *out = s->a->out;
+    if (s->record.runs == 1) {
+        search_job job = job_of(s, out, s->a->resume, (uint64_t)s->record.seed);
+        return session_search(&s->session, &job, found, d);
+    }
+    run_folder folder;
+    char path[RUN_PATH + 64];
+    if (!(s->a->resume ? run_resume(&folder, out, d) : run_create(&folder, out, d)))
+        return RUN_FAILED;
+    json_t *results = json_array();
+    bool ok = (s->a->resume || run_write_json(out, "run.json", s->run, d)) && !json_object_set(result, "runs", results);
+    enum run_end end = ok ? search_several(s, found, results, d) : RUN_FAILED;
+    if (end == RUN_DONE && !file_replace(run_file(out, "genotype.json", path), *found, strlen(*found), d))
+        end = RUN_FAILED;
+    json_decref(results);
+    run_close(&folder);
+    return end;
+}
+
+/* ---- the command
+ * ------------------------------------------------------------------------------------------------------- */
+
+static void report(const search *s, const json_t *result)
+{
+    size_t i;
+    json_t *one;
+    if (s->a->common.json) {
+        json_t *line = json_pack("{ss so}", "genotype", arena_printf(s->session.arena, "%s/genotype.json", s->a->out),
+                                 "result", json_deep_copy(result));
+        json_dumpf(line, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(line);
+        return;
+    }
+    json_array_foreach(json_object_get(result, "runs"), i, one)
+        printf("seed %lld: %.2f %% of the held-out half\n", (long long)json_integer_value(json_object_get(one, "seed")),
+               100 * json_real_value(json_object_get(one, "held_out_accuracy")));
+    printf("%s/genotype.json\n", s->a->out);
+}
+
+static enum exit_code run(void *arguments, nasc_diag *d)
+{
+    search s = {.a = arguments};
+    char *found = NULL;
+    enum run_end end = RUN_FAILED;
+    json_t *result = json_pack("{ss}", "genotype", "genotype.json");
+    if (session_open(&s.session, &s.a->common, s.a->engine, d) && (s.a->resume ? ask_again(&s, d) : ask_new(&s, d)))
+        end = search_run(&s, &found, result, d);
+    if (end == RUN_DONE && !record_result(s.a->out, s.run, json_incref(result), d))
+        end = RUN_FAILED;
+    session_close(&s.session);
+    if (end == RUN_DONE)
+        report(&s, result);
+    json_decref(result);
+    json_decref(s.run);
+    if (s.space)
+        space_free(s.space);
+    return end == RUN_DONE ? EXIT_DONE : end == RUN_STOPPED ? EXIT_INTERRUPTED : EXIT_FAILED;
+}
+
+#define AT(field) offsetof(search_arguments, field)
+static const option_row options[] = {
+    {.name = "data",
+     .value = "KIND:PATH",
+     .kind = OPTION_TEXT,
+     .offset = AT(data),
+     .help = "idx:DIR, cifar10:DIR, cifar100:DIR, synthetic:HxWxC/CLASSES"},
+    {.name = "out",
+     .value = "RUN",
+     .kind = OPTION_TEXT,
+     .offset = AT(out),
+     .help = "the run's folder",
+     .required = true},
+    {.name = "method",
+     .value = "darts-2nd|darts-1st|darts-reinforce",
+     .kind = OPTION_TEXT,
+     .offset = AT(method),
+     .help = "how alpha is learned (darts-2nd)"},
+    {.name = "runs",
+     .value = "N",
+     .kind = OPTION_INT,
+     .offset = AT(runs),
+     .least = 1,
+     .help = "searches with seeds N, N+1, …, the best kept"},
+    {.name = "config",
+     .value = "FILE",
+     .kind = OPTION_TEXT,
+     .offset = AT(config),
+     .help = "settings of another run's run.json"},
+    {.name = "resume", .kind = OPTION_FLAG, .offset = AT(resume), .help = "goes on with RUN, as run.json says"},
+    {.name = "checkpoint-steps",
+     .value = "N",
+     .kind = OPTION_INT,
+     .offset = AT(checkpoint_steps),
+     .least = 1,
+     .help = "steps from checkpoint to checkpoint, beside each epoch's (100)"},
+    {.name = "engine",
+     .value = "jit|cc|interpreter",
+     .kind = OPTION_TEXT,
+     .offset = AT(engine),
+     .help = "what runs the kernels; results are the same"},
+};
+
+const command command_search = {
+    .name = "search",
+    .operands = "[SPACE]",
+    .summary = "Searches a space for the best architecture.",
+    .details = "RUN receives run.json, log.jsonl (a line an epoch, with every alpha), checkpoint.safetensors and\n"
+               "genotype.json. An interrupted search goes on with --resume --out RUN, as if it had never stopped.",
+    .options = options,
+    .option_count = COUNT(options),
+    .settings = true,
+    .bytes = sizeof(search_arguments),
+    .run = run,
+};

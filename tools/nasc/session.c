@@ -1,0 +1,139 @@
+/* Engine, device, data and compiled networks of one command. */
+#include "session.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+    (void)signal;
+    interrupted = 1;
+}
+
+bool session_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+/* The first signal asks; the second kills. */
+static void listen(void)
+{
+    struct sigaction ask = {.sa_handler = interrupt, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    sigemptyset(&ask.sa_mask);
+    sigaction(SIGINT, &ask, NULL);
+    sigaction(SIGTERM, &ask, NULL);
+}
+
+static bool open_engine(session *s, const char *name, nasc_diag *d)
+{
+    static const struct {
+        const char *name;
+        enum engine_kind kind;
+    } kinds[] = {{"jit", ENGINE_JIT}, {"interpreter", ENGINE_INTERPRETER}, {"cc", ENGINE_CC}};
+    for (size_t i = 0; name && i < COUNT(kinds); i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            s->engine = engine_open(kinds[i].kind, &s->target, s->threads, d);
+    if (name)
+        return s->engine != NULL;
+    nasc_diag none = {0};
+    s->engine = engine_open(ENGINE_JIT, &s->target, s->threads, &none);
+    if (!s->engine)
+        s->engine = engine_open(ENGINE_CC, &s->target, s->threads, d);
+    return s->engine != NULL;
+}
+
+bool session_open(session *s, const arguments *a, const char *engine, nasc_diag *d)
+{
+    *s = (session){.arguments = a, .arena = a->arena, .target = target_host()};
+    if (a->device && strcmp(a->device, "cpu") != 0)
+        return diag_fail(d, DIAG_DEVICE, "--device", "this nasc has no device '%s'", a->device);
+    s->threads = a->threads > 0 ? (int)a->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    s->bar = progress_open(a->quiet, &interrupted);
+    s->progress = progress_reporter(&s->bar);
+    listen();
+    if (!open_engine(s, engine, d))
+        return false;
+    s->device = device_open_cpu(s->threads, d);
+    return s->device != NULL;
+}
+
+void session_close(session *s)
+{
+    progress_close(&s->bar);
+    device_close(s->device);
+    engine_close(s->engine);
+    s->device = NULL;
+    s->engine = NULL;
+}
+
+/* ---- data ------------------------------------------------------------------------------------------------ */
+
+/* Whether the command line sets `name`. */
+static bool given(const arguments *a, const char *name)
+{
+    size_t length = strlen(name);
+    for (int i = 0; i < a->settings.count; i++)
+        if (strncmp(a->settings.at[i], name, length) == 0 && a->settings.at[i][length] == '=')
+            return true;
+    return false;
+}
+
+static bool agree(const session *s, settings *set, enum setting_id id, const char *of_data, const char *spec,
+                  nasc_diag *d)
+{
+    const char *name = setting_table[id].name;
+    if (given(s->arguments, name) && strcmp(settings_text(set, id), of_data) != 0)
+        return diag_fail(d, DIAG_INPUT, spec, "the data have %s = %s, the settings say %s", name, of_data,
+                         settings_text(set, id));
+    return settings_set(set, name, of_data, spec, d);
+}
+
+dataset *session_data(const session *s, const char *spec, uint64_t seed, settings *set, nasc_diag *d)
+{
+    dataset *data = data_open(s->arena, spec, seed, d);
+    if (!data)
+        return NULL;
+    const char *input = arena_printf(s->arena, "%dx%dx%d", data->h, data->w, data->c);
+    const char *classes = arena_printf(s->arena, "%d", data->classes);
+    return agree(s, set, SETTING_input, input, spec, d) && agree(s, set, SETTING_classes, classes, spec, d) ? data
+                                                                                                            : NULL;
+}
+
+/* ---- networks -------------------------------------------------------------------------------------------- */
+
+static bool compile(session *s, const net *n, const pipeline_options *o, runnable *to, nasc_diag *d)
+{
+    to->program = pipeline_compile(s->arena, n, &s->target, o, d);
+    return to->program && engine_load(s->engine, to->program, &to->code, d);
+}
+
+bool session_network(session *s, const space *of, const settings *set, enum objective_use use, const net *model,
+                     objective *built, runnable *to, nasc_diag *d)
+{
+    if (!objective_build(of, set, use, s->arena, built, d) || (model && !objective_share(built->built.net, model, d)))
+        return false;
+    pipeline_options o = {
+        .batch = (int)settings_int(set, SETTING_batch), .grad = built->grad, .sequential = use == USE_EVAL};
+    return compile(s, built->built.net, &o, to, d);
+}
+
+bool session_method(session *s, const net *n, enum net_method method, bool nesterov, runnable *to, nasc_diag *d)
+{
+    method_shape shape = method_shape_of(s->arena, n);
+    shape.nesterov = nesterov;
+    net *built = method_build(s->arena, method, &shape, d);
+    pipeline_options o = {.batch = 1};
+    return built && compile(s, built, &o, to, d);
+}
+
+parameters session_parameters(const net *n)
+{
+    return (parameters){.at = n->params.at,
+                        .count = n->params.count,
+                        .weights = n->slot_size[SLOT_WEIGHTS],
+                        .stats = n->slot_size[SLOT_STATS],
+                        .mix = n->slot_size[SLOT_MIX]};
+}

@@ -1,0 +1,76 @@
+/* What commands that run networks share: an engine, a device, progress, and compiled networks. */
+#ifndef NASC_TOOL_SESSION_H
+#define NASC_TOOL_SESSION_H
+
+#include "cli.h"
+#include "model.h"
+#include "net/methods.h"
+#include "objective.h"
+#include "pipeline.h"
+#include "progress.h"
+#include "runtime/data/data.h"
+#include "runtime/search/darts.h"
+#include "runtime/train/train.h"
+
+typedef struct session {
+    const arguments *arguments;
+    arena *arena; /* programs live here, as long as the command */
+    target target;
+    int threads;
+    engine *engine;
+    device *device;
+    progress_bar bar;
+    struct progress progress;
+} session;
+
+/* `engine`: jit, interpreter, cc; NULL: machine code, through cc where nasc was built without LLVM. From here on an
+ * interrupt asks to stop. The caller closes in either case. */
+bool session_open(session *s, const arguments *a, const char *engine, nasc_diag *d);
+void session_close(session *s);
+bool session_interrupted(void);
+
+/* Opens the data and makes `input` and `classes` those of the data; a given setting that says otherwise is an error. */
+dataset *session_data(const session *s, const char *spec, uint64_t seed, settings *set, nasc_diag *d);
+
+/* Compiles one use of a network; `model`: the net whose layout of weights it shares, or NULL. */
+bool session_network(session *s, const space *of, const settings *set, enum objective_use use, const net *model,
+                     objective *built, runnable *to, nasc_diag *d);
+bool session_method(session *s, const net *n, enum net_method method, bool nesterov, runnable *to, nasc_diag *d);
+parameters session_parameters(const net *n);
+
+/* ---- jobs: what search and train do, once their settings are known ---- */
+
+typedef struct search_job {
+    const space *space;
+    settings settings;
+    const dataset *data;
+    enum darts_order order;
+    uint64_t seed;
+    int checkpoint_steps;
+    const char *folder; /* made, or holds a run to go on with */
+    bool resume;
+    const json_t *record; /* run.json, where the folder is made */
+} search_job;
+
+typedef struct train_job {
+    const space *genotype;
+    settings settings;
+    const dataset *data;
+    samples learn, judge;
+    uint64_t seed;
+    int checkpoint_steps;
+    const char *folder;
+    bool resume;
+    const json_t *record;
+} train_job;
+
+/* The genotype's text in `result`, owned by the session's arena. */
+enum run_end session_search(session *s, const search_job *job, char **result, nasc_diag *d);
+/* Accuracy on job->judge after the last epoch. */
+enum run_end session_train(session *s, const train_job *job, double *accuracy, nasc_diag *d);
+
+/* The genotype that alphas say: values of every parameter of SLOT_MIX, laid out as `p` has them. */
+char *session_derive(arena *a, const space *of, const space_net *built, const parameters *p, const float *alphas,
+                     nasc_diag *d);
+
+#endif
