@@ -175,8 +175,9 @@ static const option_row options[] = {
 
 const command command_eval = {
     .name = "eval",
-    .operands = "RUN|GENOTYPE",
+    .operands = "RUN",
     .summary = "Evaluates trained weights on the test set.",
+    .details = "RUN is the folder of a training, or a genotype file with --weights and --data.",
     .options = options,
     .option_count = COUNT(options),
     .settings = true,

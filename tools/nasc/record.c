@@ -31,7 +31,7 @@ json_t *record_new(const record *r, const space *of, const settings *set, arena 
     for (int i = 0; ok && i < SETTING_COUNT; i++)
         ok = !json_object_set_new(all, setting_table[i].name, setting_json(&set->at[i], setting_table[i].type));
     json_t *run =
-        json_pack("{si ss ss? sI sI sI ss so* so}", "format", 1, "command", r->command, "method", r->method, "seed",
+        json_pack("{si ss ss* sI sI sI ss so* so}", "format", 1, "command", r->command, "method", r->method, "seed",
                   (json_int_t)r->seed, "runs", (json_int_t)r->runs, "checkpoint_steps", (json_int_t)r->checkpoint_steps,
                   "data", r->data, "settings", all, "space", json_loads(text, 0, NULL));
     if (!run || !ok) {
