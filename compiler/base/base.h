@@ -86,7 +86,7 @@ void mem_free(void *p);
 /* Appends x. The old storage stays in the arena: fine for arrays that double. */
 #define VEC_PUSH(a, v, x)                                                                             \
     do {                                                                                              \
-        if ((v)->count == (v)->capacity)                                                              \
+        if (!(v)->at || (v)->count == (v)->capacity)                                                  \
             (v)->at = vec_grow(a, (v)->at, &(v)->capacity, (v)->count, sizeof(*(v)->at));             \
         (v)->at[(v)->count++] = (x);                                                                  \
     } while (0)

@@ -82,6 +82,7 @@ static expression index_text(c_writer *w, const loop_index *index)
         text_add(&t, "%" PRId64, index->base);
     else if (index->base != 0)
         text_add(&t, " %c %" PRId64, index->base < 0 ? '-' : '+', index->base < 0 ? -index->base : index->base);
+    CHECK(t.at);
     bool single = index->count == 0 || (index->count == 1 && index->base == 0 && index->term[0].coef == 1);
     return (expression){t.at, single ? LEVEL_ATOM : LEVEL_SUM};
 }

@@ -191,10 +191,9 @@ void c_scope(c_writer *w)
         visit_names(w, at, widen_scope);
         if (!has_place(i))
             continue;
-        if (i->place.buffer >= LOOP_SCRATCH)
-            w->uses_scratch[i->place.buffer - LOOP_SCRATCH] = true;
-        else
-            w->uses_arg[i->place.buffer] = true;
+        bool scratch = i->place.buffer >= LOOP_SCRATCH;
+        bool *uses = scratch ? w->uses_scratch : w->uses_arg;
+        uses[scratch ? i->place.buffer - LOOP_SCRATCH : i->place.buffer] = true;
     }
     for (int r = 0; r < k->regs.count; r++)
         find_declaration(w, &w->regs[r]);

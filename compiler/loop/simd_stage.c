@@ -323,6 +323,7 @@ static void infer_rows(simd *s)
                 for (int k = 0; k < s->n->nodes.at[g->roots.at[r]].count; k++)
                     widen_chips(s, s->n->nodes.at[g->roots.at[r]].operand[k], g);
         if (g->kind == STAGE_SCATTER) {
+            CHECK(v);
             infer_core(s, g->value, g);
             const net_window *w = &v->attr.window;
             stage windows = {.h = s->n->nodes.at[v->operand[1]].type.h, .w = s->n->nodes.at[v->operand[1]].type.w};
@@ -330,6 +331,7 @@ static void infer_rows(simd *s)
             s->whole = true;
         }
         if (g->kind == STAGE_WEIGHTS) {
+            CHECK(v);
             const net_window *w = &v->attr.window;
             stage *x = scratch_stage(s, v->operand[0], weights_reading(s, g->value, 0));
             const net_type *t = &s->n->nodes.at[v->operand[0]].type;

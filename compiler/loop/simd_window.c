@@ -69,7 +69,7 @@ static loop_index tap_element(const sweep *q, const block *b, loop_index ky, int
 static void depthwise_row(simd *s, const sweep *q, const block *b, loop_index ky, const int acc[])
 {
     int w[SIMD_ACC_MAX];
-    CHECK(q->kw <= SIMD_ACC_MAX);
+    CHECK(q->kw <= SIMD_ACC_MAX && q->column_tap != 0);
     int64_t first = q->column_tap < 0 ? (q->kw - 1) * q->column_tap : 0;
     int64_t last = (b->pixels - 1) * q->column_step + (q->column_tap > 0 ? (q->kw - 1) * q->column_tap : 0);
     for (int v = 0; v < b->vectors; v++) {

@@ -10,7 +10,7 @@ typedef struct net_names {
     struct net_name {
         const char *name;
         int leaf;
-    } * at;
+    } *at;
 } net_names;
 
 net *net_new(arena *a)

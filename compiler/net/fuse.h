@@ -15,8 +15,8 @@ enum place {
 };
 
 typedef struct group {
-    VEC(int) roots;        /* values in PLACE_MEMORY, rising */
-    const char *why;       /* what brought them together, for people */
+    VEC(int) roots;  /* values in PLACE_MEMORY, rising */
+    const char *why; /* what brought them together, for people */
 } group;
 
 typedef struct fusion {

@@ -27,7 +27,7 @@ struct net_grad_context {
     struct grad_shares {
         VEC(grad_gift) gifts;
         VEC(grad_piece) pieces;
-    } * shares; /* by forward node */
+    } *shares; /* by forward node */
 };
 
 /* Whether operand i of the node needs a gradient. What nobody needs must not be computed. */

@@ -4,8 +4,8 @@
 
 #include "net/net.h"
 
-/* Inserts copies where one value would have to live in two places, or where a place must be filled by a kernel: outputs,
- * parts of a concat and results of a select's regions are each a value of their own afterwards. A new net.
+/* Inserts copies where one value would have to live in two places, or where a place must be filled by a kernel:
+ * outputs, parts of a concat and results of a select's regions are each a value of their own afterwards. A new net.
  * requires: net_simplify. breaks: "no add of one operand". */
 net *net_settle(arena *a, const net *n, nasc_diag *d);
 

@@ -16,7 +16,7 @@ typedef struct simplifier {
         int64_t *key;
         size_t words;
         int next;
-    } * known; /* by node of the new net */
+    } *known; /* by node of the new net */
     int known_capacity;
 } simplifier;
 

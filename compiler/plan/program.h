@@ -1,3 +1,4 @@
+/* clang-format off */ /* tables and the comments beside them are laid out by hand */
 /* The program: what the compiler hands to the runtime, and the one header that they share beside base. Data only.
  *
  * Launches run in order; the instances of one launch do not depend on each other and run as one parallel region. An

@@ -15,10 +15,10 @@ bool device_prepare(device *v, const program *p, const program_code *code, nasc_
 typedef struct device_run {
     const program *program;
     const program_code *code;
-    void *slot[SLOT_COUNT]; /* bindings */
-    int n;                  /* images in this batch */
-    bool keep_stats;        /* leave out the launches that move running statistics */
-    const int *active;      /* of each choice, for select; NULL where there are none */
+    void *slot[SLOT_COUNT];   /* bindings */
+    int n;                    /* images in this batch */
+    bool keep_stats;          /* leave out the launches that move running statistics */
+    const int *active;        /* of each choice, for select; NULL where there are none */
     double *instance_seconds; /* profile: adds the time of each instance (sum over threads); NULL: off */
 } device_run;
 
