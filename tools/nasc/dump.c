@@ -1,0 +1,89 @@
+/* nasc dump: any level of the pipeline as text, from the net as built to assembly. */
+#include "cli.h"
+#include "model.h"
+
+#include "objective.h"
+#include "pipeline.h"
+
+#include <string.h>
+
+typedef struct dump_arguments {
+    arguments common;
+    const char *stage, *use, *target;
+} dump_arguments;
+
+static const struct use_name {
+    const char *name;
+    enum objective_use use;
+} uses[] = {
+    {"eval", USE_EVAL}, {"weights", USE_WEIGHTS}, {"mix", USE_MIX}, {"both", USE_BOTH}, {"forward", USE_FORWARD},
+};
+
+static bool pick_target(const char *name, target *t, nasc_diag *d)
+{
+    if (!name || strcmp(name, "native") == 0) {
+        *t = target_host();
+        return true;
+    }
+    const target *row = target_find(name);
+    if (!row)
+        return diag_fail(d, DIAG_INPUT, "--target", "there is no target '%s'", name);
+    *t = *row;
+    return true;
+}
+
+static bool dump(const dump_arguments *a, model *m, nasc_diag *d)
+{
+    objective o;
+    target t;
+    enum objective_use use = USE_EVAL;
+    for (size_t i = 0; i < COUNT(uses); i++)
+        if (a->use && strcmp(a->use, uses[i].name) == 0)
+            use = uses[i].use;
+    if (!pick_target(a->target, &t, d) || !model_open(m, &a->common, a->common.operand[0], d) ||
+        !objective_build(m->space, &m->settings, use, a->common.arena, &o, d))
+        return false;
+    pipeline_options options = {
+        .batch = (int)settings_int(&m->settings, SETTING_batch), .grad = o.grad, .sequential = use == USE_EVAL};
+    text out = {.arena = a->common.arena};
+    return pipeline_dump(&out, o.built.net, &t, &options, a->stage, d) &&
+           (fwrite(out.at, 1, out.length, stdout) == out.length || out.length == 0);
+}
+
+static enum exit_code run(void *arguments, nasc_diag *d)
+{
+    model m = {0};
+    bool ok = dump(arguments, &m, d);
+    model_close(&m);
+    return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+static const option_row options[] = {
+    {.name = "stage",
+     .value = "NAME",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(dump_arguments, stage),
+     .help = "the level: net, expand, grad, simplify, settle, fuse, plan, loop, llvm, asm, or all",
+     .required = true},
+    {.name = "use",
+     .value = "eval|weights|mix|both|forward",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(dump_arguments, use),
+     .help = "what the network is for: evaluation, or a gradient (eval)"},
+    {.name = "target",
+     .value = "NAME",
+     .kind = OPTION_TEXT,
+     .offset = offsetof(dump_arguments, target),
+     .help = "the machine that code is made for: native, generic, x86-64-v3 … (native)"},
+};
+
+const command command_dump = {
+    .name = "dump",
+    .operands = "FILE",
+    .summary = "Prints a level of the pipeline: the net after a pass, groups, launches, kernels, assembly.",
+    .options = options,
+    .option_count = COUNT(options),
+    .settings = true,
+    .bytes = sizeof(dump_arguments),
+    .run = run,
+};
