@@ -471,6 +471,20 @@ static void ref_bn_finish(reference *r)
     }
 }
 
+static void ref_bn_exact(reference *r)
+{
+    const net_type *t = ref_type(r, 0);
+    int64_t pixels = (int64_t)r->batch * t->h * t->w;
+    for (int c = 0; c < t->c; c++) {
+        double sum = 0, square = 0;
+        for (int64_t i = 0; i < pixels; i++)
+            sum += ref_value(r, 0)[i * t->c + c];
+        for (int64_t i = 0; i < pixels; i++)
+            square += pow(ref_value(r, 0)[i * t->c + c] - sum / (double)pixels, 2);
+        ref_bn_rows(r, c, sum / (double)pixels, square / (double)pixels, 2);
+    }
+}
+
 static void ref_bn_fixed(reference *r)
 {
     for (int c = 0; c < r->node->type.c; c++)
@@ -667,7 +681,7 @@ static void ref_select(reference *r)
     X(constant)                                                                                                        \
     X(conv) X(linear) X(max_pool) X(avg_pool) X(global_pool) X(batch_norm) X(concat) X(slice) X(pad) X(shuffle)        \
         X(zero) X(softmax_xent) X(batch_mean) X(correct) X(select) X(conv_dx) X(conv_dw) X(transpose) X(sum_pool)      \
-            X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_fixed) X(bn_move) X(bn_coef)  \
+            X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(bn_fixed) X(bn_move) X(bn_coef)  \
                 X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(norm2) X(row_softmax) X(row_softmax_dx)
 
 /* Computes every node and writes the outputs whose slot is bound; in select's regions, those of active candidates. The

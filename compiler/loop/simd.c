@@ -53,6 +53,8 @@ void simd_fill(simd *s, int buffer, loop_index to, int64_t count, double value)
     }
 }
 
+enum { ROW_SUMS_MAX = 64 };
+
 /* ---- one block of pixels: sinks of a stage
  * ---------------------------------------------------------------------------- */
 
@@ -123,25 +125,52 @@ static spot enter_pixel(simd *s, const stage *g, const block *b, int p, int v, c
     return spot_of(g, b, p, v);
 }
 
-/* One sum after the other, so that few accumulators are in registers at a time. */
-static void sink_sums(simd *s, const stage *g, const block *b, int v, const int acc[], memo_list seen[])
+/* The sums of a row: registers that start at zero and are added to the chunk's when the row is done. So the order of
+ * additions is pixels of a row, rows of an image, images of a chunk, and no accumulator sees thousands of terms. */
+typedef struct row_sums {
+    int acc[ROW_SUMS_MAX]; /* [sum][vector] */
+} row_sums;
+
+static void begin_sums(simd *s, const stage *g, const block *b, row_sums *sums)
 {
-    spot first = spot_of(g, b, 0, v);
-    for (int i = 0; i < g->sums.count; i++) {
-        int buffer = simd_arg(s, g->sums.at[i], LOOP_INOUT);
-        loop_index at = sum_element(s, g->sums.at[i], &first);
-        int sum = loop_load(&s->pen, DT_F32, b->lanes, buffer, at);
+    CHECK(g->sums.count * b->vectors <= ROW_SUMS_MAX);
+    if (g->sums.count == 0)
+        return;
+    int zero = loop_const(&s->pen, DT_F32, b->lanes, 0);
+    for (int i = 0; i < g->sums.count * b->vectors; i++)
+        sums->acc[i] = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
+}
+
+static void end_sums(simd *s, const stage *g, const block *b, const row_sums *sums)
+{
+    for (int i = 0; i < g->sums.count; i++)
+        for (int v = 0; v < b->vectors; v++) {
+            spot at = spot_of(g, b, 0, v);
+            simd_add_row_sum(s, g->sums.at[i], sums->acc[i * b->vectors + v], &at);
+        }
+}
+
+void simd_add_row_sum(simd *s, int sum, int acc, const spot *at)
+{
+    int buffer = simd_arg(s, sum, LOOP_INOUT);
+    loop_index e = sum_element(s, sum, at);
+    int old = loop_load(&s->pen, DT_F32, at->lanes, buffer, e);
+    loop_store(&s->pen, buffer, e, loop_math(&s->pen, LOOP_ADD, old, acc, -1, -1));
+}
+
+static void sink_sums(simd *s, const stage *g, const block *b, int v, const int acc[], memo_list seen[],
+                      const row_sums *sums)
+{
+    for (int i = 0; i < g->sums.count; i++)
         for (int p = 0; p < b->pixels; p++) {
             spot here = enter_pixel(s, g, b, p, v, acc, seen);
-            simd_add_to_sum(s, g->sums.at[i], sum, &here);
+            simd_add_to_sum(s, g->sums.at[i], sums->acc[i * b->vectors + v], &here);
             seen[p] = s->pixel_memo;
         }
-        loop_store(&s->pen, buffer, at, sum);
-    }
 }
 
 /* The results of a block in registers go where the stage wants them. */
-static void sink_block(simd *s, const stage *g, const block *b, const int acc[])
+static void sink_block(simd *s, const stage *g, const block *b, const int acc[], const row_sums *sums)
 {
     for (int v = 0; v < b->vectors; v++) {
         memo_list seen[SIMD_ACC_MAX] = {{0}};
@@ -156,7 +185,7 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[])
             }
             seen[p] = s->pixel_memo;
         }
-        sink_sums(s, g, b, v, acc, seen);
+        sink_sums(s, g, b, v, acc, seen, sums);
     }
     s->core = -1;
     s->pixel_memo = (memo_list){0};
@@ -168,6 +197,8 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[])
 
 static void emit_columns(simd *s, const stage *g, block b, int width, int pixels)
 {
+    row_sums sums;
+    begin_sums(s, g, &b, &sums);
     int blocks = width / pixels, rest = width % pixels, acc[SIMD_ACC_MAX];
     if (blocks) {
         b.pixels = pixels;
@@ -175,7 +206,7 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
         forget_channels(s);
         if (g->core >= 0)
             simd_window(s, g->core, &b, acc);
-        sink_block(s, g, &b, acc);
+        sink_block(s, g, &b, acc, &sums);
         simd_close(s, blocks);
     }
     if (rest) {
@@ -184,8 +215,9 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
         forget_channels(s);
         if (g->core >= 0)
             simd_window(s, g->core, &b, acc);
-        sink_block(s, g, &b, acc);
+        sink_block(s, g, &b, acc, &sums);
     }
+    end_sums(s, g, &b, &sums);
 }
 
 /* Maps alone: all channels of some columns, then the next columns, as memory has them. */
@@ -202,7 +234,7 @@ static void emit_maps(simd *s, const stage *g, block b, const channel_run *run, 
             b.c = simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes);
             b.vectors = run[r].vectors;
             b.lanes = run[r].lanes;
-            sink_block(s, g, &b, NULL);
+            sink_block(s, g, &b, NULL, NULL);
             simd_close(s, run[r].count);
         }
         simd_close(s, count);
@@ -249,7 +281,7 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
         simd_emit_by_rows(s, g, rel);
         return;
     }
-    if (g->core < 0) {
+    if (g->core < 0 && g->sums.count == 0) {
         emit_maps(s, g, b, run, runs, pixels);
         return;
     }
@@ -285,7 +317,10 @@ static void emit_shuffled_row(simd *s, const stage *g, loop_index rel)
         forget_channels(s);
         int acc = part == 1 || shuffle ? simd_read_apart(s, v->operand[0], &from) : loop_const(&s->pen, DT_F32, 1, 0);
         b.c = shuffle ? loop_sum(loop_times(c, outer), k) : part == 1 ? loop_offset(c, v->attr.begin) : c;
-        sink_block(s, g, &b, &acc);
+        row_sums sums;
+        begin_sums(s, g, &b, &sums);
+        sink_block(s, g, &b, &acc, &sums);
+        end_sums(s, g, &b, &sums);
         loop_end(&s->pen);
         if (shuffle)
             simd_close(s, outer);

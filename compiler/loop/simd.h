@@ -110,6 +110,7 @@ bool simd_goes_by_rows(simd *s, const stage *g);
 void simd_emit_by_rows(simd *s, const stage *g, loop_index rel);
 int simd_read_finished(simd *s, const spot *at);
 void simd_add_to_sum(simd *s, int root, int acc, const spot *at); /* one pixel of a chan_sum */
+void simd_add_row_sum(simd *s, int sum, int acc, const spot *at); /* a row's sum to that of the chunk */
 /* simd_weights.c: partial weight gradients */
 void simd_weights(simd *s, const stage *g);
 /* simd_vector.c, simd_image.c, simd_flat.c: groups without pixels */

@@ -160,12 +160,11 @@ static void map_row(simd *s, const row_walk *w, int root)
 /* One riding sum over the row, its accumulator in a register. */
 static void sum_over_row(simd *s, const row_walk *w, int sum)
 {
-    const net_node *v = &s->n->nodes.at[sum];
-    int buffer = simd_arg(s, sum, LOOP_INOUT), pixels = w->g->w % 4 == 0 ? 4 : 1;
+    int pixels = w->g->w % 4 == 0 ? 4 : 1;
     for (int r = 0; r < w->runs; r++) {
         loop_index c = simd_open(s, w->run[r].lo, w->run[r].count, w->run[r].lanes);
-        loop_index at = loop_sum(loop_plus(loop_at(0), s->unit, v->type.c), c);
-        int acc = loop_load(&s->pen, DT_F32, w->run[r].lanes, buffer, at);
+        int zero = loop_const(&s->pen, DT_F32, w->run[r].lanes, 0);
+        int acc = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
         loop_index x = simd_open(s, 0, w->g->w / pixels, pixels);
         s->channel_memo.count = 0;
         for (int p = 0; p < pixels; p++) {
@@ -174,7 +173,8 @@ static void sum_over_row(simd *s, const row_walk *w, int sum)
             simd_add_to_sum(s, sum, acc, &here);
         }
         simd_close(s, w->g->w / pixels);
-        loop_store(&s->pen, buffer, at, acc);
+        spot row = spot_at(w, loop_at(0), 0, c, w->run[r].lanes);
+        simd_add_row_sum(s, sum, acc, &row);
         simd_close(s, w->run[r].count);
     }
     s->channel_memo.count = 0;

@@ -113,6 +113,36 @@ static void finish_norm(simd *s, loop_index c, int lanes)
     store_norm(s, c, lanes, mean, var, 3);
 }
 
+/* Σ over images and pixels of x (or of (x - mean)²), in float64. */
+static int sum_pixels(simd *s, loop_index c, int lanes, int mean)
+{
+    int node = operand(s, 0), buffer = in(s, 0), acc = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+    const net_type *t = &s->n->nodes.at[node].type;
+    spot at = {.c = c, .lanes = lanes, .ratio = 1};
+    s->image = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_plus(loop_at(0), 0, 1), 1), 1);
+    s->tile = loop_at(0);
+    at.rel = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(t->h), 1), 1);
+    at.x = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(t->w), 1), 1);
+    int x = loop_load(&s->pen, DT_F64, lanes, buffer, simd_element(s, node, &at));
+    if (mean >= 0) {
+        x = math(s, LOOP_SUB, x, mean);
+        x = math(s, LOOP_MUL, x, x);
+    }
+    loop_math_to(&s->pen, acc, LOOP_ADD, acc, x, -1, -1);
+    for (int i = 0; i < 3; i++)
+        loop_end(&s->pen);
+    return acc;
+}
+
+/* Two passes: exact where a norm sees few values, however close together they lie. */
+static void exact_norm(simd *s, loop_index c, int lanes)
+{
+    int count = pixel_count(s, lanes);
+    int mean = math(s, LOOP_DIV, sum_pixels(s, c, lanes, -1), count);
+    int var = math(s, LOOP_DIV, sum_pixels(s, c, lanes, mean), count);
+    store_norm(s, c, lanes, mean, var, 2);
+}
+
 static void fixed_norm(simd *s, loop_index c, int lanes)
 {
     int channels = s->n->nodes.at[s->g->roots.at[0]].type.c;
@@ -334,6 +364,9 @@ void simd_lower_vector(simd *s, int root)
     switch (v->prim) {
     case NET_bn_finish:
         each_channel(s, v->type.c, finish_norm);
+        break;
+    case NET_bn_exact:
+        each_channel(s, v->type.c, exact_norm);
         break;
     case NET_bn_fixed:
         each_channel(s, v->type.c, fixed_norm);

@@ -16,6 +16,10 @@ static int core(expander *e, enum net_prim prim, const int *operand, int count, 
 
 #define CORE(e, prim, attr, ...) core(e, prim, (int[]){__VA_ARGS__}, COUNT(((int[]){__VA_ARGS__})), attr)
 
+/* Maps of so few pixels have exact statistics: two passes over them cost nothing, and their few values may lie closer
+ * together than float32 sums can tell. */
+enum { EXACT_PIXELS = 16 };
+
 /* The statistics' sums are taken about the running mean, so that a large mean costs no digits of the variance. */
 static int expand_batch_norm_train(expander *e)
 {
@@ -23,11 +27,18 @@ static int expand_batch_norm_train(expander *e)
     net_attr attr = {.eps = e->node->attr.eps, .momentum = e->node->attr.momentum};
     attr.h = e->node->type.h;
     attr.w = e->node->type.w;
-    int centred = CORE(e, NET_centre, NULL, x, running);
-    int sum = CORE(e, NET_chan_sum, NULL, centred);
-    int square = CORE(e, NET_chan_sum, NULL, centred, centred);
-    int part[5] = {sum, square, running, e->operand[2], e->operand[3]};
-    int bn = core(e, NET_bn_finish, part, e->node->count + 1, &attr);
+    int part[5] = {x, running, e->operand[2], e->operand[3]}, bn;
+    if (attr.h * attr.w <= EXACT_PIXELS) {
+        bn = core(e, NET_bn_exact, part, e->node->count, &attr);
+    } else {
+        int centred = CORE(e, NET_centre, NULL, x, running);
+        part[0] = CORE(e, NET_chan_sum, NULL, centred);
+        part[1] = CORE(e, NET_chan_sum, NULL, centred, centred);
+        part[2] = running;
+        part[3] = e->operand[2];
+        part[4] = e->operand[3];
+        bn = core(e, NET_bn_finish, part, e->node->count + 1, &attr);
+    }
     int y = CORE(e, NET_normalise, NULL, x, bn);
     if (e->node->attr.move && y >= 0) {
         int moved = CORE(e, NET_bn_move, &attr, running, bn);

@@ -69,6 +69,7 @@
 #define cost_chan_sum       cost_map
 #define cost_image_sum      cost_map
 #define cost_bn_finish      cost_map
+#define cost_bn_exact       cost_map
 #define cost_bn_fixed       cost_map
 #define cost_bn_move        cost_map
 #define cost_bn_coef        cost_map
@@ -120,6 +121,7 @@
 #define grad_image_sum      grad_none
 #define grad_channel_pad    grad_none
 #define grad_bn_finish      grad_none
+#define grad_bn_exact       grad_none
 #define grad_bn_fixed       grad_none
 #define grad_bn_move        grad_none
 #define grad_bn_coef        grad_none

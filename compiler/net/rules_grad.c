@@ -179,12 +179,17 @@ void grad_mul(net_grad_context *g, int node, int gradient)
 
 /* ---- candidate weights ------------------------------------------------------------------------------------------- */
 
+/* Batch statistics without gamma and beta: normalise gives the standard value itself. */
+static bool is_plain_norm(net_node bn)
+{
+    return (bn.prim == NET_bn_finish && bn.count == 3) || (bn.prim == NET_bn_exact && bn.count == 2);
+}
+
 /* Σ gradient · x by channel. Of a batch norm without affine part, x is x̂: the sum that its own gradient needs. */
 static int candidate_sum(net_grad_context *g, int gradient, int x)
 {
     net_node v = node_of(g, x);
-    if (v.prim == NET_normalise && node_of(g, v.operand[1]).prim == NET_bn_finish &&
-        node_of(g, v.operand[1]).count == 3)
+    if (v.prim == NET_normalise && is_plain_norm(node_of(g, v.operand[1])))
         x = GRAD_NEW(g, NET_standard, NULL, v.operand[0], v.operand[1]);
     return GRAD_NEW(g, NET_chan_sum, NULL, gradient, x);
 }
@@ -252,9 +257,9 @@ static int fold_scaled(net_grad_context *g, const scaled *s, int rows, int like)
 void grad_normalise(net_grad_context *g, int node, int gradient)
 {
     net_node v = node_of(g, node), bn = node_of(g, v.operand[1]);
-    bool train = bn.prim == NET_bn_finish, to_x = grad_needs(g, node, 0);
+    bool train = bn.prim != NET_bn_fixed, to_x = grad_needs(g, node, 0);
     int x = v.operand[0], gamma = bn.operand[bn.count - 2], beta = bn.operand[bn.count - 1];
-    bool affine = bn.count == (train ? 5 : 3);
+    bool affine = bn.count == (bn.prim == NET_bn_finish ? 5 : bn.prim == NET_bn_exact ? 4 : 3);
     bool to_gamma = affine && g->needs[gamma], to_beta = affine && g->needs[beta];
     scaled s = unscale(g, gradient);
     int sum = -1, product = -1;

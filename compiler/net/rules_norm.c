@@ -108,6 +108,17 @@ bool shape_bn_finish(const net *n, const net_node *node, net_type *result, char 
     return true;
 }
 
+bool shape_bn_exact(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *x = operand_type(n, node, 0);
+    if (!is_image(x))
+        return refuse(why, size, "input is %s, expected NxHxWxC", type_show(x).at);
+    if (!running_fits(n, node, 1, x->c, why, size) || !affine_fits(n, node, 2, x->c, why, size))
+        return false;
+    *result = vector_type(x->dtype, BN_ROWS, x->c);
+    return true;
+}
+
 bool shape_bn_fixed(const net *n, const net_node *node, net_type *result, char *why, size_t size)
 {
     int channels = operand_type(n, node, 0)->c;

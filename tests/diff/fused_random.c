@@ -234,8 +234,11 @@ static void run_seed(uint64_t seed, bool selects)
         int v = make_value(&m);
         if (v >= 0 && type(&m, v)->h >= 1 && type(&m, v)->w >= 1)
             m.values[m.count++] = v;
-        if (selects && v >= 0 && (m.count == 4 || m.count == 8))
-            m.values[m.count++] = make_select(&m, v, m.count / 8);
+        bool here = m.count == 4 || m.count == 8;
+        if (selects && v >= 0 && here) {
+            int choice = m.count / 8;
+            m.values[m.count++] = make_select(&m, v, choice);
+        }
     }
     finish(&m);
     const int active[2] = {(int)seed % 2, (int)seed / 2 % 2};
