@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Runs through the command: threads change no bit, a killed run resumes as if it had never stopped, engines agree, and
+# what cannot be done is refused with a place: run.sh NASC
+set -u
+nasc=$1 bad=0
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+space=$(dirname "$0")/../../genotypes/spaces/darts.json
+say() { echo "run.sh: $*"; bad=1; }
+must() { "$@" >"$work/out" 2>"$work/err" || { say "failed: $*"; cat "$work/err"; }; }
+# refused CODE PATTERN ARGUMENTS…
+refused() {
+    local code=$1 pattern=$2 got
+    shift 2
+    "$nasc" "$@" >"$work/out" 2>"$work/err"; got=$?
+    [ $got = "$code" ] || say "nasc $*: exit $got, expected $code"
+    grep -qE -- "$pattern" "$work/err" || { say "nasc $*: stderr was:"; cat "$work/err"; }
+}
+same() { # RUN RUN
+    for file in checkpoint.safetensors log.jsonl genotype.json; do
+        cmp -s "$work/$1/$file" "$work/$2/$file" || say "$file of $1 and $2 differ"
+    done
+}
+
+search=(search "$space" --data synthetic:8x8x3/4/128 --channels 4 --cells 3 --set batch=16 --set epochs=2 --set steps=3
+    --checkpoint-steps 2 --quiet)
+must "$nasc" "${search[@]}" --method darts-2nd --threads 1 --out "$work/one"
+must "$nasc" "${search[@]}" --method darts-2nd --threads 2 --out "$work/two"
+same one two
+[ "$(wc -l <"$work/one/log.jsonl")" = 2 ] || say "the log has not a line an epoch"
+
+# Killed at a moment that changes from run to run; what was interrupted before the folder stood begins anew.
+for round in 1 2; do
+    "$nasc" "${search[@]}" --method darts-2nd --out "$work/killed$round" 2>/dev/null &
+    process=$!
+    sleep "0.$((RANDOM % 9))$((RANDOM % 10))"
+    kill -KILL $process 2>/dev/null
+    wait $process 2>/dev/null
+    if [ -f "$work/killed$round/run.json" ]; then
+        must "$nasc" search --resume --out "$work/killed$round" --quiet
+    else
+        rm -rf "$work/killed$round"
+        must "$nasc" "${search[@]}" --method darts-2nd --out "$work/killed$round"
+    fi
+    same one "killed$round"
+done
+
+# An interrupt writes a checkpoint and says 130.
+"$nasc" "${search[@]}" --method darts-2nd --set epochs=1000 --out "$work/interrupted" 2>/dev/null &
+process=$!
+while [ ! -f "$work/interrupted/checkpoint.safetensors" ] && kill -0 $process 2>/dev/null; do sleep 0.05; done
+kill -INT $process
+wait $process
+[ $? = 130 ] || say "an interrupt did not end with exit code 130"
+
+# Genotypes, training, evaluation.
+must "$nasc" derive "$work/one" --epoch 2 -o "$work/derived.json"
+cmp -s "$work/derived.json" "$work/one/genotype.json" || say "derive differs from what the search wrote"
+must "$nasc" derive "$space" --random --seed 3 -o "$work/random.json"
+train=(train "$work/derived.json" --data synthetic:8x8x3/4/128 --channels 4 --cells 3 --set batch=24 --set epochs=2
+    --set auxiliary=0 --quiet)
+must "$nasc" "${train[@]}" --threads 1 --out "$work/trained"
+must "$nasc" "${train[@]}" --threads 2 --out "$work/trained2"
+cmp -s "$work/trained/checkpoint.safetensors" "$work/trained2/checkpoint.safetensors" || say "threads change the training"
+must "$nasc" eval "$work/trained" --quiet --json --predictions "$work/p1"
+cp "$work/out" "$work/json1"
+must "$nasc" eval "$work/trained" --quiet --json --engine interpreter --predictions "$work/p2"
+cmp -s "$work/json1" "$work/out" && cmp -s "$work/p1" "$work/p2" || say "interpreter and machine code differ in eval"
+must "$nasc" eval "$work/derived.json" --weights "$work/trained/checkpoint.safetensors" --data synthetic:8x8x3/4/128 \
+    --channels 4 --cells 3 --quiet --predictions "$work/p3"
+cmp -s "$work/p1" "$work/p3" || say "eval of a run and of its genotype differ"
+must "$nasc" "${search[@]}" --method darts-1st --runs 2 --set select_epochs=1 --set epochs=1 --out "$work/several"
+grep -q held_out_accuracy "$work/several/run.json" || say "--runs left no result"
+
+refused 1 'holds a run already' "${search[@]}" --out "$work/one"
+refused 1 'no other setting' search --resume --out "$work/one" --seed 2
+refused 1 'run.json.*cannot be opened' search --resume --out "$work/nowhere"
+refused 1 'record of a search' eval "$work/one"
+refused 1 'is a genotype' search "$work/derived.json" --data synthetic:8x8x3/4/128 --out "$work/x"
+refused 1 'is a space' train "$space" --data synthetic:8x8x3/4/128 --out "$work/x"
+refused 1 'classes = 4, the settings say 7' "${search[@]}" --classes 7 --out "$work/x"
+refused 1 'less than one batch' "${search[@]}" --set batch=128 --out "$work/x"
+refused 1 'has no epoch 9' derive "$work/one" --epoch 9
+exit $bad
