@@ -284,7 +284,7 @@ enum { NORM_LANES = 16 };
 static void sum_squares(simd *s)
 {
     int64_t count = s->n->nodes.at[operand(s, 0)].type.c, whole = count - count % NORM_LANES;
-    int lanes = wide_lanes(s), vectors = NORM_LANES / lanes, acc[NORM_LANES], lane[NORM_LANES];
+    int lanes = wide_lanes(s), vectors = NORM_LANES / lanes, acc[NORM_LANES] = {0}, lane[NORM_LANES];
     s->unit = loop_parallel(&s->pen);
     for (int v = 0; v < vectors; v++)
         acc[v] = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);

@@ -1,3 +1,4 @@
+/* clang-format off */ /* tables and the comments beside them are laid out by hand */
 /* The net: a tensor graph in SSA form over NHWC tensors. Build makes it, expand rewrites composites into the small core,
  * grad extends it, simplify cleans it, fuse partitions it into groups, the lowering makes a kernel of each group.
  *
