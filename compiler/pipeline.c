@@ -7,6 +7,7 @@
 #include "net/settle.h"
 #include "plan/plan.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* What stands at each stage; later fields are NULL until their pass has run. */
@@ -107,7 +108,20 @@ static void show_kernels(const pipeline *p, text *out)
         loop_print(out, p->program->kernels.at[k]);
 }
 
-static bool emit_text(const pipeline *p, text *out, bool assembly, nasc_diag *d)
+static bool emit_c(const pipeline *p, text *out, nasc_diag *d)
+{
+    const program *q = p->program;
+    emit_c_prelude(out, p->t);
+    for (int k = 0; k < q->kernels.count; k++) {
+        text_add(out, "\n");
+        const char *name = arena_printf(out->arena, "%s_%d", q->kernels.at[k]->name, k);
+        if (!emit_c_kernel(out, q->kernels.at[k], p->t, name, d))
+            return false;
+    }
+    return true;
+}
+
+static bool emit_by_llvm(const pipeline *p, text *out, bool assembly, nasc_diag *d)
 {
     for (int k = 0; k < p->program->kernels.count; k++)
         if (!emit_llvm_text(out, p->program->kernels.at[k], p->t, assembly, d))
@@ -115,22 +129,35 @@ static bool emit_text(const pipeline *p, text *out, bool assembly, nasc_diag *d)
     return true;
 }
 
-/* One row a stage: the pass that makes it (NULL: the one before has) and how it is shown (NULL: by emit). */
+static bool emit_llvm(const pipeline *p, text *out, nasc_diag *d)
+{
+    return emit_by_llvm(p, out, false, d);
+}
+
+static bool emit_assembly(const pipeline *p, text *out, nasc_diag *d)
+{
+    return emit_by_llvm(p, out, true, d);
+}
+
+/* One row a stage: the pass that makes it (NULL: the one before has) and how it is shown, by printing or by emitting.
+ */
 static const struct {
     const char *name;
     bool (*run)(pipeline *p, nasc_diag *d);
     void (*show)(const pipeline *p, text *out);
+    bool (*emit)(const pipeline *p, text *out, nasc_diag *d);
     bool net; /* verified as a net */
 } stages[] = {
-    {"expand", pass_expand, show_net, true},
-    {"grad", pass_grad, show_net, true},
-    {"simplify", pass_simplify, show_net, true},
-    {"settle", pass_settle, show_net, true},
-    {"fuse", pass_fuse, show_groups, false},
-    {"plan", pass_plan, show_program, false},
-    {"loop", NULL, show_kernels, false},
-    {"llvm", NULL, NULL, false},
-    {"asm", NULL, NULL, false},
+    {"expand", pass_expand, show_net, NULL, true},
+    {"grad", pass_grad, show_net, NULL, true},
+    {"simplify", pass_simplify, show_net, NULL, true},
+    {"settle", pass_settle, show_net, NULL, true},
+    {"fuse", pass_fuse, show_groups, NULL, false},
+    {"plan", pass_plan, show_program, NULL, false},
+    {"loop", NULL, show_kernels, NULL, false},
+    {"c", NULL, NULL, emit_c, false},
+    {"llvm", NULL, NULL, emit_llvm, false},
+    {"asm", NULL, NULL, emit_assembly, false},
 };
 
 static bool run_stage(pipeline *p, int i, nasc_diag *d)
@@ -163,42 +190,59 @@ program *pipeline_compile(arena *a, const net *n, const target *t, const pipelin
     return ok ? p.program : NULL;
 }
 
+static bool stage_known(const char *stage, nasc_diag *d)
+{
+    const char *names[COUNT(stages) + 2] = {"net"};
+    int count = 1;
+    for (int i = 0; i < (int)COUNT(stages); i++)
+        names[count++] = stages[i].name;
+    names[count++] = "all";
+    char list[160] = "";
+    for (int i = 0; i < count; i++) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " or ", names[i]);
+        if (strcmp(stage, names[i]) == 0)
+            return true;
+    }
+    const char *near = text_suggest(stage, names, count);
+    return diag_fail(d, DIAG_INPUT, "--stage", "no stage \"%s\"%s%s; expected %s", stage, near ? "; did you mean " : "",
+                     near ? near : "", list);
+}
+
+/* Of all stages one may have nothing to show: a target without LLVM, or a nasc without it. */
+static bool show_stage(const pipeline *p, int i, bool all, text *out, nasc_diag *d)
+{
+    nasc_diag missing = {0};
+    if (all)
+        text_add(out, "; ---- %s\n", stages[i].name);
+    if (stages[i].show)
+        stages[i].show(p, out);
+    else if (!stages[i].emit(p, out, &missing) && all)
+        text_add(out, "; %s: %s\n", missing.where, missing.message);
+    return all || !missing.kind || diag_fail(d, missing.kind, missing.where, "%s", missing.message);
+}
+
 bool pipeline_dump(text *out, const net *n, const target *t, const pipeline_options *o, const char *stage, nasc_diag *d)
 {
-    bool all = strcmp(stage, "all") == 0, found = all || strcmp(stage, "net") == 0;
-    const char *names[COUNT(stages) + 2] = {"net", "all"};
-    for (int i = 0; i < (int)COUNT(stages); i++) {
-        names[i + 2] = stages[i].name;
-        found |= strcmp(stage, stages[i].name) == 0;
-    }
-    if (!found) {
-        const char *near = text_suggest(stage, names, (int)COUNT(names));
-        return diag_fail(d, DIAG_INPUT, "--stage",
-                         "no stage \"%s\"%s%s; expected net, expand, grad, simplify, settle, fuse, "
-                         "plan, loop, llvm, asm or all",
-                         stage, near ? "; did you mean " : "", near ? near : "");
-    }
-    pipeline p = {.a = out->arena, .t = t, .o = o, .built = n, .home = out->arena, .net = (net *)n};
+    bool all = strcmp(stage, "all") == 0;
+    if (!stage_known(stage, d))
+        return false;
+    pipeline p = {.a = out->arena, .t = t, .o = o, .built = n, .home = out->arena};
+    if (all)
+        text_add(out, "; ---- net\n");
     if (all || strcmp(stage, "net") == 0)
         net_print(out, n);
-    for (int i = 0; i < (int)COUNT(stages); i++) {
-        if (!run_stage(&p, i, d))
+    for (int i = 0; i < (int)COUNT(stages) && strcmp(stage, "net") != 0; i++) {
+        bool last = strcmp(stage, stages[i].name) == 0;
+        if (!run_stage(&p, i, d) || ((all || last) && !show_stage(&p, i, all, out, d)))
             return false;
-        bool wanted = strcmp(stage, stages[i].name) == 0;
-        if (all)
-            text_add(out, "; ---- %s\n", stages[i].name);
-        if ((all || wanted) && stages[i].show)
-            stages[i].show(&p, out);
-        else if ((all || wanted) && !emit_text(&p, out, strcmp(stages[i].name, "asm") == 0, d))
-            return false;
-        if (wanted)
-            return true;
+        if (last)
+            break;
     }
     return true;
 }
 
-/* ---- engines
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- engines ----------------------------------------------------------------------------------------------------- */
 
 struct engine {
     enum engine_kind kind;

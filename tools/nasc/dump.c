@@ -26,8 +26,14 @@ static bool pick_target(const char *name, target *t, nasc_diag *d)
         return true;
     }
     const target *row = target_find(name);
-    if (!row)
-        return diag_fail(d, DIAG_INPUT, "--target", "there is no target '%s'", name);
+    if (!row) {
+        char list[160] = "native";
+        for (int i = 0; i < target_count; i++) {
+            size_t used = strlen(list);
+            snprintf(list + used, sizeof list - used, ", %s", target_table[i].name);
+        }
+        return diag_fail(d, DIAG_INPUT, "--target", "there is no target '%s', expected %s", name, list);
+    }
     *t = *row;
     return true;
 }
@@ -63,7 +69,7 @@ static const option_row options[] = {
      .value = "NAME",
      .kind = OPTION_TEXT,
      .offset = offsetof(dump_arguments, stage),
-     .help = "the level: net, expand, grad, simplify, settle, fuse, plan, loop, llvm, asm, or all",
+     .help = "the level: net, expand, grad, simplify, settle, fuse, plan, loop, c, llvm, asm, or all",
      .required = true},
     {.name = "use",
      .value = "eval|weights|mix|both|forward",
