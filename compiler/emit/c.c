@@ -167,7 +167,7 @@ static expression infix(c_writer *w, const loop_ins *i, char sign, int level)
 }
 
 /* The fewest digits that read back as the same number. */
-static const char *shortest(c_writer *w, double value, bool wide)
+static const char *shortest(arena *a, double value, bool wide)
 {
     char digits[40];
     for (int precision = 1; precision <= 17; precision++) {
@@ -175,22 +175,26 @@ static const char *shortest(c_writer *w, double value, bool wide)
         if (wide ? strtod(digits, NULL) == value : strtof(digits, NULL) == (float)value)
             break;
     }
-    return arena_strdup(w->arena, digits);
+    return arena_strdup(a, digits);
 }
 
-/* A literal that reads back as exactly `value` rounded to dtype. */
-static expression literal(c_writer *w, double value, int dtype)
+const char *c_literal(arena *a, double value, int dtype)
 {
     if (isnan(value) || isinf(value)) {
         const char *word = isnan(value) ? "NAN" : value < 0 ? "-INFINITY" : "INFINITY";
         bool wide = dtype == DT_F64;
-        return (expression){arena_printf(w->arena, wide ? "(double)%s" : "%s", word), LEVEL_UNARY};
+        return arena_printf(a, wide ? "(double)%s" : "%s", word);
     }
-    const char *digits = shortest(w, value, dtype == DT_F64);
+    const char *digits = shortest(a, value, dtype == DT_F64);
     const char *point = strpbrk(digits, ".e") ? "" : ".0";
     const char *sign = dtype == DT_F64 ? "" : "f";
-    return (expression){arena_printf(w->arena, "%s%s%s", digits, point, sign),
-                        signbit(value) ? LEVEL_UNARY : LEVEL_ATOM};
+    return arena_printf(a, "%s%s%s", digits, point, sign);
+}
+
+static expression literal(c_writer *w, double value, int dtype)
+{
+    bool plain = isfinite(value) && !signbit(value);
+    return (expression){c_literal(w->arena, value, dtype), plain ? LEVEL_ATOM : LEVEL_UNARY};
 }
 
 static expression splat(c_writer *w, int r, expression scalar)

@@ -34,6 +34,8 @@ typedef struct c_writer {
 void c_scope(c_writer *w);
 /* May the definition at `def` of a register that is used once move to that use? */
 bool c_may_fold(const c_writer *w, int def);
+/* A literal that reads back as exactly `value` rounded to dtype. */
+const char *c_literal(arena *a, double value, int dtype);
 bool c_is_int_def(const loop_ins *i);
 bool c_is_reg_def(const loop_ins *i);
 

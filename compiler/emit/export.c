@@ -1,0 +1,345 @@
+/* Writes a program as a folder of C that people can read: the frames of templates/c/ with kernels, launches and numbers
+ * put in. Everything is text in memory first; then each file is replaced as a whole. */
+#include "emit/export.h"
+#include "emit/c_writer.h"
+#include "templates.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    HEADER_WORDS = 16,
+    FORMAT = 1,
+    ALIGN = 64, /* bytes, of the arena */
+    DIGITS_BYTES = 1 << 20,
+    WIDTH = 100 /* columns of tables of numbers */
+};
+
+typedef struct exporter {
+    arena *a, *digits; /* digits: emptied now and then */
+    const export_model *m;
+    const char **kernel_name;       /* of each kernel: its C function */
+    int64_t scratch, image, floats; /* the arena: where scratch and the turned image begin; all of it */
+    uint32_t header[HEADER_WORDS];
+    nasc_diag *d;
+} exporter;
+
+bool export_name_fits(const char *name)
+{
+    if (!isalpha((unsigned char)name[0]) && name[0] != '_')
+        return false;
+    for (const char *c = name; *c; c++)
+        if (!isalnum((unsigned char)*c) && *c != '_')
+            return false;
+    return strlen(name) <= 48;
+}
+
+/* ---- tables of numbers ------------------------------------------------------------------------------------------- */
+
+/* Appends an item of a table, on a new line where this one is full. `line`: where the line began. */
+static void table_add(text *out, size_t *line, const char *item)
+{
+    bool first = out->length == *line;
+    if (!first && out->length - *line + strlen(item) + 1 > WIDTH) {
+        text_add(out, "\n");
+        *line = out->length;
+        first = true;
+    }
+    text_add(out, "%s%s", first ? "    " : " ", item);
+}
+
+static const char *table_of_floats(const exporter *e, const float *at, int64_t count)
+{
+    text out = {.arena = e->a};
+    size_t line = 0;
+    for (int64_t i = 0; i < count; i++) {
+        table_add(&out, &line, arena_printf(e->digits, "%s,", c_literal(e->digits, at[i], DT_F32)));
+        if (e->digits->total < DIGITS_BYTES)
+            continue;
+        arena_free(e->digits);
+        e->digits->unwind = e->a->unwind;
+    }
+    text_add(&out, "\n");
+    return out.at;
+}
+
+static const char *table_of_bytes(const exporter *e, const unsigned char *at, int64_t count)
+{
+    text out = {.arena = e->a};
+    size_t line = 0;
+    for (int64_t i = 0; i < count; i++) {
+        char item[8];
+        snprintf(item, sizeof item, "%d,", at[i]);
+        table_add(&out, &line, item);
+    }
+    text_add(&out, "\n");
+    return out.at;
+}
+
+/* ---- weights ----------------------------------------------------------------------------------------------------- */
+
+static uint64_t checksum(const float *at, int64_t count)
+{
+    uint64_t sum = 0xcbf29ce484222325u;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t word;
+        memcpy(&word, &at[i], sizeof word);
+        sum = (sum ^ word) * 0x100000001b3u;
+    }
+    return sum;
+}
+
+/* See the comment in templates/c/model.c. */
+static bool make_header(exporter *e)
+{
+    const export_model *m = e->m;
+    for (int64_t i = 0; i < m->constant_count; i++)
+        if (!isfinite(m->constants[i]))
+            return diag_fail(e->d, DIAG_INPUT, m->name, "a weight is not finite");
+    if (m->constant_count > (1 << 29))
+        return diag_fail(e->d, DIAG_INPUT, m->name, "has more weights than the format can count");
+    uint64_t sum = checksum(m->constants, m->constant_count);
+    const uint32_t words[] = {0x6373616e,       0x0a737477,
+                              FORMAT,           (uint32_t)m->constant_count,
+                              (uint32_t)m->key, (uint32_t)(m->key >> 32),
+                              (uint32_t)sum,    (uint32_t)(sum >> 32)};
+    memcpy(e->header, words, sizeof words);
+    return true;
+}
+
+static int64_t weights_bytes(const exporter *e)
+{
+    return 4 * (HEADER_WORDS + e->m->constant_count);
+}
+
+static bool write_weights_file(const exporter *e, const char *path)
+{
+    size_t bytes = (size_t)weights_bytes(e);
+    char *all = arena_alloc(e->a, bytes);
+    memcpy(all, e->header, sizeof e->header);
+    memcpy(all + sizeof e->header, e->m->constants, bytes - sizeof e->header);
+    return file_replace(path, all, bytes, e->d);
+}
+
+static const char *header_text(const exporter *e)
+{
+    text out = {.arena = e->a};
+    for (int i = 0; i < HEADER_WORDS; i++)
+        text_add(&out, "%s%s0x%" PRIx32, i ? "," : "", i == 8 ? "\n     " : i ? " " : "", e->header[i]);
+    return out.at;
+}
+
+/* ---- kernels ----------------------------------------------------------------------------------------------------- */
+
+static bool write_kernels(exporter *e, text *out)
+{
+    const program *p = e->m->program;
+    e->kernel_name = NEW_ARRAY(e->a, const char *, p->kernels.count + 1);
+    for (int k = 0; k < p->kernels.count; k++) {
+        const kernel *of = p->kernels.at[k];
+        e->kernel_name[k] = arena_printf(e->a, "k%d_%s", k, of->name);
+        if (!emit_c_kernel(out, of, e->m->target, e->kernel_name[k], e->d))
+            return false;
+        text_add(out, "\n");
+    }
+    return true;
+}
+
+/* ---- launches ---------------------------------------------------------------------------------------------------- */
+
+static const char *place_text(const exporter *e, const program_arg *arg)
+{
+    const char *plus = arg->offset ? arena_printf(e->a, " + %" PRId64, arg->offset) : "";
+    switch (arg->slot) {
+    case SLOT_NONE:
+        return arena_printf(e->a, "A(%" PRId64 ")", arg->offset);
+    case SLOT_WEIGHTS:
+        return arena_printf(e->a, "W(%" PRId64 ")", arg->offset);
+    case SLOT_IMAGES:
+        return arena_printf(e->a, "(void *)(%s%s)", e->m->channels_first ? "image" : "in", plus);
+    case SLOT_LOGITS:
+        return arena_printf(e->a, "out%s", plus);
+    default:
+        BUG("an exported program has no slot %d", (int)arg->slot);
+    }
+}
+
+static void write_instance(const exporter *e, text *out, const program_instance *i)
+{
+    const program *p = e->m->program;
+    text_add(out, "    {\n");
+    size_t line = out->length;
+    text_add(out, "        void *const buffer[] = {");
+    for (int k = 0; k < i->args; k++) {
+        const char *place = place_text(e, &p->args.at[i->first_arg + k]);
+        if (out->length - line + strlen(place) + 4 > WIDTH) {
+            text_add(out, "\n");
+            line = out->length;
+            text_add(out, "                               ");
+        }
+        text_add(out, "%s%s", place, k + 1 < i->args ? ", " : "};\n");
+    }
+    text_add(out, "        %s(buffer, 1, 0, %d, scratch);\n    }\n", e->kernel_name[i->kernel], i->unit_tiles);
+}
+
+static void write_run(const exporter *e, text *out)
+{
+    const program *p = e->m->program;
+    const char *last = "";
+    for (int l = 0; l < p->launches.count; l++) {
+        const program_launch *launch = &p->launches.at[l];
+        CHECK(launch->select < 0);
+        for (int i = launch->first; i < launch->first + launch->count; i++) {
+            const char *name = p->instances.at[i].name ? p->instances.at[i].name : "";
+            if (strcmp(name, last) != 0)
+                text_add(out, "    /* %s */\n", name);
+            last = name;
+            write_instance(e, out, &p->instances.at[i]);
+        }
+    }
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+static int64_t aligned(int64_t elements)
+{
+    const int64_t step = ALIGN / 4;
+    return (elements + step - 1) / step * step;
+}
+
+static void lay_out_arena(exporter *e)
+{
+    const export_model *m = e->m;
+    e->image = aligned(m->program->arena_elements);
+    e->scratch = e->image + (m->channels_first ? aligned((int64_t)m->h * m->w * m->c) : 0);
+    e->floats = e->scratch + aligned((m->program->scratch_bytes + 3) / 4);
+    if (e->floats == 0)
+        e->floats = ALIGN / 4;
+}
+
+static const char *processor_test(const target *t)
+{
+    if (t->lanes == 16)
+        return "__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\") &&\n"
+               "          __builtin_cpu_supports(\"avx512f\") && __builtin_cpu_supports(\"avx512vl\") &&\n"
+               "          __builtin_cpu_supports(\"avx512dq\") && __builtin_cpu_supports(\"avx512bw\")";
+    return t->lanes == 8 ? "__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\")" : NULL;
+}
+
+/* Where NAME_test wants equal bits. */
+static const char *own_processors(const target *t)
+{
+    return t->lanes == 1   ? "defined(__x86_64__) || defined(__aarch64__)"
+           : t->lanes == 4 ? "defined(__aarch64__)"
+                           : "defined(__x86_64__)";
+}
+
+static const char *number(const exporter *e, int64_t value)
+{
+    return arena_printf(e->a, "%" PRId64, value);
+}
+
+static bool write_text(const exporter *e, const char *path, const char *frame, const template_value *values, int count)
+{
+    text out = {.arena = e->a};
+    template_fill(&out, frame, values, count);
+    return file_replace(path, out.at, out.length, e->d);
+}
+
+/* One row a file; `only`: with weights as a file, as an array, or in either case. */
+static const struct frame {
+    const char *suffix, *text;
+    enum { ALWAYS, WITH_ARRAY } only;
+    bool named; /* NAME goes before the suffix */
+} frames[] = {
+    {".h", template_c_model_h, ALWAYS, true},
+    {".c", template_c_model_c, ALWAYS, true},
+    {"_weights.c", template_c_weights_c, WITH_ARRAY, true},
+    {"_test.c", template_c_test_c, ALWAYS, true},
+    {"Makefile", template_c_Makefile, ALWAYS, false},
+    {"CMakeLists.txt", template_c_CMakeLists_txt, ALWAYS, false},
+};
+
+static bool write_files(exporter *e, const char *folder, const template_value *values, int count)
+{
+    const export_model *m = e->m;
+    for (size_t i = 0; i < COUNT(frames); i++) {
+        const char *path = arena_printf(e->a, "%s/%s%s", folder, frames[i].named ? m->name : "", frames[i].suffix);
+        if (!(frames[i].only == WITH_ARRAY && m->weights_as_file) &&
+            !write_text(e, path, frames[i].text, values, count))
+            return false;
+    }
+    return !m->weights_as_file || write_weights_file(e, arena_printf(e->a, "%s/%s.bin", folder, m->name));
+}
+
+static bool export_all(exporter *e, const char *folder)
+{
+    const export_model *m = e->m;
+    text kernels = {.arena = e->a}, run = {.arena = e->a}, prelude = {.arena = e->a};
+    lay_out_arena(e);
+    emit_c_prelude(&prelude, m->target);
+    if (!make_header(e) || !write_kernels(e, &kernels))
+        return false;
+    write_run(e, &run);
+    const char *given = "", *array = m->weights_as_file ? NULL : given, *file = m->weights_as_file ? given : NULL;
+    const char *source = m->weights_as_file ? "" : arena_printf(e->a, " %s_weights.c", m->name);
+    const char *object = m->weights_as_file ? "" : arena_printf(e->a, " %s_weights.o", m->name);
+    const char *operand = file ? arena_printf(e->a, " ${CMAKE_CURRENT_SOURCE_DIR}/%s.bin", m->name) : "";
+    const template_value values[] = {
+        {"NAME", m->name},
+        {"VERSION", NASC_VERSION},
+        {"FACTS", m->facts},
+        {"TARGET", m->target->name},
+        {"H", number(e, m->h)},
+        {"W", number(e, m->w)},
+        {"C", number(e, m->c)},
+        {"CLASSES", number(e, m->classes)},
+        {"RANGE", m->normalises ? "in [0, 1]" : "as the network takes it"},
+        {"ARENA_BYTES", number(e, 4 * e->floats)},
+        {"ARENA_ALIGN", number(e, ALIGN)},
+        {"WEIGHTS_BYTES", number(e, weights_bytes(e))},
+        {"HEADER_WORDS", number(e, HEADER_WORDS)},
+        {"CONSTANTS", number(e, m->constant_count)},
+        {"MODEL", arena_printf(e->a, "0x%016" PRIx64, m->key)},
+        {"ARRAY", array},
+        {"FILE", file},
+        {"NHWC", m->channels_first ? NULL : given},
+        {"NCHW", m->channels_first ? given : NULL},
+        {"PRELUDE", prelude.at},
+        {"KERNELS", kernels.at},
+        {"RUN", run.at},
+        {"CPU", processor_test(m->target)},
+        {"OWN", own_processors(m->target)},
+        {"SCRATCH", number(e, e->scratch)},
+        {"IMAGE", number(e, e->image)},
+        {"HEADER", header_text(e)},
+        {"VALUES", array ? table_of_floats(e, m->constants, m->constant_count) : given},
+        {"IMAGE_VALUES", table_of_bytes(e, m->image, (int64_t)m->h * m->w * m->c)},
+        {"EXPECTED", table_of_floats(e, m->expected, m->classes)},
+        {"WEIGHTS_SOURCE", source},
+        {"WEIGHTS_OBJECT", object},
+        {"WEIGHTS_OPERAND", operand},
+    };
+    return folder_make(folder, e->d) && write_files(e, folder, values, COUNT(values));
+}
+
+bool export_c(const export_model *m, const char *folder, nasc_diag *d)
+{
+    CHECK(export_name_fits(m->name));
+    arena a = {0}, digits = {0};
+    jmp_buf out_of_memory;
+    if (setjmp(out_of_memory)) {
+        arena_free(&a);
+        arena_free(&digits);
+        return diag_memory(d);
+    }
+    a.unwind = digits.unwind = &out_of_memory;
+    exporter e = {.a = &a, .digits = &digits, .m = m, .d = d};
+    bool ok = export_all(&e, folder);
+    arena_free(&a);
+    arena_free(&digits);
+    return ok;
+}

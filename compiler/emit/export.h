@@ -1,0 +1,38 @@
+/* A network as standalone C: NAME.h, NAME.c, the weights, NAME_test.c, a Makefile and a CMakeLists.txt. */
+#ifndef NASC_EXPORT_H
+#define NASC_EXPORT_H
+
+#include "emit/emit.h"
+
+typedef struct export_model {
+    const program *program; /* of one image, launches in sequence; reads images and weights, writes logits */
+    const target *target;
+    const char *name;  /* a C identifier */
+    const char *facts; /* lines of the header's comment, each " * …\n" */
+    int h, w, c, classes;
+    bool normalises; /* takes [0, 1] */
+    bool channels_first;
+    bool weights_as_file;
+    const float *constants; /* what SLOT_WEIGHTS holds */
+    int64_t constant_count;
+    uint64_t key;               /* of the network: weights of another are refused */
+    const unsigned char *image; /* the test case: h × w × c grey levels, and the logits of image / 255 */
+    const float *expected;
+} export_model;
+
+/* Writes the files into `folder`, which is made. */
+bool export_c(const export_model *m, const char *folder, nasc_diag *d);
+
+/* Whether `name` can be part of the names in C. */
+bool export_name_fits(const char *name);
+
+/* ---- template.c ---- */
+
+typedef struct template_value {
+    const char *key, *value; /* value NULL: not there */
+} template_value;
+
+/* Appends `frame` to `out`. @KEY@ becomes its value; lines between `@if KEY` and `@end` stay where KEY has a value. */
+void template_fill(text *out, const char *frame, const template_value *values, int count);
+
+#endif

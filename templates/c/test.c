@@ -1,0 +1,131 @@
+/* Runs @NAME@ on one image and compares its logits with those that nasc computed.
+@if FILE
+ *     @NAME@_test [--bench N] [WEIGHTS]     WEIGHTS: @NAME@.bin beside this program unless said
+@end
+@if ARRAY
+ *     @NAME@_test [--bench N]
+@end
+ * --bench N prints the shortest and the median time of N runs instead. */
+#include "@NAME@.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { PIXELS = @NAME@_INPUT_H * @NAME@_INPUT_W * @NAME@_INPUT_C };
+
+/* On processors of the target's kind every bit must be the same. */
+#if @OWN@
+enum { EXACT = 1 };
+#else
+enum { EXACT = 0 };
+#endif
+
+static const unsigned char image[PIXELS] = { /* grey levels; the network's input is these by 255 */
+@IMAGE_VALUES@};
+static const float expected[@NAME@_CLASSES] = {
+@EXPECTED@};
+
+static _Alignas(@ARENA_ALIGN@) unsigned char arena[@NAME@_ARENA_BYTES];
+static float in[PIXELS], out[@NAME@_CLASSES];
+@if FILE
+static _Alignas(@ARENA_ALIGN@) unsigned char weights[@NAME@_WEIGHTS_BYTES + 1];
+
+/* Bytes read; one more than there should be where the file is longer. */
+static size_t read_weights(const char *program, const char *file)
+{
+    static const char name[] = "@NAME@.bin";
+    const char *slash = strrchr(program, '/');
+    size_t folder = slash ? (size_t)(slash - program) + 1 : 0;
+    char path[1024];
+    if (!file && folder + sizeof name <= sizeof path) {
+        memcpy(path, program, folder);
+        memcpy(path + folder, name, sizeof name);
+        file = path;
+    }
+    FILE *f = file ? fopen(file, "rb") : NULL;
+    size_t size = f ? fread(weights, 1, sizeof weights, f) : 0;
+    if (f)
+        fclose(f);
+    if (size == 0)
+        fprintf(stderr, "@NAME@_test: %s: cannot be read\n", file ? file : name);
+    return size;
+}
+@end
+
+static double milliseconds(void)
+{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
+}
+
+static int by_value(const void *x, const void *y)
+{
+    const double *a = (const double *)x, *b = (const double *)y;
+    return (*a > *b) - (*a < *b);
+}
+
+static int bench(const @NAME@ *model, long runs)
+{
+    double *time = runs > 0 ? (double *)malloc((size_t)runs * sizeof *time) : NULL;
+    if (!time)
+        return 1;
+    @NAME@_run(model, in, out, arena);
+    for (long i = 0; i < runs; i++) {
+        double start = milliseconds();
+        @NAME@_run(model, in, out, arena);
+        time[i] = milliseconds() - start;
+    }
+    qsort(time, (size_t)runs, sizeof *time, by_value);
+    printf("min_ms %.4f median_ms %.4f\n", time[0], time[runs / 2]);
+    free(time);
+    return 0;
+}
+
+static int compare(const @NAME@ *model)
+{
+    float most = 1, error = 0;
+    int result = @NAME@_run(model, in, out, arena);
+    if (result != @NAME@_OK) {
+        fprintf(stderr, "@NAME@_test: @NAME@_run returns %d\n", result);
+        return 1;
+    }
+    int same = memcmp(out, expected, sizeof out) == 0, finite = 1;
+    for (int k = 0; k < @NAME@_CLASSES; k++) {
+        float size = expected[k] < 0 ? -expected[k] : expected[k];
+        float off = out[k] < expected[k] ? expected[k] - out[k] : out[k] - expected[k];
+        finite &= out[k] - out[k] == 0;
+        most = size > most ? size : most;
+        error = off > error ? off : error;
+    }
+    int passed = EXACT ? same : finite && error <= 1e-5f * most;
+    printf("@NAME@_test: %s: largest difference %g, %s\n", passed ? "passed" : "FAILED", (double)error,
+           same ? "equal bits" : "bits differ");
+    return !passed;
+}
+
+int main(int argc, char **argv)
+{
+    long runs = argc > 2 && strcmp(argv[1], "--bench") == 0 ? strtol(argv[2], NULL, 10) : 0;
+    @NAME@ model;
+@if FILE
+    int named = runs ? 3 : 1;
+    size_t size = read_weights(argv[0], argc > named ? argv[named] : NULL);
+    if (size == 0)
+        return 1;
+    int result = @NAME@_init(&model, weights, size);
+@end
+@if ARRAY
+    int result = @NAME@_init(&model, &@NAME@_weights, sizeof @NAME@_weights);
+@end
+    if (result != @NAME@_OK) {
+        fprintf(stderr, "@NAME@_test: @NAME@_init returns %d\n", result);
+        return 1;
+    }
+    for (int i = 0; i < PIXELS; i++)
+        in[i] = (float)image[i] / 255.0f;
+    memset(arena, 0xff, sizeof arena); /* contents do not matter: NaN */
+    return runs ? bench(&model, runs) : compare(&model);
+}

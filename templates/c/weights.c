@@ -1,0 +1,8 @@
+/* The weights of @NAME@; what the words at the beginning mean stands in @NAME@.c. */
+#include "@NAME@.h"
+
+const struct @NAME@_weights @NAME@_weights = {
+    {@HEADER@},
+    {
+@VALUES@    },
+};
