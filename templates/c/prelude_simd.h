@@ -92,6 +92,11 @@ typedef double vd;
         return (v##N##F)(((v##N##F##_bits)a & FRACTION) | (v##N##F##_bits)splat_##N##F((FLOAT)1));          \
     }
 
+SIMD uint16_t to_bf16_d(double a)
+{
+    return to_bf16((float)a);
+}
+
 /* Other types in memory. */
 #define ELEMENTS(N, F, FLOAT, NAME, ELEMENT, LOADED, STORED)                                                \
     SIMD v##N##F load_##N##F##_##NAME(const ELEMENT *from)                                                  \
@@ -117,7 +122,7 @@ typedef double vd;
     ELEMENTS(N, f, float, i32, int32_t, (float), (int32_t))                                                 \
     ELEMENTS(N, d, double, i32, int32_t, (double), (int32_t))                                               \
     ELEMENTS(N, f, float, bf16, uint16_t, from_bf16, to_bf16)                                               \
-    ELEMENTS(N, d, double, bf16, uint16_t, from_bf16, to_bf16)                                              \
+    ELEMENTS(N, d, double, bf16, uint16_t, from_bf16, to_bf16_d)                                            \
     SIMD v##N##f to_##N##f(v##N##d a)                                                                       \
     {                                                                                                       \
         return __builtin_convertvector(a, v##N##f);                                                         \

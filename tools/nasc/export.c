@@ -1,0 +1,287 @@
+/* nasc export: a network with its weights as standalone C. */
+#include "emit/export.h"
+#include "runtime/rng.h"
+#include "trained.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+#include <xxhash.h>
+
+enum { ARRAY_BYTES_MOST = 100000 }; /* of weights that become an array unless said otherwise */
+
+typedef struct export_arguments {
+    arguments common;
+    const char *to, *target, *out, *name, *weights, *weights_as, *layout, *data;
+    bool no_normalise;
+} export_arguments;
+
+typedef struct exporting {
+    const export_arguments *a;
+    session session;
+    trained trained;
+    target target;
+    inference network;
+    float *constants;
+    unsigned char *image;
+    float *expected;
+} exporting;
+
+/* ---- what is asked for ------------------------------------------------------------------------------------------- */
+
+static bool choose_target(exporting *e, nasc_diag *d)
+{
+    const char *wanted = e->a->target ? e->a->target : "native", *names[16] = {"native"};
+    int count = 1;
+    text list = {.arena = e->session.arena};
+    text_add(&list, "native");
+    for (; count <= target_count && count < (int)COUNT(names); count++) {
+        names[count] = target_table[count - 1].name;
+        text_add(&list, ", %s", names[count]);
+    }
+    const target *found = target_find(wanted);
+    if (!found && strcmp(wanted, "native") != 0) {
+        const char *near = text_suggest(wanted, names, count);
+        return diag_fail(d, DIAG_INPUT, "--target", "there is no target '%s'%s%s%s; targets are %s", wanted,
+                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", list.at);
+    }
+    e->target = found ? *found : target_host();
+    return true;
+}
+
+/* --name, or the genotype's own, as C can have it. */
+static const char *choose_name(const exporting *e, nasc_diag *d)
+{
+    char *name = arena_strdup(e->session.arena, e->a->name ? e->a->name : space_name(e->trained.genotype));
+    for (char *c = name; *c && !e->a->name; c++)
+        if (!isalnum((unsigned char)*c))
+            *c = '_';
+    if (!e->a->name && isdigit((unsigned char)*name))
+        name = arena_printf(e->session.arena, "net_%s", name);
+    if (export_name_fits(name))
+        return name;
+    diag_fail(d, DIAG_INPUT, "--name", "found '%s', expected letters, digits and _, as names in C have them", name);
+    return NULL;
+}
+
+/* ---- the test case ----------------------------------------------------------------------------------------------- */
+
+/* An engine on this machine whose results are those of the target: what fused multiply-adds do is all that differs. */
+static engine *open_reference(const exporting *e, target *host, nasc_diag *d)
+{
+    nasc_diag none = {0};
+    bool as_host = host->fma || !e->target.fma;
+    host->fma = e->target.fma;
+    engine *found = as_host ? engine_open(ENGINE_JIT, host, e->session.threads, &none) : NULL;
+    if (!found && as_host)
+        found = engine_open(ENGINE_CC, host, e->session.threads, d);
+    return found ? found : engine_open(ENGINE_INTERPRETER, host, 1, d);
+}
+
+static bool run_reference(exporting *e, engine *with, const target *host, float *in, nasc_diag *d)
+{
+    session *s = &e->session;
+    pipeline_options o = {.batch = 1, .sequential = true};
+    program_code code;
+    program *p = pipeline_compile(s->arena, e->network.net, host, &o, d);
+    if (!p || !engine_load(with, p, &code, d) || !device_prepare(s->device, p, &code, d))
+        return false;
+    device_run run = {.program = p, .code = &code, .n = 1};
+    run.slot[SLOT_IMAGES] = in;
+    run.slot[SLOT_WEIGHTS] = e->constants;
+    run.slot[SLOT_LOGITS] = e->expected;
+    return device_execute(s->device, &run, d);
+}
+
+/* Grey levels by chance, and the logits of them. `image` is laid out as the exported function takes it. */
+static bool make_case(exporting *e, nasc_diag *d)
+{
+    const trained *t = &e->trained;
+    int channels = t->c, pixels = t->h * t->w;
+    bool turned = e->a->layout && strcmp(e->a->layout, "nchw") == 0;
+    e->image = arena_alloc(e->session.arena, (size_t)pixels * (size_t)channels);
+    e->expected = NEW_ARRAY(e->session.arena, float, t->classes);
+    float *in = NEW_ARRAY(e->session.arena, float, (int64_t)pixels *channels);
+    rng r = rng_open(t->seed, RNG_TEST, 0, 0);
+    for (int i = 0; i < pixels * channels; i++) {
+        int at = turned ? i % channels * pixels + i / channels : i;
+        e->image[at] = (unsigned char)rng_below(&r, 256);
+        in[i] = (float)e->image[at] / 255.0f;
+    }
+    target host = e->session.target;
+    engine *with = open_reference(e, &host, d);
+    bool ok = with && run_reference(e, with, &host, in, d);
+    engine_close(with);
+    return ok;
+}
+
+/* ---- the header's comment ---------------------------------------------------------------------------------------- */
+
+static void add_values(text *facts, const char *what, const float *at, int count)
+{
+    text_add(facts, "%s", what);
+    for (int i = 0; i < count; i++)
+        text_add(facts, "%s%.9g", i ? ", " : " ", (double)at[i]);
+}
+
+static const char *weights_text(const exporting *e)
+{
+    const trained *t = &e->trained;
+    const char *slash = t->weights ? strrchr(t->weights, '/') : NULL;
+    if (t->weights)
+        return arena_printf(e->session.arena, "%s", slash ? slash + 1 : t->weights);
+    return "initial ones, not trained, with the statistics of one batch of synthetic images";
+}
+
+static const char *facts_text(const exporting *e)
+{
+    const trained *t = &e->trained;
+    const net *built = e->network.built.net;
+    text facts = {.arena = e->session.arena};
+    const char *json = space_text(t->genotype, e->session.arena);
+    text_add(&facts, " * genotype  %s, hash %016" PRIx64 "\n", space_name(t->genotype),
+             (uint64_t)XXH3_64bits(json, strlen(json)));
+    text_add(&facts, " * settings  channels %s, cells %s, stem %s\n", settings_text(&t->settings, SETTING_channels),
+             settings_text(&t->settings, SETTING_cells), settings_text(&t->settings, SETTING_stem));
+    text_add(&facts, " * weights   %s\n * seed      %" PRIu64 "\n * target    %s\n", weights_text(e), t->seed,
+             e->target.name);
+    text_add(&facts, " * size      %" PRId64 " parameters, %" PRId64 " multiply-adds an image\n",
+             built->slot_size[SLOT_WEIGHTS], net_cost_total(built).macs);
+    text_add(&facts, " * input     %d x %d x %d", t->h, t->w, t->c);
+    if (!e->a->no_normalise) {
+        add_values(&facts, ", (x - mean) / std with mean", t->mean, t->c);
+        add_values(&facts, ", std", t->std, t->c);
+    }
+    text_add(&facts, "\n * classes   %d", t->classes);
+    for (int k = 0; t->class_names && k < t->classes; k++)
+        text_add(&facts, "%s%d %s", k % 8 == 0 ? "\n *           " : ", ", k, t->class_names[k]);
+    text_add(&facts, "\n");
+    return facts.at;
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------- */
+
+static bool build(exporting *e, nasc_diag *d)
+{
+    trained *t = &e->trained;
+    inference_options o = {.normalise = !e->a->no_normalise};
+    if (!inference_build(t->genotype, &t->settings, &o, e->session.arena, &e->network, d))
+        return false;
+    if (o.normalise && t->weights && !t->mean)
+        return diag_fail(d, DIAG_INPUT, e->a->common.operand[0],
+                         "mean and deviation of the data are not known; expected --data, or --no-normalise where the "
+                         "caller normalises");
+    e->constants = trained_constants(t, &e->network, d);
+    if (e->constants && !t->weights)
+        fprintf(stderr,
+                "nasc: no --weights: initial ones of seed %" PRIu64 ", with the statistics of one synthetic "
+                "batch\n",
+                t->seed);
+    return e->constants && make_case(e, d);
+}
+
+static uint64_t network_key(const exporting *e)
+{
+    text printed = {.arena = e->session.arena};
+    net_print(&printed, e->network.net);
+    return XXH3_64bits(printed.at, printed.length);
+}
+
+static bool write_c(exporting *e, nasc_diag *d)
+{
+    const export_arguments *a = e->a;
+    const trained *t = &e->trained;
+    pipeline_options o = {.batch = 1, .sequential = true};
+    const char *name = choose_name(e, d);
+    program *p = name ? pipeline_compile(e->session.arena, e->network.net, &e->target, &o, d) : NULL;
+    int64_t bytes = 4 * e->network.constants;
+    export_model m = {.program = p,
+                      .target = &e->target,
+                      .name = name,
+                      .h = t->h,
+                      .w = t->w,
+                      .c = t->c,
+                      .classes = t->classes,
+                      .normalises = !a->no_normalise,
+                      .channels_first = a->layout && strcmp(a->layout, "nchw") == 0,
+                      .weights_as_file = a->weights_as ? strcmp(a->weights_as, "file") == 0 : bytes > ARRAY_BYTES_MOST,
+                      .constants = e->constants,
+                      .constant_count = e->network.constants,
+                      .image = e->image,
+                      .expected = e->expected};
+    if (!p)
+        return false;
+    m.key = network_key(e);
+    m.facts = facts_text(e);
+    return export_c(&m, a->out, d);
+}
+
+static enum exit_code run(void *arguments, nasc_diag *d)
+{
+    exporting e = {.a = arguments};
+    const export_arguments *a = e.a;
+    bool ok = session_open(&e.session, &a->common, NULL, d) && choose_target(&e, d) &&
+              trained_open(&e.trained, &e.session, a->common.operand[0], a->weights, a->data, d) && build(&e, d) &&
+              write_c(&e, d);
+    trained_close(&e.trained);
+    session_close(&e.session);
+    return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+#define AT(field) offsetof(export_arguments, field)
+static const option_row options[] = {
+    {.name = "to", .value = "c", .kind = OPTION_TEXT, .offset = AT(to), .help = "what to write: C", .required = true},
+    {.name = "out",
+     .value = "DIR",
+     .kind = OPTION_TEXT,
+     .offset = AT(out),
+     .help = "receives NAME.h, NAME.c, the weights, NAME_test.c, Makefile, CMakeLists.txt",
+     .required = true},
+    {.name = "target",
+     .value = "TARGET",
+     .kind = OPTION_TEXT,
+     .offset = AT(target),
+     .help = "generic (strict C11), native, x86-64-v3, x86-64-v4, aarch64; native unless given"},
+    {.name = "name",
+     .value = "NAME",
+     .kind = OPTION_TEXT,
+     .offset = AT(name),
+     .help = "what names in C begin with; the genotype's name unless given"},
+    {.name = "weights",
+     .value = "FILE",
+     .kind = OPTION_TEXT,
+     .offset = AT(weights),
+     .help = "safetensors with the weights; a run's own, or initial ones, unless given"},
+    {.name = "weights-as",
+     .value = "array|file",
+     .kind = OPTION_TEXT,
+     .offset = AT(weights_as),
+     .help = "weights in NAME_weights.c or in NAME.bin; a file above 100 kB unless given"},
+    {.name = "data",
+     .value = "KIND:PATH",
+     .kind = OPTION_TEXT,
+     .offset = AT(data),
+     .help = "the data whose mean and deviation normalise the input; a run's own unless given"},
+    {.name = "layout",
+     .value = "nhwc|nchw",
+     .kind = OPTION_TEXT,
+     .offset = AT(layout),
+     .help = "of the input: channels last, or first"},
+    {.name = "no-normalise",
+     .kind = OPTION_FLAG,
+     .offset = AT(no_normalise),
+     .help = "the network takes its input as it comes"},
+};
+
+const command command_export = {
+    .name = "export",
+    .operands = "RUN",
+    .summary = "Writes a network with its weights as standalone C.",
+    .details = "RUN is the folder of a training, or a genotype file, with --weights or initial weights by --seed.\n"
+               "`make -C DIR` builds NAME_test, which checks the code on a stored image.",
+    .options = options,
+    .option_count = COUNT(options),
+    .settings = true,
+    .bytes = sizeof(export_arguments),
+    .run = run,
+};

@@ -1,0 +1,174 @@
+/* Networks with weights. */
+#include "trained.h"
+
+#include <string.h>
+
+enum { BATCH = 16 }; /* images of the batch whose statistics go with initial weights */
+
+/* ---- what the operand is ----------------------------------------------------------------------------------------- */
+
+static bool read_floats(const json_t *list, int count, float **to, arena *a)
+{
+    if ((int)json_array_size(list) != count)
+        return false;
+    *to = NEW_ARRAY(a, float, count);
+    for (int i = 0; i < count; i++)
+        (*to)[i] = (float)json_number_value(json_array_get(list, (size_t)i));
+    return true;
+}
+
+/* Mean, deviation and names of classes, as run.json has them of the training's data. */
+static void know_from_run(trained *t)
+{
+    arena *a = t->session->arena;
+    const json_t *about = json_object_get(t->run, "about_data"), *names = json_object_get(about, "classes");
+    if (!read_floats(json_object_get(about, "mean"), t->c, &t->mean, a) ||
+        !read_floats(json_object_get(about, "std"), t->c, &t->std, a))
+        t->mean = t->std = NULL;
+    if ((int)json_array_size(names) != t->classes)
+        return;
+    t->class_names = NEW_ARRAY(a, const char *, t->classes);
+    for (int i = 0; i < t->classes; i++) {
+        const char *name = json_string_value(json_array_get(names, (size_t)i));
+        t->class_names[i] = name ? name : "";
+    }
+}
+
+static bool know_from_data(trained *t, nasc_diag *d)
+{
+    const dataset *set = session_data(t->session, t->data, t->seed, &t->settings, d);
+    if (!set)
+        return false;
+    t->mean = set->mean;
+    t->std = set->std;
+    t->class_names = set->class_names;
+    return true;
+}
+
+static bool open_run(trained *t, const char *from, const char *weights, const char *data, nasc_diag *d)
+{
+    record r;
+    t->run = record_read(from, "train", &r, &t->genotype, &t->settings, d);
+    if (!t->run)
+        return false;
+    t->seed = (uint64_t)r.seed;
+    t->data = data ? data : r.data;
+    t->weights = weights ? weights : arena_printf(t->session->arena, "%s/checkpoint.safetensors", from);
+    return model_settings(&t->settings, t->session->arguments, d);
+}
+
+static bool open_genotype(trained *t, const char *from, const char *weights, const char *data, nasc_diag *d)
+{
+    model m;
+    bool ok = model_open(&m, t->session->arguments, from, d);
+    t->genotype = m.space;
+    t->settings = m.settings;
+    t->seed = (uint64_t)t->session->arguments->seed;
+    t->data = data;
+    t->weights = weights;
+    return ok && (m.genotype || diag_fail(d, DIAG_INPUT, from, "is a space: its choices are still to be made"));
+}
+
+bool trained_open(trained *t, session *s, const char *from, const char *weights, const char *data, nasc_diag *d)
+{
+    *t = (trained){.session = s};
+    bool is_run = record_exists(from);
+    if (!(is_run ? open_run(t, from, weights, data, d) : open_genotype(t, from, weights, data, d)))
+        return false;
+    if (data && !know_from_data(t, d))
+        return false;
+    t->classes = (int)settings_int(&t->settings, SETTING_classes);
+    if (!settings_input(&t->settings, &t->h, &t->w, &t->c))
+        return diag_fail(d, DIAG_INPUT, from, "input is '%s', expected HxWxC",
+                         settings_text(&t->settings, SETTING_input));
+    if (!data && is_run)
+        know_from_run(t);
+    return t->mean || !is_run || know_from_data(t, d);
+}
+
+void trained_close(trained *t)
+{
+    json_decref(t->run);
+    if (t->genotype)
+        space_free(t->genotype);
+    *t = (trained){0};
+}
+
+/* ---- constants --------------------------------------------------------------------------------------------------- */
+
+static bool execute(session *s, const net *n, device_run *run, nasc_diag *d)
+{
+    program_code code;
+    pipeline_options o = {.batch = run->n, .sequential = true};
+    program *p = pipeline_compile(s->arena, n, &s->target, &o, d);
+    if (!p || !engine_load(s->engine, p, &code, d) || !device_prepare(s->device, p, &code, d))
+        return false;
+    run->program = p;
+    run->code = &code;
+    return device_execute(s->device, run, d);
+}
+
+/* The training network with statistics that become the batch's own. */
+static bool build_for_statistics(trained *t, space_net *built, nasc_diag *d)
+{
+    settings plain = t->settings;
+    bool ok = settings_set(&plain, "drop_path", "0", "", d) && settings_set(&plain, "dropout", "0", "", d) &&
+              settings_set(&plain, "auxiliary", "0", "", d) &&
+              space_build(t->genotype, &plain, (space_mode){true, true}, t->session->arena, built, d);
+    for (int i = 0; ok && i < built->net->nodes.count; i++)
+        if (built->net->nodes.at[i].prim == NET_batch_norm)
+            built->net->nodes.at[i].attr.momentum = 1;
+    return ok;
+}
+
+static bool initial_values(trained *t, const inference *i, const parameter_values *to, nasc_diag *d)
+{
+    session *s = t->session;
+    parameters p = session_parameters(i->built.net);
+    space_net built;
+    const char *spec = arena_printf(s->arena, "synthetic:%dx%dx%d/%d/%d", t->h, t->w, t->c, t->classes, 4 * BATCH);
+    const dataset *set = data_open(s->arena, spec, t->seed, d);
+    if (!set || !build_for_statistics(t, &built, d) || !objective_share(built.net, i->built.net, d))
+        return false;
+    net_output_add(built.net, built.logits, SLOT_LOGITS, 0);
+    parameters_init(&p, to, t->seed);
+    uint32_t numbers[BATCH];
+    for (uint32_t k = 0; k < BATCH; k++)
+        numbers[k] = k;
+    feed batch = feed_new(s->arena, set, BATCH);
+    data_batch(set, &set->train, numbers, BATCH, &(struct data_augment){.normalise = true}, 0, 0, batch.x, NULL);
+    device_run run = {.n = BATCH};
+    run.slot[SLOT_IMAGES] = batch.x;
+    run.slot[SLOT_WEIGHTS] = to->weights;
+    run.slot[SLOT_STATS] = to->stats;
+    run.slot[SLOT_LOGITS] = NEW_ARRAY(s->arena, float, (int64_t)BATCH * t->classes);
+    t->mean = t->mean ? t->mean : set->mean;
+    t->std = t->std ? t->std : set->std;
+    return execute(s, built.net, &run, d);
+}
+
+static bool read_values(trained *t, const inference *i, const parameter_values *to, nasc_diag *d)
+{
+    parameters p = session_parameters(i->built.net);
+    struct tensors *set = tensors_read(t->session->arena, t->weights, d);
+    return set && parameters_read(&p, "", set, to, d);
+}
+
+float *trained_constants(trained *t, const inference *i, nasc_diag *d)
+{
+    session *s = t->session;
+    const net *built = i->built.net;
+    parameter_values values = {.weights = NEW_ARRAY(s->arena, float, built->slot_size[SLOT_WEIGHTS] + 1),
+                               .stats = NEW_ARRAY(s->arena, float, built->slot_size[SLOT_STATS] + 1)};
+    if (!(t->weights ? read_values : initial_values)(t, i, &values, d))
+        return NULL;
+    device_run run = {.n = 1};
+    run.slot[SLOT_WEIGHTS] = values.weights;
+    run.slot[SLOT_STATS] = values.stats;
+    float *folded = run.slot[SLOT_USER] = NEW_ARRAY(s->arena, float, i->folded + 1);
+    if (i->fold && !execute(s, i->fold, &run, d))
+        return NULL;
+    float *constants = NEW_ARRAY(s->arena, float, i->constants);
+    inference_pack(i, values.weights, folded, t->mean, t->std, constants);
+    return constants;
+}
