@@ -98,13 +98,13 @@ void trained_close(trained *t)
 
 static bool execute(session *s, const net *n, device_run *run, nasc_diag *d)
 {
-    program_code code;
+    program_code *code = NEW(s->arena, program_code);
     pipeline_options o = {.batch = run->n, .sequential = true};
     program *p = pipeline_compile(s->arena, n, &s->target, &o, d);
-    if (!p || !engine_load(s->engine, p, &code, d) || !device_prepare(s->device, p, &code, d))
+    if (!p || !engine_load(s->engine, p, code, d) || !device_prepare(s->device, p, code, d))
         return false;
     run->program = p;
-    run->code = &code;
+    run->code = code;
     return device_execute(s->device, run, d);
 }
 
