@@ -1,7 +1,8 @@
 /* nasc info: how large a network is, whole and by layer. Multiply-adds are those of convolutions and linear layers, an
- * image, without auxiliary heads, as the field's tables have them. */
+ * image, without auxiliary heads, as the field's tables have them. Memory is what the planned programs and the runtime
+ * take. */
 #include "cli.h"
-#include "model.h"
+#include "memory.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -17,6 +18,8 @@ typedef struct summary {
     arena *arena;
     VEC(layer) layers;
     layer total;
+    memory memory[MEMORY_USES];
+    int memory_count;
 } summary;
 
 /* A path's layer is its first name, with the index that follows where something follows that: cells.0._ops.3.op.1 is in
@@ -73,6 +76,13 @@ static void print_layer(const layer *l)
     printf("%-20s %14s %14" PRId64 " %16" PRId64 "\n", l->name, shape, l->parameters, l->macs);
 }
 
+static void print_memory(const memory *m)
+{
+    const double mib = 1024.0 * 1024.0;
+    printf("%-22s %6d %12.1f %12.1f %12.1f %12.1f %12.1f\n", m->use, m->batch, (double)m->arena / mib,
+           (double)m->scratch / mib, (double)m->vectors / mib, (double)m->batches / mib, (double)memory_total(m) / mib);
+}
+
 static void print_text(const model *m, const summary *s, const space_net *net)
 {
     printf("%s: %s, input %s, %s classes\n", space_name(m->space), m->genotype ? "genotype" : "space",
@@ -84,6 +94,11 @@ static void print_text(const model *m, const summary *s, const space_net *net)
     for (int i = 0; i < s->layers.count; i++)
         print_layer(&s->layers.at[i]);
     print_layer(&s->total);
+    printf("\n%-22s %6s %12s %12s %12s %12s %12s\n", "memory in MiB", "batch", "activations", "scratch", "weights",
+           "batches", "total");
+    for (int i = 0; i < s->memory_count; i++)
+        print_memory(&s->memory[i]);
+    printf("(with %d threads; the data set and compiled code come on top)\n", s->memory[0].threads);
 }
 
 static json_t *layer_json(const layer *l)
@@ -92,19 +107,29 @@ static json_t *layer_json(const layer *l)
                      "parameters", (json_int_t)l->parameters, "multiply_adds", (json_int_t)l->macs);
 }
 
+static json_t *memory_json(const memory *m)
+{
+    return json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I}", "use", m->use, "batch", m->batch, "threads",
+                     m->threads, "activation_bytes", (json_int_t)m->arena, "scratch_bytes", (json_int_t)m->scratch,
+                     "weight_bytes", (json_int_t)m->vectors, "batch_bytes", (json_int_t)m->batches, "total_bytes",
+                     (json_int_t)memory_total(m));
+}
+
 static bool print_json(const model *m, const summary *s, const space_net *net, nasc_diag *d)
 {
-    json_t *layers = json_array(), *choices = json_array();
+    json_t *layers = json_array(), *choices = json_array(), *memory = json_array();
     for (int i = 0; i < s->layers.count; i++)
         json_array_append_new(layers, layer_json(&s->layers.at[i]));
+    for (int i = 0; i < s->memory_count; i++)
+        json_array_append_new(memory, memory_json(&s->memory[i]));
     for (int i = 0; i < net->choice_count; i++)
         json_array_append_new(choices, json_pack("{s:s, s:i, s:i}", "alpha", net->choices[i].alpha, "choices",
                                                  net->choices[i].rows, "candidates", net->choices[i].columns));
-    json_t *all = json_pack("{s:s, s:s, s:[i,i,i], s:I, s:I, s:I, s:o, s:o}", "name", space_name(m->space), "kind",
+    json_t *all = json_pack("{s:s, s:s, s:[i,i,i], s:I, s:I, s:I, s:o, s:o, s:o}", "name", space_name(m->space), "kind",
                             m->genotype ? "genotype" : "space", "input", m->h, m->w, m->c, "classes",
                             (json_int_t)settings_int(&m->settings, SETTING_classes), "parameters",
                             (json_int_t)s->total.parameters, "multiply_adds", (json_int_t)s->total.macs, "choices",
-                            choices, "layers", layers);
+                            choices, "layers", layers, "memory", memory);
     bool ok = all && json_dumpf(all, stdout, JSON_INDENT(2)) == 0;
     json_decref(all);
     putchar('\n');
@@ -118,6 +143,9 @@ static bool info(const arguments *a, model *m, nasc_diag *d)
         return false;
     summary s = {.arena = a->arena, .total = {.name = "total"}};
     summarise(&s, net.net);
+    s.memory_count = memory_predict(m, (int)a->threads, s.memory, d);
+    if (s.memory_count < 0)
+        return false;
     if (a->json)
         return print_json(m, &s, &net, d);
     print_text(m, &s, &net);
@@ -135,7 +163,7 @@ static enum exit_code run(void *arguments, nasc_diag *d)
 const command command_info = {
     .name = "info",
     .operands = "FILE",
-    .summary = "How large a space's or genotype's network is: parameters and multiply-adds, whole and by layer.",
+    .summary = "How large a space's or genotype's network is: parameters, multiply-adds, memory.",
     .settings = true,
     .bytes = sizeof(arguments),
     .run = run,
