@@ -69,6 +69,10 @@ cmp -s "$work/json1" "$work/out" && cmp -s "$work/p1" "$work/p2" || say "interpr
 must "$nasc" eval "$work/derived.json" --weights "$work/trained/checkpoint.safetensors" --data synthetic:8x8x3/4/128 \
     --channels 4 --cells 3 --quiet --predictions "$work/p3"
 cmp -s "$work/p1" "$work/p3" || say "eval of a run and of its genotype differ"
+must "$nasc" train "$work/random.json" --stem imagenet --data synthetic:64x64x3/10/32 --channels 4 --cells 5 --set batch=16 \
+    --set epochs=1 --quiet --out "$work/imagenet"
+grep -q 'auxiliary head does not fit' "$work/err" || say "an auxiliary head that does not fit was left out in silence"
+must "$nasc" train --resume --quiet --out "$work/imagenet"
 must "$nasc" "${search[@]}" --method darts-1st --runs 2 --set select_epochs=1 --set epochs=1 --out "$work/several"
 grep -q held_out_accuracy "$work/several/run.json" || say "--runs left no result"
 

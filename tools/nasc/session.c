@@ -102,6 +102,29 @@ dataset *session_data(const session *s, const char *spec, uint64_t seed, setting
                                                                                                             : NULL;
 }
 
+/* Whether the training network can be built; `d` (may be NULL) says why not. */
+static bool builds(const space *of, const settings *set, nasc_diag *d)
+{
+    arena a = {0};
+    space_net built;
+    nasc_diag none = {0};
+    bool ok = space_build(of, set, (space_mode){.train = true}, &a, &built, d ? d : &none);
+    arena_free(&a);
+    return ok;
+}
+
+bool session_fit_auxiliary(const session *s, const space *of, settings *set, nasc_diag *d)
+{
+    settings without = *set;
+    if (settings_number(set, SETTING_auxiliary) == 0 || given(s->arguments, "auxiliary") || builds(of, set, NULL))
+        return true;
+    if (!settings_set(&without, "auxiliary", "0", "", d) || !builds(of, &without, d))
+        return false;
+    *set = without;
+    fputs("nasc: the auxiliary head does not fit maps of this size: left out (auxiliary = 0)\n", stderr);
+    return true;
+}
+
 /* ---- networks -------------------------------------------------------------------------------------------- */
 
 static bool compile(session *s, const net *n, const pipeline_options *o, runnable *to, nasc_diag *d)

@@ -32,6 +32,10 @@ bool session_interrupted(void);
 /* Opens the data and makes `input` and `classes` those of the data; a given setting that says otherwise is an error. */
 dataset *session_data(const session *s, const char *spec, uint64_t seed, settings *set, nasc_diag *d);
 
+/* Auxiliary heads are made for maps of one size. Where the genotype's does not fit and nobody asked for it, it is left
+ * out (setting auxiliary = 0), and stderr says so. */
+bool session_fit_auxiliary(const session *s, const space *of, settings *set, nasc_diag *d);
+
 /* Compiles one use of a network; `model`: the net whose layout of weights it shares, or NULL. */
 bool session_network(session *s, const space *of, const settings *set, enum objective_use use, const net *model,
                      objective *built, runnable *to, nasc_diag *d);

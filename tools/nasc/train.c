@@ -41,7 +41,8 @@ static bool ask_new(training *t, nasc_diag *d)
                          .runs = 1,
                          .checkpoint_steps = a->checkpoint_steps ? a->checkpoint_steps : 100};
     t->data = ok ? session_data(&t->session, a->data, (uint64_t)a->common.seed, &t->settings, d) : NULL;
-    t->run = t->data ? record_new(&t->record, t->genotype, &t->settings, a->common.arena, d) : NULL;
+    ok = t->data && session_fit_auxiliary(&t->session, t->genotype, &t->settings, d);
+    t->run = ok ? record_new(&t->record, t->genotype, &t->settings, a->common.arena, d) : NULL;
     return t->run != NULL;
 }
 
