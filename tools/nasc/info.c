@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct layer {
     const char *name;
@@ -19,7 +20,7 @@ typedef struct summary {
     VEC(layer) layers;
     layer total;
     memory memory[MEMORY_USES];
-    int memory_count;
+    int memory_count, threads;
 } summary;
 
 /* A path's layer is its first name, with the index that follows where something follows that: cells.0._ops.3.op.1 is in
@@ -79,6 +80,10 @@ static void print_layer(const layer *l)
 static void print_memory(const memory *m)
 {
     const double mib = 1024.0 * 1024.0;
+    if (m->problem.kind) {
+        printf("%-22s impossible: %s: %s\n", m->use, m->problem.where, m->problem.message);
+        return;
+    }
     printf("%-22s %6d %12.1f %12.1f %12.1f %12.1f %12.1f\n", m->use, m->batch, (double)m->arena / mib,
            (double)m->scratch / mib, (double)m->vectors / mib, (double)m->batches / mib, (double)memory_total(m) / mib);
 }
@@ -98,7 +103,7 @@ static void print_text(const model *m, const summary *s, const space_net *net)
            "batches", "total");
     for (int i = 0; i < s->memory_count; i++)
         print_memory(&s->memory[i]);
-    printf("(with %d threads; the data set and compiled code come on top)\n", s->memory[0].threads);
+    printf("(threads: %d; the data set and compiled code come on top)\n", s->threads);
 }
 
 static json_t *layer_json(const layer *l)
@@ -109,6 +114,8 @@ static json_t *layer_json(const layer *l)
 
 static json_t *memory_json(const memory *m)
 {
+    if (m->problem.kind)
+        return json_pack("{s:s, s:s}", "use", m->use, "impossible", m->problem.message);
     return json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I}", "use", m->use, "batch", m->batch, "threads",
                      m->threads, "activation_bytes", (json_int_t)m->arena, "scratch_bytes", (json_int_t)m->scratch,
                      "weight_bytes", (json_int_t)m->vectors, "batch_bytes", (json_int_t)m->batches, "total_bytes",
@@ -143,7 +150,8 @@ static bool info(const arguments *a, model *m, nasc_diag *d)
         return false;
     summary s = {.arena = a->arena, .total = {.name = "total"}};
     summarise(&s, net.net);
-    s.memory_count = memory_predict(m, (int)a->threads, s.memory, d);
+    s.threads = a->threads > 0 ? (int)a->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    s.memory_count = memory_predict(m, s.threads, s.memory, d);
     if (s.memory_count < 0)
         return false;
     if (a->json)

@@ -6,9 +6,6 @@
 #include "objective.h"
 #include "pipeline.h"
 
-#include <string.h>
-#include <unistd.h>
-
 /* A row a command: the networks that it compiles, and how many vectors of each kind its runtime keeps. SGD keeps
  * values, momentum and a spare of each; Adam values, two moments and spares; a gradient belongs to either. */
 static const struct use {
@@ -139,19 +136,22 @@ int memory_predict(const model *m, int threads, memory rows[MEMORY_USES], nasc_d
 {
     predictor p = {.model = m, .target = target_host()};
     int count = 0;
-    if (threads < 1)
-        threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
     if (!m->genotype && !learn(&p, USE_WEIGHTS, false, d))
         return -1;
     for (size_t i = 0; i < COUNT(uses); i++) {
         const struct use *u = &uses[i];
         if (u->genotype != m->genotype || u->mixes != p.mixes)
             continue;
-        for (int k = 0; k < u->network_count; k++)
-            if (!learn(&p, u->network[k], u->one, d))
-                return -1;
+        nasc_diag problem = {0};
+        for (int k = 0; k < u->network_count && !problem.kind; k++)
+            learn(&p, u->network[k], u->one, &problem);
+        if (problem.kind != DIAG_NONE && problem.kind != DIAG_INPUT) {
+            *d = problem;
+            return -1;
+        }
         CHECK(count < MEMORY_USES);
-        rows[count++] = sum_of(&p, u, threads);
+        rows[count] = problem.kind ? (memory){.use = u->name} : sum_of(&p, u, threads);
+        rows[count++].problem = problem;
     }
     return count;
 }

@@ -5,7 +5,8 @@
 #include "model.h"
 
 typedef struct memory {
-    const char *use; /* "search darts-1st", "train", … */
+    const char *use;   /* "search darts-1st", "train", … */
+    nasc_diag problem; /* why this use is impossible (a head that does not fit the input); then all else is 0 */
     int batch, threads;
     /* Bytes: what passes leave for each other, the largest program's; working memory of all threads; weights, alphas
      * and what optimisers keep of them; images, labels and logits. The data set and nasc itself come on top. */
