@@ -278,8 +278,14 @@ static bool interpret(const kernel *k, void *const *buffer, const int64_t *sizes
 
 static bool load_machine_code(engine *e, const program *p, kernel_fn **entry, nasc_diag *d)
 {
-    if (e->kind == ENGINE_JIT)
-        return jit_compile(e->jit, p->kernels.at, p->kernels.count, e->threads, entry, &e->stats, d);
+    if (e->kind == ENGINE_JIT) {
+        jit_stats more = {0};
+        bool ok = jit_compile(e->jit, p->kernels.at, p->kernels.count, e->threads, entry, &more, d);
+        e->stats.compiled += more.compiled;
+        e->stats.cached += more.cached;
+        e->stats.seconds += more.seconds;
+        return ok;
+    }
     cc_library *l = cc_open(p->kernels.at, p->kernels.count, &e->t, entry, d);
     if (l)
         VEC_PUSH(&e->a, &e->libraries, l);
@@ -298,6 +304,11 @@ bool engine_load(engine *e, const program *p, program_code *code, nasc_diag *d)
     kernel_fn **entry = NEW_ARRAY(&e->a, kernel_fn *, p->kernels.count + 1);
     code->entry = entry;
     return load_machine_code(e, p, entry, d);
+}
+
+jit_stats engine_stats(const engine *e)
+{
+    return e->stats;
 }
 
 void engine_close(engine *e)

@@ -23,6 +23,8 @@ enum engine_kind { ENGINE_JIT, ENGINE_INTERPRETER, ENGINE_INTERPRETER_WIDE, ENGI
 typedef struct engine engine;
 engine *engine_open(enum engine_kind kind, const target *t, int threads, nasc_diag *d);
 bool engine_load(engine *e, const program *p, program_code *code, nasc_diag *d);
+/* What machine code took so far: kernels compiled, kernels found in the cache, seconds. Zero where none is made. */
+jit_stats engine_stats(const engine *e);
 void engine_close(engine *e);
 
 /* Writes the net, groups, kernels, … of one stage (`all`: of each) as text. False with a list of names when unknown. */

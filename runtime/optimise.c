@@ -7,11 +7,11 @@
 bool method_run(device *v, const runnable *program, float *const user[BINDINGS], float scalars[SCALAR_COUNT],
                 nasc_diag *d)
 {
-    device_run r = {.program = program->program, .code = &program->code, .n = 1};
+    device_run r = {.n = 1};
     for (int b = 0; b < BINDINGS; b++)
         r.slot[SLOT_USER + b] = user[b];
     r.slot[SLOT_SCALARS] = scalars;
-    return device_execute(v, &r, d);
+    return runnable_run(program, v, &r, d);
 }
 
 static void swap(float **a, float **b)

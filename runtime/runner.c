@@ -23,9 +23,20 @@ bool runner_open(runner *r, arena *a, device *v, const runnable *const *programs
     return true;
 }
 
+bool runnable_run(const runnable *what, device *v, device_run *bound, nasc_diag *d)
+{
+    bound->program = what->program;
+    bound->code = &what->code;
+    if (what->clock) {
+        bound->instance_seconds = what->clock->instance_seconds;
+        what->clock->runs++;
+    }
+    return device_execute(v, bound, d);
+}
+
 bool runner_pass(runner *r, const pass *p, const feed *batch, nasc_diag *d)
 {
-    device_run run = {.program = p->what->program, .code = &p->what->code, .n = batch->n, .keep_stats = p->keep_stats};
+    device_run run = {.n = batch->n, .keep_stats = p->keep_stats};
     /* Programs write only to slots that they declare as outputs: what is const here is an input there. */
     run.slot[SLOT_IMAGES] = batch->x;
     run.slot[SLOT_LABELS] = batch->y;
@@ -39,5 +50,5 @@ bool runner_pass(runner *r, const pass *p, const feed *batch, nasc_diag *d)
     run.slot[SLOT_AUX_LOGITS] = r->aux_logits;
     run.slot[SLOT_LOSS] = &r->loss;
     run.slot[SLOT_CORRECT] = &r->correct;
-    return device_execute(r->device, &run, d);
+    return runnable_run(p->what, r->device, &run, d);
 }

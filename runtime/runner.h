@@ -4,10 +4,17 @@
 
 #include "runtime/device/device.h"
 
+/* What a profile learns of a program: every run adds to it. */
+typedef struct run_clock {
+    double *instance_seconds; /* see device_run */
+    int64_t runs;
+} run_clock;
+
 /* A program and its code. */
 typedef struct runnable {
     const program *program;
     program_code code;
+    struct run_clock *clock; /* NULL: no profile */
 } runnable;
 
 /* How a loop over batches ended. */
@@ -40,6 +47,8 @@ typedef struct runner {
 
 /* Room for what these programs write; prepares the device for them. Owned by `a`. */
 bool runner_open(runner *r, arena *a, device *v, const runnable *const *programs, int count, nasc_diag *d);
+/* Runs a program with everything bound; its clock, if it has one, counts. */
+bool runnable_run(const runnable *what, device *v, device_run *bound, nasc_diag *d);
 bool runner_pass(runner *r, const pass *p, const feed *batch, nasc_diag *d);
 
 #endif

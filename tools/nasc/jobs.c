@@ -5,7 +5,7 @@
 
 /* ---- what both take from the settings -------------------------------------------------------------------- */
 
-static sgd_rates weight_rates(const settings *set)
+sgd_rates session_weight_rates(const settings *set)
 {
     return (sgd_rates){.lr = settings_number(set, SETTING_lr),
                        .momentum = settings_number(set, SETTING_momentum),
@@ -41,12 +41,13 @@ static bool open_folder(run_folder *folder, const char *path, bool resume, const
 
 /* ---- search ---------------------------------------------------------------------------------------------- */
 
-typedef struct supernet {
-    objective weights, other; /* `other`: built and forgotten */
-    darts_programs programs;
-} supernet;
+bool session_mixes(const space *of, const runnable *network, nasc_diag *d)
+{
+    return (network->program->slot_size[SLOT_MIX] > 0 && network->program->selects == 0) ||
+           diag_fail(d, DIAG_INPUT, space_name(of), "has choices that DARTS cannot learn, or none (combine: mix)");
+}
 
-static bool compile_supernet(session *s, const search_job *job, supernet *n, nasc_diag *d)
+bool session_supernet(session *s, const search_job *job, supernet *n, nasc_diag *d)
 {
     bool nesterov = settings_int(&job->settings, SETTING_nesterov) != 0;
     const settings *set = &job->settings;
@@ -54,13 +55,11 @@ static bool compile_supernet(session *s, const search_job *job, supernet *n, nas
     if (!session_network(s, job->space, set, USE_WEIGHTS, NULL, &n->weights, &p->weights, d))
         return false;
     const net *model = n->weights.built.net;
-    if (model->slot_size[SLOT_MIX] == 0)
-        return diag_fail(d, DIAG_INPUT, space_name(job->space), "has no choice that DARTS could learn (combine: mix)");
-    bool ok = true;
+    bool ok = session_mixes(job->space, &p->weights, d);
     if (job->order == DARTS_REINFORCE)
-        ok = session_network(s, job->space, set, USE_FORWARD, model, &n->other, &p->forward, d);
+        ok = ok && session_network(s, job->space, set, USE_FORWARD, model, &n->other, &p->forward, d);
     else
-        ok = session_network(s, job->space, set, USE_MIX, model, &n->other, &p->mix, d);
+        ok = ok && session_network(s, job->space, set, USE_MIX, model, &n->other, &p->mix, d);
     if (job->order == DARTS_SECOND)
         ok = ok && session_network(s, job->space, set, USE_BOTH, model, &n->other, &p->both, d);
     for (int m = 0; ok && m < METHOD_COUNT; m++)
@@ -68,7 +67,7 @@ static bool compile_supernet(session *s, const search_job *job, supernet *n, nas
     return ok;
 }
 
-static darts_settings darts_settings_of(const search_job *job)
+darts_settings session_darts_settings(const search_job *job)
 {
     const settings *set = &job->settings;
     return (darts_settings){.order = job->order,
@@ -80,7 +79,7 @@ static darts_settings darts_settings_of(const search_job *job)
                             .checkpoint_steps = job->checkpoint_steps,
                             .lr_by_step = by_step(set),
                             .lr_min = settings_number(set, SETTING_lr_min),
-                            .weights = weight_rates(set),
+                            .weights = session_weight_rates(set),
                             .alphas = {.lr = settings_number(set, SETTING_alpha_lr),
                                        .beta1 = settings_number(set, SETTING_alpha_beta1),
                                        .beta2 = settings_number(set, SETTING_alpha_beta2),
@@ -104,12 +103,12 @@ char *session_derive(arena *a, const space *of, const space_net *built, const pa
 static enum run_end search_in(session *s, const search_job *job, run_folder *folder, char **result, nasc_diag *d)
 {
     supernet *n = NEW(s->arena, supernet);
-    if (!compile_supernet(s, job, n, d))
+    if (!session_supernet(s, job, n, d))
         return RUN_FAILED;
     darts_config config = {.programs = &n->programs,
                            .parameters = session_parameters(n->weights.built.net),
                            .data = job->data,
-                           .settings = darts_settings_of(job),
+                           .settings = session_darts_settings(job),
                            .device = s->device,
                            .folder = folder,
                            .progress = &s->progress};
@@ -147,7 +146,7 @@ static train_settings train_settings_of(const train_job *job)
                             .lr_by_step = by_step(set),
                             .lr_min = settings_number(set, SETTING_lr_min),
                             .drop_path = settings_number(set, SETTING_drop_path),
-                            .weights = weight_rates(set),
+                            .weights = session_weight_rates(set),
                             .augment = augmentation(set),
                             .seed = job->seed};
 }

@@ -122,11 +122,16 @@ bool progress_show(progress_bar *bar, const struct progress_state *s, double now
     return go_on;
 }
 
-static bool report(void *user, const struct progress_state *state)
+double clock_seconds(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return progress_show(user, state, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool report(void *user, const struct progress_state *state)
+{
+    return progress_show(user, state, clock_seconds());
 }
 
 struct progress progress_reporter(progress_bar *bar)

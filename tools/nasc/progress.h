@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include "runtime/progress.h"
 
+/* Seconds since some moment. */
+double clock_seconds(void);
+
 typedef struct progress_bar {
     FILE *to;
     bool quiet, terminal, colour;

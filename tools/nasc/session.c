@@ -71,8 +71,7 @@ void session_close(session *s)
 
 /* ---- data ------------------------------------------------------------------------------------------------ */
 
-/* Whether the command line sets `name`. */
-static bool given(const arguments *a, const char *name)
+bool session_given(const arguments *a, const char *name)
 {
     size_t length = strlen(name);
     for (int i = 0; i < a->settings.count; i++)
@@ -85,7 +84,7 @@ static bool agree(const session *s, settings *set, enum setting_id id, const cha
                   nasc_diag *d)
 {
     const char *name = setting_table[id].name;
-    if (given(s->arguments, name) && strcmp(settings_text(set, id), of_data) != 0)
+    if (session_given(s->arguments, name) && strcmp(settings_text(set, id), of_data) != 0)
         return diag_fail(d, DIAG_INPUT, spec, "the data have %s = %s, the settings say %s", name, of_data,
                          settings_text(set, id));
     return settings_set(set, name, of_data, spec, d);
@@ -130,7 +129,10 @@ bool session_fit_auxiliary(const session *s, const space *of, settings *set, nas
 static bool compile(session *s, const net *n, const pipeline_options *o, runnable *to, nasc_diag *d)
 {
     to->program = pipeline_compile(s->arena, n, &s->target, o, d);
-    return to->program && engine_load(s->engine, to->program, &to->code, d);
+    double start = clock_seconds();
+    bool ok = to->program && engine_load(s->engine, to->program, &to->code, d);
+    s->load_seconds += clock_seconds() - start;
+    return ok;
 }
 
 bool session_network(session *s, const space *of, const settings *set, enum objective_use use, const net *model,

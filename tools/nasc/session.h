@@ -19,6 +19,7 @@ typedef struct session {
     int threads;
     engine *engine;
     device *device;
+    double load_seconds; /* that programs took to become machine code */
     progress_bar bar;
     struct progress progress;
 } session;
@@ -28,6 +29,8 @@ typedef struct session {
 bool session_open(session *s, const arguments *a, const char *engine, nasc_diag *d);
 void session_close(session *s);
 bool session_interrupted(void);
+/* Whether the command line sets `name`. */
+bool session_given(const arguments *a, const char *name);
 
 /* Opens the data and makes `input` and `classes` those of the data; a given setting that says otherwise is an error. */
 dataset *session_data(const session *s, const char *spec, uint64_t seed, settings *set, nasc_diag *d);
@@ -67,6 +70,18 @@ typedef struct train_job {
     bool resume;
     const json_t *record;
 } train_job;
+
+/* The programs of a search. */
+typedef struct supernet {
+    objective weights, other; /* `other`: built and forgotten */
+    darts_programs programs;
+} supernet;
+/* Are all of its choices mixtures, as DARTS has them? */
+bool session_mixes(const space *of, const runnable *network, nasc_diag *d);
+bool session_supernet(session *s, const search_job *job, supernet *n, nasc_diag *d);
+darts_settings session_darts_settings(const search_job *job);
+/* Rates of SGD as the settings have them. */
+sgd_rates session_weight_rates(const settings *set);
 
 /* The genotype's text in `result`, owned by the session's arena. */
 enum run_end session_search(session *s, const search_job *job, char **result, nasc_diag *d);

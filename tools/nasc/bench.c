@@ -1,0 +1,247 @@
+/* nasc bench: times compiled code in this process. What is timed is what search, train and eval run, on random data. */
+#include "bench.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { STEPS = 5, INFER_STEPS = 50 };
+
+void workload_add(workload *w, runnable *program)
+{
+    CHECK(w->count < (int)COUNT(w->programs));
+    if (program->program)
+        w->programs[w->count++] = program;
+}
+
+/* ---- times ------------------------------------------------------------------------------------------------------- */
+
+typedef struct result {
+    bool infer;
+    double *seconds; /* rising */
+    double *taken;   /* as they came */
+    int count;
+    double first, compile, load;
+    long maxrss_kib;
+    jit_stats jit;
+} result;
+
+static int rising(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(const result *r)
+{
+    return 0.5 * (r->seconds[(r->count - 1) / 2] + r->seconds[r->count / 2]);
+}
+
+static bool once(const workload *w, double *seconds, nasc_diag *d)
+{
+    double start = clock_seconds();
+    bool ok = w->once(w->user, d);
+    *seconds = clock_seconds() - start;
+    return ok && !session_interrupted();
+}
+
+/* The first run is not counted: it touches memory that no later one has to. */
+static bool take(arena *a, const workload *w, int count, result *r, nasc_diag *d)
+{
+    r->taken = NEW_ARRAY(a, double, count);
+    r->seconds = NEW_ARRAY(a, double, count);
+    if (!once(w, &r->first, d))
+        return false;
+    for (r->count = 0; r->count < count; r->count++)
+        if (!once(w, &r->taken[r->count], d))
+            return false;
+    memcpy(r->seconds, r->taken, (size_t)count * sizeof *r->seconds);
+    qsort(r->seconds, (size_t)count, sizeof *r->seconds, rising);
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    r->maxrss_kib = use.ru_maxrss;
+    return true;
+}
+
+/* ---- results ----------------------------------------------------------------------------------------------------- */
+
+typedef struct sizes { /* of all programs together; the arena is the largest one's */
+    int kernels, instances, launches;
+    double arena_mib;
+} sizes;
+
+static sizes sizes_of(const workload *w)
+{
+    sizes s = {0};
+    for (int i = 0; i < w->count; i++) {
+        const program *p = w->programs[i]->program;
+        double mib = (double)p->arena_elements * 4 / 1048576;
+        s.kernels += p->kernels.count;
+        s.instances += p->instances.count;
+        s.launches += p->launches.count;
+        s.arena_mib = mib > s.arena_mib ? mib : s.arena_mib;
+    }
+    return s;
+}
+
+static bool print_json(const session *s, const workload *w, const result *r, const profile *p, nasc_diag *d)
+{
+    sizes z = sizes_of(w);
+    double unit = r->infer ? 1e3 : 1;
+    json_t *all = json_array(), *o;
+    for (int i = 0; i < r->count; i++)
+        json_array_append_new(all, json_real(r->taken[i] * unit));
+    o = json_pack("{s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:i}",
+                  r->infer ? "min_ms" : "min_s", r->seconds[0] * unit, r->infer ? "median_ms" : "median_s",
+                  median(r) * unit, r->infer ? "all_ms" : "all_s", all, r->infer ? "first_ms" : "first_s",
+                  r->first * unit, "compile_s", r->compile, "load_s", r->load, "maxrss_mib",
+                  (double)r->maxrss_kib / 1024, "arena_mib", z.arena_mib, "kernels", z.kernels, "instances",
+                  z.instances, "launches", z.launches, "kernels_compiled", r->jit.compiled, "kernels_cached",
+                  r->jit.cached, "threads", s->threads);
+    bool ok = o && (!p || !json_object_set_new(o, "profile", profile_json(p)));
+    ok = ok && json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
+    json_decref(o);
+    putchar('\n');
+    return ok || diag_memory(d);
+}
+
+static void print_text(const session *s, const workload *w, const result *r, const profile *p)
+{
+    sizes z = sizes_of(w);
+    if (r->infer)
+        printf("min_ms %.3f median_ms %.3f\n", r->seconds[0] * 1e3, median(r) * 1e3);
+    else
+        printf("min %.4f s, median %.4f s, of %d (first: %.4f s)\n", r->seconds[0], median(r), r->count, r->first);
+    printf("%d threads; compiled in %.2f s, loaded in %.2f s (kernels: %d compiled, %d from the cache)\n", s->threads,
+           r->compile, r->load, r->jit.compiled, r->jit.cached);
+    printf("%d kernels, %d instances, %d launches; arena %.1f MiB, largest resident size %.1f MiB\n", z.kernels,
+           z.instances, z.launches, z.arena_mib, (double)r->maxrss_kib / 1024);
+    if (p)
+        profile_print(p);
+}
+
+/* ---- step, infer ------------------------------------------------------------------------------------------------- */
+
+static bool measure(session *s, const bench_arguments *a, const model *m, bool infer, nasc_diag *d)
+{
+    workload w = {0};
+    result r = {.infer = infer};
+    profile p = {0};
+    int order = a->order ? a->order[0] - '0' : 0, steps = a->steps ? (int)a->steps : infer ? INFER_STEPS : STEPS;
+    double start = clock_seconds();
+    if (!(infer ? bench_infer(s, m, &w, d) : bench_step(s, m, order, &w, d)))
+        return false;
+    r.load = s->load_seconds;
+    r.compile = clock_seconds() - start - r.load;
+    r.jit = engine_stats(s->engine);
+    if (!take(s->arena, &w, steps, &r, d) || (a->profile && !profile_take(s, &w, steps, &p, d)))
+        return false;
+    if (a->common.json)
+        return print_json(s, &w, &r, a->profile ? &p : NULL, d);
+    print_text(s, &w, &r, a->profile ? &p : NULL);
+    return true;
+}
+
+static bool network(session *s, const bench_arguments *a, bool infer, nasc_diag *d)
+{
+    model m;
+    bool ok = model_open(&m, &a->common, a->common.operand[1], d);
+    if (ok && infer && !session_given(&a->common, "batch"))
+        ok = settings_set(&m.settings, "batch", "1", "batch", d);
+    if (ok && a->order && m.genotype)
+        ok = diag_fail(d, DIAG_INPUT, a->common.operand[1], "is a genotype: --order is for spaces");
+    ok = ok && measure(s, a, &m, infer, d);
+    model_close(&m);
+    return ok;
+}
+
+/* ---- peak -------------------------------------------------------------------------------------------------------- */
+
+static bool peak(session *s, const bench_arguments *a, nasc_diag *d)
+{
+    json_t *rows = json_array();
+    if (!a->common.json)
+        printf("%s\n%8s %22s %12s %12s\n", s->target.name, "threads", "multiply-add GFLOP/s", "read GB/s", "copy GB/s");
+    bool ok = true;
+    for (int threads = 1; ok && threads <= s->threads && !session_interrupted();
+         threads = threads < s->threads && 2 * threads > s->threads ? s->threads : 2 * threads) {
+        peaks p;
+        ok = peaks_measure(s, threads, &p, d);
+        json_array_append_new(rows, json_pack("{s:i, s:f, s:f, s:f}", "threads", threads, "gflops", p.flops * 1e-9,
+                                              "read_gbs", p.read * 1e-9, "copy_gbs", p.copy * 1e-9));
+        if (ok && !a->common.json)
+            printf("%8d %22.1f %12.1f %12.1f\n", threads, p.flops * 1e-9, p.read * 1e-9, p.copy * 1e-9);
+    }
+    json_t *all = json_pack("{s:s, s:o}", "target", s->target.name, "peaks", rows);
+    if (ok && a->common.json) {
+        ok = all && json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
+        putchar('\n');
+    }
+    json_decref(all);
+    return ok && !session_interrupted();
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------- */
+
+/* What the table of operands and options cannot say. */
+static bool check(const bench_arguments *a, nasc_diag *d)
+{
+    const char *what = a->common.operand[0];
+    bool is_peak = strcmp(what, "peak") == 0;
+    if (is_peak && (a->common.operand_count > 1 || a->profile || a->steps || a->common.settings.count))
+        return diag_fail(d, DIAG_INPUT, "bench peak", "takes no FILE, no settings, no --steps and no --profile");
+    if (!is_peak && a->common.operand_count < 2)
+        return diag_fail(d, DIAG_INPUT, what, "FILE is missing: a space or a genotype");
+    return !a->order || strcmp(what, "step") == 0 ||
+           diag_fail(d, DIAG_INPUT, "--order", "is for bench step, not for bench %s", what);
+}
+
+static enum exit_code run(void *arguments, nasc_diag *d)
+{
+    const bench_arguments *a = arguments;
+    session s;
+    if (!check(a, d))
+        return EXIT_USAGE;
+    bool ok = session_open(&s, &a->common, NULL, d), infer = strcmp(a->common.operand[0], "infer") == 0;
+    if (ok)
+        ok = strcmp(a->common.operand[0], "peak") == 0 ? peak(&s, a, d) : network(&s, a, infer, d);
+    session_close(&s);
+    return ok ? EXIT_DONE : session_interrupted() && d->kind == DIAG_NONE ? EXIT_INTERRUPTED : EXIT_FAILED;
+}
+
+#define AT(field) offsetof(bench_arguments, field)
+static const option_row options[] = {
+    {.name = "order",
+     .value = "0|1|2",
+     .kind = OPTION_TEXT,
+     .offset = AT(order),
+     .help = "step of a space: 0 one pass, 1 first-order, 2 second-order search (0)"},
+    {.name = "profile", .kind = OPTION_FLAG, .offset = AT(profile), .help = "where the time goes, kernel by kernel"},
+    {.name = "steps",
+     .value = "N",
+     .kind = OPTION_INT,
+     .offset = AT(steps),
+     .least = 1,
+     .help = "how often it is timed (step: 5, infer: 50)"},
+    {.name = "batch", .value = "N", .kind = OPTION_SETTING, .help = "images at a time (infer: 1)"},
+};
+
+const command command_bench = {
+    .name = "bench",
+    .operands = "step|infer|peak [FILE]",
+    .summary = "Times compiled code, and measures what this machine can do.",
+    .details =
+        "bench step FILE: a training step on random data. Of a space, with --order 0: the loss of one batch and its\n"
+        "gradient by weights and alphas; 1: the step of first-order DARTS search (alphas on one batch, then weights "
+        "on\n"
+        "another, optimisers included); 2: that of second-order search. Of a genotype: a step of its training.\n"
+        "bench infer FILE: a batch through the inference program.\n"
+        "bench peak: multiply-adds in registers, reading and copying of memory far larger than the caches, for 1, 2, "
+        "…\n"
+        "threads. --profile compares with the first.",
+    .options = options,
+    .option_count = COUNT(options),
+    .settings = true,
+    .bytes = sizeof(bench_arguments),
+    .run = run,
+};

@@ -1,0 +1,61 @@
+/* What the parts of nasc bench share: a workload, how long it takes, and the machine's peaks to compare with. */
+#ifndef NASC_TOOL_BENCH_H
+#define NASC_TOOL_BENCH_H
+
+#include "session.h"
+
+typedef struct bench_arguments {
+    arguments common;
+    const char *order;
+    int64_t steps;
+    bool profile;
+} bench_arguments;
+
+/* Something to be timed: what it runs, and a call that runs it once. */
+typedef struct workload {
+    runnable *programs[4 + METHOD_COUNT];
+    int count;
+    bool (*once)(void *user, nasc_diag *d);
+    void *user;
+} workload;
+void workload_add(workload *w, runnable *program);
+
+/* ---- bench_step.c ---- */
+
+/* Compiles what a step of `m` runs and fills its buffers with random numbers; `order`: 0, 1, 2, of spaces alone. */
+bool bench_step(session *s, const model *m, int order, workload *w, nasc_diag *d);
+/* The same for one batch through the inference program. */
+bool bench_infer(session *s, const model *m, workload *w, nasc_diag *d);
+
+/* ---- bench_peak.c ---- */
+
+typedef struct peaks {
+    int threads;
+    double flops, read, copy; /* a second, of all threads together: operations, bytes, bytes read and written */
+} peaks;
+bool peaks_measure(session *s, int threads, peaks *p, nasc_diag *d);
+/* Multiply-adds in registers alone, two operations each. */
+bool peak_flops(session *s, int threads, double *flops, nasc_diag *d);
+
+/* ---- bench_profile.c ---- */
+
+/* A line of the table: a kernel with all its instances. */
+typedef struct profile_row {
+    unsigned char key[16];
+    const char *kernel, *where; /* where: the first instance's name in the network */
+    double seconds, flops, bytes;
+    int64_t calls; /* of instances */
+} profile_row;
+typedef struct profile {
+    VEC(profile_row) rows; /* by falling time */
+    profile_row total;
+    double wall;  /* seconds a step takes while it is measured */
+    double flops; /* the peak of a thread, a second; 0: not known */
+    int threads;
+} profile;
+/* Runs the workload `steps` times with clocks on; figures are those of one step. */
+bool profile_take(session *s, const workload *w, int steps, profile *p, nasc_diag *d);
+void profile_print(const profile *p);
+json_t *profile_json(const profile *p);
+
+#endif

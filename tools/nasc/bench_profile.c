@@ -1,0 +1,123 @@
+/* Where a step's time goes: the clocks of every instance, summed over equal kernels of all programs. Times are those of
+ * threads: two threads at work spend two seconds in one. */
+#include "bench.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- measuring --------------------------------------------------------------------------------------------------- */
+
+static profile_row *row_of(arena *a, profile *p, const kernel *k, const char *where)
+{
+    profile_row new = {.kernel = k->name, .where = where ? where : ""};
+    loop_key(k, new.key);
+    for (int i = 0; i < p->rows.count; i++)
+        if (memcmp(p->rows.at[i].key, new.key, sizeof new.key) == 0)
+            return &p->rows.at[i];
+    VEC_PUSH(a, &p->rows, new);
+    return &p->rows.at[p->rows.count - 1];
+}
+
+static void add(profile_row *to, const profile_row *more)
+{
+    to->seconds += more->seconds;
+    to->flops += more->flops;
+    to->bytes += more->bytes;
+    to->calls += more->calls;
+}
+
+/* An instance without time did not run: it moves running statistics, and they stayed. */
+static void add_program(arena *a, profile *p, const runnable *r, int steps)
+{
+    const program *q = r->program;
+    int64_t runs = r->clock->runs / steps;
+    for (int i = 0; i < q->instances.count; i++) {
+        const program_instance *in = &q->instances.at[i];
+        int64_t times = runs * (in->unit_images ? q->batch : 1);
+        profile_row one = {.seconds = r->clock->instance_seconds[i] / steps,
+                           .flops = (double)(in->flops_image * times),
+                           .bytes = (double)(in->bytes_image * times),
+                           .calls = runs};
+        if (one.seconds <= 0)
+            continue;
+        add(row_of(a, p, q->kernels.at[in->kernel], in->name), &one);
+        add(&p->total, &one);
+    }
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const profile_row *x = a, *y = b;
+    return (x->seconds < y->seconds) - (x->seconds > y->seconds);
+}
+
+bool profile_take(session *s, const workload *w, int steps, profile *p, nasc_diag *d)
+{
+    p->threads = s->threads;
+    if (!peak_flops(s, s->threads, &p->flops, d))
+        return false;
+    p->flops /= s->threads;
+    run_clock *clocks = NEW_ARRAY(s->arena, run_clock, w->count);
+    for (int i = 0; i < w->count; i++) {
+        clocks[i].instance_seconds = NEW_ARRAY(s->arena, double, w->programs[i]->program->instances.count + 1);
+        w->programs[i]->clock = &clocks[i];
+    }
+    double start = clock_seconds();
+    bool ok = true;
+    for (int i = 0; ok && i < steps; i++)
+        ok = w->once(w->user, d) && !session_interrupted();
+    p->wall = (clock_seconds() - start) / steps;
+    for (int i = 0; ok && i < w->count; i++)
+        add_program(s->arena, p, w->programs[i], steps);
+    for (int i = 0; i < w->count; i++)
+        w->programs[i]->clock = NULL;
+    if (p->rows.count > 0)
+        qsort(p->rows.at, (size_t)p->rows.count, sizeof *p->rows.at, by_time);
+    return ok;
+}
+
+/* ---- showing ----------------------------------------------------------------------------------------------------- */
+
+static void print_row(const profile *p, const profile_row *r, const char *kernel, const char *where)
+{
+    double seconds = r->seconds > 0 ? r->seconds : 1;
+    printf("%9.3f %5.1f%% %6" PRId64 " %8.1f %5.1f%% %7.1f %9.2f  %-36s %s\n", r->seconds * 1e3,
+           100 * r->seconds / (p->total.seconds > 0 ? p->total.seconds : 1), r->calls, r->flops / seconds * 1e-9,
+           100 * r->flops / seconds / p->flops, r->bytes / seconds * 1e-9, r->bytes / 1048576, kernel, where);
+}
+
+void profile_print(const profile *p)
+{
+    enum { SHOWN = 40 };
+    profile_row rest = {0};
+    int more = 0;
+    printf("\nof one step, thread by thread; peak: %.1f GFLOP/s a thread; where: one place of several\n"
+           "%9s %6s %6s %8s %6s %7s %9s  %-36s %s\n",
+           p->flops * 1e-9, "ms", "share", "calls", "GFLOP/s", "peak", "GB/s", "MiB", "kernel", "where");
+    for (int i = 0; i < p->rows.count; i++)
+        if (i < SHOWN) {
+            print_row(p, &p->rows.at[i], p->rows.at[i].kernel, p->rows.at[i].where);
+        } else {
+            add(&rest, &p->rows.at[i]);
+            more++;
+        }
+    if (more)
+        print_row(p, &rest, "all others", "");
+    print_row(p, &p->total, "together", "");
+    printf("threads waited or did other things %.1f %% of %d x %.4f s\n",
+           100 * (1 - p->total.seconds / (p->wall * p->threads)), p->threads, p->wall);
+}
+
+json_t *profile_json(const profile *p)
+{
+    json_t *rows = json_array();
+    for (int i = 0; i < p->rows.count; i++) {
+        const profile_row *r = &p->rows.at[i];
+        json_array_append_new(rows, json_pack("{s:s, s:s, s:f, s:I, s:f, s:f}", "kernel", r->kernel, "where", r->where,
+                                              "s", r->seconds, "calls", (json_int_t)r->calls, "flops", r->flops,
+                                              "bytes", r->bytes));
+    }
+    return json_pack("{s:f, s:f, s:f, s:o}", "wall_s", p->wall, "threads_s", p->total.seconds, "peak_gflops_thread",
+                     p->flops * 1e-9, "kernels", rows);
+}
