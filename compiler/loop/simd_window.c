@@ -144,6 +144,28 @@ static void convolve(simd *s, int core, const block *b, const int acc[])
         loop_end(&s->pen);
 }
 
+/* One row of a pool's taps; a column is loaded once for all the pixels that see it. */
+static void pool_row(simd *s, const sweep *q, const block *b, int ky, int vector, enum loop_op fold, int acc[])
+{
+    int64_t at[SIMD_ACC_MAX];
+    int loaded[SIMD_ACC_MAX], count = 0;
+    for (int kx = 0; kx < q->kw; kx++)
+        for (int p = 0; p < b->pixels; p++) {
+            int64_t column = p * q->column_step + kx * q->column_tap;
+            int known = 0, *a = &acc[p * b->vectors + vector];
+            while (known < count && at[known] != column)
+                known++;
+            if (known == count) {
+                CHECK(count < SIMD_ACC_MAX);
+                loop_index e = loop_sum(tap_element(q, b, loop_at(ky), kx, p), b->c);
+                at[count] = column;
+                loaded[count++] =
+                    loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer, loop_offset(e, (int64_t)vector * b->lanes));
+            }
+            *a = ky + kx == 0 ? loaded[known] : loop_math(&s->pen, fold, *a, loaded[known], -1, -1);
+        }
+}
+
 /* Pools and padding: every tap added, or the greatest kept. */
 static void pool(simd *s, int core, const block *b, int acc[])
 {
@@ -158,15 +180,9 @@ static void pool(simd *s, int core, const block *b, int acc[])
     q.column_tap = forward ? w->dw : -w->dw;
     q.row_shift = forward ? -w->top : w->top;
     q.column_shift = forward ? -w->left : w->left;
-    for (int ky = 0; ky < kh; ky++)
-        for (int kx = 0; kx < kw; kx++)
-            for (int p = 0; p < b->pixels; p++)
-                for (int i = 0; i < b->vectors; i++) {
-                    int *a = &acc[p * b->vectors + i];
-                    loop_index e = loop_sum(tap_element(&q, b, loop_at(ky), kx, p), b->c);
-                    int x = loop_load(&s->pen, DT_F32, b->lanes, q.x.buffer, loop_offset(e, (int64_t)i * b->lanes));
-                    *a = ky + kx == 0 ? x : loop_math(&s->pen, max ? LOOP_MAX : LOOP_ADD, *a, x, -1, -1);
-                }
+    for (int i = 0; i < b->vectors; i++)
+        for (int ky = 0; ky < kh; ky++)
+            pool_row(s, &q, b, ky, i, max ? LOOP_MAX : LOOP_ADD, acc);
 }
 
 void simd_window(simd *s, int core, const block *b, int acc[])
@@ -194,7 +210,7 @@ void simd_block_size(const simd *s, int core, int width, int channels, int *pixe
     *vectors = dense && whole >= 2 ? 2 : 1;
     if (dense && width < 4 && whole >= 4)
         *vectors = 4;
-    int most = convolution ? (registers - 1 - *vectors) / *vectors : 4;
+    int most = convolution ? (registers - 1 - *vectors) / *vectors : v ? 8 : 4;
     if (s->t->lanes == 1)
         most = 4;
     most = most > 14 ? 14 : most;
