@@ -23,7 +23,7 @@ typedef struct object {
 } object;
 
 typedef struct planner {
-    arena *a;
+    arena *a, *scratch; /* scratch: of one lowering */
     const fusion *f;
     const net *n;
     const target *t;
@@ -158,12 +158,15 @@ static kernel *keep_kernel(planner *p, const kernel *k)
 }
 
 /* The number of an equal kernel, or of this one, kept. */
-static int share_kernel(planner *p, arena *scratch, const kernel *raw)
+static int share_kernel(planner *p, const kernel *raw)
 {
     nasc_diag d = {0};
-    if (!loop_verify(raw, &d))
+    if (!loop_verify(raw, &d)) {
+        if (d.kind == DIAG_MEMORY)
+            longjmp(*p->scratch->unwind, 1);
         BUG("the lowering wrote a kernel that does not verify: %s", d.message);
-    const kernel *k = loop_expand_math(scratch, raw, p->t->fma);
+    }
+    const kernel *k = loop_expand_math(p->scratch, raw, p->t->fma);
     struct kernel_entry e;
     loop_key(k, e.key);
     for (int i = 0; i < p->known.count; i++)
@@ -181,10 +184,9 @@ static int share_kernel(planner *p, arena *scratch, const kernel *raw)
 /* Argument lists name values, and elements in them, until offsets are known. */
 static void add_instance(planner *p, const group *g)
 {
-    arena scratch = {.unwind = p->a->unwind};
     lower_layout layout = {.stride = p->stride};
-    lowered *l = simd_lower(&scratch, p->f, g, &layout, p->t, &p->o->lower);
-    program_instance i = {.kernel = share_kernel(p, &scratch, l->k),
+    lowered *l = simd_lower(p->scratch, p->f, g, &layout, p->t, &p->o->lower);
+    program_instance i = {.kernel = share_kernel(p, l->k),
                           .first_arg = p->p->args.count,
                           .args = l->args.count,
                           .unit_images = l->unit_images,
@@ -198,7 +200,7 @@ static void add_instance(planner *p, const group *g)
         VEC_PUSH(p->a, &p->p->args, arg);
     }
     VEC_PUSH(p->a, &p->p->instances, i);
-    arena_free(&scratch);
+    arena_free(p->scratch);
 }
 
 static void add_launches(planner *p)
@@ -355,7 +357,16 @@ static void describe_slots(planner *p)
 program *plan_program(arena *a, const fusion *f, const target *t, const plan_options *o, nasc_diag *d)
 {
     program *result = NEW(a, program);
-    planner p = {.a = a, .f = f, .n = f->n, .t = t, .o = o, .p = result, .d = d};
+    arena *scratch = NEW(a, arena);
+    jmp_buf out_of_memory, *outer = a->unwind;
+    if (setjmp(out_of_memory)) {
+        arena_free(scratch);
+        a->unwind = outer;
+        diag_memory(d);
+        return NULL;
+    }
+    a->unwind = scratch->unwind = &out_of_memory;
+    planner p = {.a = a, .scratch = scratch, .f = f, .n = f->n, .t = t, .o = o, .p = result, .d = d};
     result->batch = o->batch;
     find_homes(&p);
     add_launches(&p);
@@ -368,5 +379,6 @@ program *plan_program(arena *a, const fusion *f, const target *t, const plan_opt
         result->args.at[i].elements -= from;
     }
     describe_slots(&p);
+    a->unwind = outer;
     return result;
 }
