@@ -1,7 +1,6 @@
 /* nasc eval: accuracy, loss and confusion of trained weights on a test set, by the inference program that export emits.
  */
-#include "record.h"
-#include "session.h"
+#include "trained.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,12 +14,7 @@ typedef struct eval_arguments {
 typedef struct evaluating {
     const eval_arguments *a;
     session session;
-    space *genotype;
-    settings settings;
-    const char *data_spec, *weights;
-    uint64_t seed;
-    dataset *data;
-    json_t *run;
+    trained trained;
 } evaluating;
 
 /* A trained RUN, or a genotype with --weights. */
@@ -28,54 +22,37 @@ static bool ask(evaluating *e, nasc_diag *d)
 {
     const eval_arguments *a = e->a;
     const char *from = a->common.operand[0];
-    e->data_spec = a->data;
-    e->weights = a->weights;
-    e->seed = (uint64_t)a->common.seed;
-    if (record_exists(from)) {
-        record r;
-        e->run = record_read(from, "train", &r, &e->genotype, &e->settings, d);
-        if (!e->run)
-            return false;
-        e->seed = (uint64_t)r.seed;
-        e->data_spec = a->data ? a->data : r.data;
-        e->weights = a->weights ? a->weights : arena_printf(e->session.arena, "%s/checkpoint.safetensors", from);
-        return model_settings(&e->settings, &a->common, d);
-    }
-    model m;
-    bool ok = model_open(&m, &a->common, from, d);
-    e->genotype = m.space;
-    e->settings = m.settings;
-    if (ok && !m.genotype)
-        ok = diag_fail(d, DIAG_INPUT, from, "is a space: its choices are still to be made");
-    if (ok && (!e->weights || !e->data_spec))
-        ok = diag_fail(d, DIAG_INPUT, from, "is a genotype: --weights and --data are needed too");
-    return ok;
+    if (!trained_open(&e->trained, &e->session, from, a->weights, a->data, d))
+        return false;
+    if (!e->trained.weights || !e->trained.data)
+        return diag_fail(d, DIAG_INPUT, from, "is a genotype: --weights and --data are needed too");
+    return trained_data(&e->trained, d);
 }
 
+/* The loader normalises, by the very operations that an exported network begins with. */
 static bool measure(evaluating *e, evaluation *result, nasc_diag *d)
 {
     session *s = &e->session;
-    objective built;
-    runnable network;
+    trained *t = &e->trained;
+    inference network;
+    runnable compiled;
     runner r;
-    e->data = session_data(s, e->data_spec, e->seed, &e->settings, d);
-    if (!e->data || !session_network(s, e->genotype, &e->settings, USE_EVAL, NULL, &built, &network, d))
+    pipeline_options o = {.batch = (int)settings_int(&t->settings, SETTING_batch), .sequential = true};
+    if (!inference_build(t->genotype, &t->settings, &(inference_options){.scored = true}, s->arena, &network, d) ||
+        !session_compile(s, network.net, &o, &compiled, d))
         return false;
-    parameters p = session_parameters(built.built.net);
-    parameter_values values = {.weights = NEW_ARRAY(s->arena, float, p.weights + 1),
-                               .stats = NEW_ARRAY(s->arena, float, p.stats + 1)};
-    struct tensors *set = tensors_read(s->arena, e->weights, d);
-    const runnable *all[] = {&network};
-    if (!set || !parameters_read(&p, "", set, &values, d) || !runner_open(&r, s->arena, s->device, all, 1, d))
+    const runnable *all[] = {&compiled};
+    const float *constants = trained_constants(t, &network, d);
+    if (!constants || !runner_open(&r, s->arena, s->device, all, 1, d))
         return false;
-    samples test = samples_of(&e->data->test);
+    samples test = samples_of(&t->set->test);
     if (e->a->limit > 0 && e->a->limit < test.count)
         test.count = (uint32_t)e->a->limit;
-    result->confusion = NEW_ARRAY(s->arena, int64_t, (int64_t)e->data->classes * e->data->classes);
+    result->confusion = NEW_ARRAY(s->arena, int64_t, (int64_t)t->classes * t->classes);
     result->said = NEW_ARRAY(s->arena, int32_t, test.count + 1);
-    feed room = feed_new(s->arena, e->data, (int)settings_int(&e->settings, SETTING_batch));
-    pass one = {.what = &network, .weights = values.weights, .stats = values.stats, .keep_stats = true};
-    return evaluate(&r, &one, e->data, &test, &room, result, &s->progress, d);
+    feed room = feed_new(s->arena, t->set, o.batch);
+    pass one = {.what = &compiled, .weights = constants};
+    return evaluate(&r, &one, t->set, &test, &room, result, &s->progress, d);
 }
 
 /* ---- results
@@ -91,7 +68,7 @@ static bool write_predictions(const evaluating *e, const evaluation *result, nas
 
 static void print_json(const evaluating *e, const evaluation *result)
 {
-    int classes = e->data->classes;
+    int classes = e->trained.classes;
     json_t *rows = json_array();
     for (int label = 0; label < classes; label++) {
         json_t *row = json_array();
@@ -108,7 +85,7 @@ static void print_json(const evaluating *e, const evaluation *result)
 
 static void print_text(const evaluating *e, const evaluation *result)
 {
-    int classes = e->data->classes;
+    int classes = e->trained.classes;
     printf("accuracy %.2f %% (%lld of %lld)\nloss %.4f\n", 100.0 * (double)result->right / (double)result->images,
            (long long)result->right, (long long)result->images, result->loss);
     if (classes > 20)
@@ -120,8 +97,8 @@ static void print_text(const evaluating *e, const evaluation *result)
         printf("\n%4d ", label);
         for (int said = 0; said < classes; said++)
             printf("%6lld", (long long)result->confusion[label * classes + said]);
-        if (e->data->class_names)
-            printf("  %s", e->data->class_names[label]);
+        if (e->trained.class_names)
+            printf("  %s", e->trained.class_names[label]);
     }
     putchar('\n');
 }
@@ -137,9 +114,7 @@ static enum exit_code run(void *arguments, nasc_diag *d)
         print_json(&e, &result);
     else if (ok)
         print_text(&e, &result);
-    json_decref(e.run);
-    if (e.genotype)
-        space_free(e.genotype);
+    trained_close(&e.trained);
     return ok ? EXIT_DONE : session_interrupted() && d->kind == DIAG_NONE ? EXIT_INTERRUPTED : EXIT_FAILED;
 }
 

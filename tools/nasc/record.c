@@ -42,6 +42,19 @@ json_t *record_new(const record *r, const space *of, const settings *set, arena 
     return run;
 }
 
+bool record_images(json_t *run, const dataset *data, nasc_diag *d)
+{
+    json_t *mean = json_array(), *std = json_array(), *classes = data->class_names ? json_array() : NULL;
+    for (int c = 0; c < data->c; c++) {
+        json_array_append_new(mean, json_real((double)data->mean[c]));
+        json_array_append_new(std, json_real((double)data->std[c]));
+    }
+    for (int k = 0; classes && k < data->classes; k++)
+        json_array_append_new(classes, json_string(data->class_names[k]));
+    json_t *images = json_pack("{so so so*}", "mean", mean, "std", std, "classes", classes);
+    return (images && json_object_set_new(run, "images", images) == 0) || diag_memory(d);
+}
+
 bool record_result(const char *folder, json_t *run, json_t *result, nasc_diag *d)
 {
     if (!result || json_object_set_new(run, "result", result) < 0)

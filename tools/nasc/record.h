@@ -3,6 +3,7 @@
 #define NASC_TOOL_RECORD_H
 
 #include "base/base.h"
+#include "runtime/data/data.h"
 #include "space/space.h"
 #include <jansson.h>
 
@@ -16,6 +17,8 @@ typedef struct record {
 
 /* NULL with a diagnostic. The caller decrefs. `of`: the space or genotype, copied whole. */
 json_t *record_new(const record *r, const space *of, const settings *set, arena *a, nasc_diag *d);
+/* Adds what the data say of images: mean and deviation a channel, names of classes. */
+bool record_images(json_t *run, const dataset *data, nasc_diag *d);
 /* Reads FOLDER/run.json, which must be of `command` (NULL: any). Texts belong to the returned object, which the caller
  * decrefs; the space is the caller's. `of` and `set` may be NULL. */
 json_t *record_read(const char *folder, const char *command, record *r, space **of, settings *set, nasc_diag *d);

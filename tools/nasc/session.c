@@ -126,7 +126,7 @@ bool session_fit_auxiliary(const session *s, const space *of, settings *set, nas
 
 /* ---- networks -------------------------------------------------------------------------------------------- */
 
-static bool compile(session *s, const net *n, const pipeline_options *o, runnable *to, nasc_diag *d)
+bool session_compile(session *s, const net *n, const pipeline_options *o, runnable *to, nasc_diag *d)
 {
     to->program = pipeline_compile(s->arena, n, &s->target, o, d);
     double start = clock_seconds();
@@ -142,7 +142,7 @@ bool session_network(session *s, const space *of, const settings *set, enum obje
         return false;
     pipeline_options o = {
         .batch = (int)settings_int(set, SETTING_batch), .grad = built->grad, .sequential = use == USE_EVAL};
-    return compile(s, built->built.net, &o, to, d);
+    return session_compile(s, built->built.net, &o, to, d);
 }
 
 bool session_method(session *s, const net *n, enum net_method method, bool nesterov, runnable *to, nasc_diag *d)
@@ -151,7 +151,7 @@ bool session_method(session *s, const net *n, enum net_method method, bool neste
     shape.nesterov = nesterov;
     net *built = method_build(s->arena, method, &shape, d);
     pipeline_options o = {.batch = 1};
-    return built && compile(s, built, &o, to, d);
+    return built && session_compile(s, built, &o, to, d);
 }
 
 parameters session_parameters(const net *n)

@@ -39,6 +39,7 @@ dataset *session_data(const session *s, const char *spec, uint64_t seed, setting
  * out (setting auxiliary = 0), and stderr says so. */
 bool session_fit_auxiliary(const session *s, const space *of, settings *set, nasc_diag *d);
 
+bool session_compile(session *s, const net *n, const pipeline_options *o, runnable *to, nasc_diag *d);
 /* Compiles one use of a network; `model`: the net whose layout of weights it shares, or NULL. */
 bool session_network(session *s, const space *of, const settings *set, enum objective_use use, const net *model,
                      objective *built, runnable *to, nasc_diag *d);

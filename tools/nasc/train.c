@@ -43,7 +43,7 @@ static bool ask_new(training *t, nasc_diag *d)
     t->data = ok ? session_data(&t->session, a->data, (uint64_t)a->common.seed, &t->settings, d) : NULL;
     ok = t->data && session_fit_auxiliary(&t->session, t->genotype, &t->settings, d);
     t->run = ok ? record_new(&t->record, t->genotype, &t->settings, a->common.arena, d) : NULL;
-    return t->run != NULL;
+    return t->run && record_images(t->run, t->data, d);
 }
 
 static bool ask_again(training *t, nasc_diag *d)

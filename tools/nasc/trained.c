@@ -21,7 +21,7 @@ static bool read_floats(const json_t *list, int count, float **to, arena *a)
 static void know_from_run(trained *t)
 {
     arena *a = t->session->arena;
-    const json_t *about = json_object_get(t->run, "about_data"), *names = json_object_get(about, "classes");
+    const json_t *about = json_object_get(t->run, "images"), *names = json_object_get(about, "classes");
     if (!read_floats(json_object_get(about, "mean"), t->c, &t->mean, a) ||
         !read_floats(json_object_get(about, "std"), t->c, &t->std, a))
         t->mean = t->std = NULL;
@@ -34,14 +34,15 @@ static void know_from_run(trained *t)
     }
 }
 
-static bool know_from_data(trained *t, nasc_diag *d)
+bool trained_data(trained *t, nasc_diag *d)
 {
-    const dataset *set = session_data(t->session, t->data, t->seed, &t->settings, d);
-    if (!set)
+    if (!t->set)
+        t->set = session_data(t->session, t->data, t->seed, &t->settings, d);
+    if (!t->set)
         return false;
-    t->mean = set->mean;
-    t->std = set->std;
-    t->class_names = set->class_names;
+    t->mean = t->set->mean;
+    t->std = t->set->std;
+    t->class_names = t->set->class_names;
     return true;
 }
 
@@ -75,7 +76,7 @@ bool trained_open(trained *t, session *s, const char *from, const char *weights,
     bool is_run = record_exists(from);
     if (!(is_run ? open_run(t, from, weights, data, d) : open_genotype(t, from, weights, data, d)))
         return false;
-    if (data && !know_from_data(t, d))
+    if (data && !trained_data(t, d))
         return false;
     t->classes = (int)settings_int(&t->settings, SETTING_classes);
     if (!settings_input(&t->settings, &t->h, &t->w, &t->c))
@@ -83,7 +84,7 @@ bool trained_open(trained *t, session *s, const char *from, const char *weights,
                          settings_text(&t->settings, SETTING_input));
     if (!data && is_run)
         know_from_run(t);
-    return t->mean || !is_run || know_from_data(t, d);
+    return t->mean || !is_run || trained_data(t, d);
 }
 
 void trained_close(trained *t)
@@ -98,13 +99,12 @@ void trained_close(trained *t)
 
 static bool execute(session *s, const net *n, device_run *run, nasc_diag *d)
 {
-    program_code *code = NEW(s->arena, program_code);
+    runnable *what = NEW(s->arena, runnable);
     pipeline_options o = {.batch = run->n, .sequential = true};
-    program *p = pipeline_compile(s->arena, n, &s->target, &o, d);
-    if (!p || !engine_load(s->engine, p, code, d) || !device_prepare(s->device, p, code, d))
+    if (!session_compile(s, n, &o, what, d) || !device_prepare(s->device, what->program, &what->code, d))
         return false;
-    run->program = p;
-    run->code = code;
+    run->program = what->program;
+    run->code = &what->code;
     return device_execute(s->device, run, d);
 }
 

@@ -16,6 +16,7 @@ typedef struct trained {
     const char *weights; /* a safetensors file, or NULL: initial weights by the seed */
     uint64_t seed;
     int h, w, c, classes;
+    const dataset *set;       /* the data, once they are open */
     float *mean, *std;        /* [c], or NULL: not known */
     const char **class_names; /* [classes], or NULL */
 } trained;
@@ -23,6 +24,8 @@ typedef struct trained {
 /* `from`: RUN or genotype; `weights`, `data`: of the command line, or NULL. The caller closes in either case. */
 bool trained_open(trained *t, session *s, const char *from, const char *weights, const char *data, nasc_diag *d);
 void trained_close(trained *t);
+/* Opens t->data. */
+bool trained_data(trained *t, nasc_diag *d);
 /* What the network `i` has in SLOT_WEIGHTS, owned by the session's arena. Without a file of weights: initial ones, with
  * the statistics of one batch of synthetic images, by whose mean and deviation t->mean and t->std are then set where
  * they are not known. */
