@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Never lost: a search killed at ten random moments, and resumed each time, ends in the bytes of one that ran through, on
+# one thread or two; so does a training; and one with the ImageNet stem goes on and is exported. NASC_SEED repeats a run:
+# resume.sh NASC
+set -u
+nasc=$1 bad=0
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+RANDOM=${NASC_SEED:=$(date +%s)}
+echo "seed $NASC_SEED (NASC_SEED)"
+say() { echo "resume.sh: $*"; bad=1; }
+must() { "$@" >"$work/out" 2>"$work/err" || { say "failed: $*"; cat "$work/out" "$work/err"; exit 1; }; }
+same() { # RUN RUN
+    local file
+    for file in checkpoint.safetensors log.jsonl genotype.json run.json; do
+        cmp -s "$work/$1/$file" "$work/$2/$file" || say "$file of $1 and $2 differ"
+    done
+}
+
+# Kills and resumes a command until it was killed KILLS times and ended, anew where it ended before: killed LIKE KILLS
+# COMMAND…. A moment is a random part of a fifth of what the run LIKE took; each run that ends is compared with it.
+killed() {
+    local like=$1 kills=$2 cut=0 ended=1 out=$work/$1-killed pid status moment most
+    most=$((took / 5 + 1))
+    shift 2
+    while [ $cut -lt "$kills" ] || [ $ended = 0 ]; do
+        if [ $ended = 0 ] && [ -f "$out/run.json" ]; then
+            "$nasc" "$1" --resume --quiet --threads $((1 + cut % 2)) --out "$out" >"$work/out" 2>"$work/err" &
+        else # begins, or was killed before it had a record
+            rm -rf "$out"
+            "$nasc" "$@" --out "$out" >"$work/out" 2>"$work/err" &
+        fi
+        pid=$! ended=0 moment=$(((RANDOM * 32768 + RANDOM) % most))
+        if [ $cut -lt "$kills" ]; then
+            sleep "$(printf '%d.%03d' $((moment / 1000)) $((moment % 1000)))"
+            kill -KILL $pid 2>/dev/null
+        fi
+        wait $pid 2>/dev/null
+        status=$?
+        case $status in
+        137) cut=$((cut + 1)) ;;
+        0) ended=1 && same "$like" "$like-killed" ;;
+        *) say "$* ended with $status: $(cat "$work/err")" && return ;;
+        esac
+    done
+}
+timed() { # COMMAND…: sets took, in milliseconds
+    local start
+    start=$(date +%s%3N)
+    must "$@"
+    took=$(($(date +%s%3N) - start))
+}
+
+search=(search ../genotypes/spaces/darts.json --data synthetic:8x8x3/4/128 --channels 4 --cells 3 --set nodes=2
+    --set batch=16 --set epochs=12 --set steps=3 --checkpoint-steps 2 --quiet)
+must "$nasc" "${search[@]}" --threads 2 --out "$work/two"
+timed "$nasc" "${search[@]}" --threads 1 --out "$work/one" # from the cache, as what is killed will be
+same one two
+killed one 10 "${search[@]}"
+
+train=(train "$work/one/genotype.json" --data synthetic:8x8x3/4/128 --channels 4 --cells 3 --set batch=24 --set epochs=8
+    --checkpoint-steps 2 --quiet)
+must "$nasc" "${train[@]}" --threads 2 --out "$work/train-two"
+timed "$nasc" "${train[@]}" --threads 1 --out "$work/train"
+same train train-two
+killed train 1 "${train[@]}"
+
+# The stem of three convolutions: an epoch, killed in the midst of it, goes on to the same end and is exported.
+large=(train ../genotypes/darts_v2.json --stem imagenet --data synthetic:64x64x3/10/32 --channels 4 --cells 3
+    --set batch=8 --set epochs=1 --checkpoint-steps 1 --quiet)
+must "$nasc" "${large[@]}" --threads 2 --out "$work/large-two"
+timed "$nasc" "${large[@]}" --threads 1 --out "$work/large"
+same large large-two
+killed large 1 "${large[@]}"
+must "$nasc" export "$work/large-killed" --to c --target generic --name large --out "$work/c"
+must gcc -std=c11 -ffp-contract=off -O1 "$work"/c/*.c -o "$work/large_test"
+must "$work/large_test" "$work/c/large.bin"
+exit $bad
