@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs through the command: threads change no bit, a killed run resumes as if it had never stopped, engines agree, and
-# what cannot be done is refused with a place: run.sh NASC
+# Runs through the command: threads change no bit, an interrupt leaves a checkpoint, engines agree, and what cannot be done
+# is refused with a place: run.sh NASC
 set -u
 nasc=$1 bad=0
 work=$(mktemp -d) || exit 2
@@ -28,22 +28,6 @@ must "$nasc" "${search[@]}" --method darts-2nd --threads 1 --out "$work/one"
 must "$nasc" "${search[@]}" --method darts-2nd --threads 2 --out "$work/two"
 same one two
 [ "$(wc -l <"$work/one/log.jsonl")" = 2 ] || say "the log has not a line an epoch"
-
-# Killed at a moment that changes from run to run; what was interrupted before the folder stood begins anew.
-for round in 1 2; do
-    "$nasc" "${search[@]}" --method darts-2nd --out "$work/killed$round" 2>/dev/null &
-    process=$!
-    sleep "0.$((RANDOM % 9))$((RANDOM % 10))"
-    kill -KILL $process 2>/dev/null
-    wait $process 2>/dev/null
-    if [ -f "$work/killed$round/run.json" ]; then
-        must "$nasc" search --resume --out "$work/killed$round" --quiet
-    else
-        rm -rf "$work/killed$round"
-        must "$nasc" "${search[@]}" --method darts-2nd --out "$work/killed$round"
-    fi
-    same one "killed$round"
-done
 
 # An interrupt writes a checkpoint and says 130.
 "$nasc" "${search[@]}" --method darts-2nd --set epochs=1000 --out "$work/interrupted" 2>/dev/null &

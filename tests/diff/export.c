@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SIDE = 12, CHANNELS = 3, CLASSES = 10, IMAGES = 9, PIXELS = SIDE * SIDE * CHANNELS, SEED = 17 };
+enum { SIDE = 12, CHANNELS = 3, CLASSES = 10, IMAGES = 100, PIXELS = SIDE * SIDE * CHANNELS, SEED = 17 };
 
 typedef struct world {
     arena a;
