@@ -673,16 +673,19 @@ static void ref_select(reference *r)
 #define REF_MAPS(X)                                                                                                    \
     X(bias)                                                                                                            \
     X(relu)                                                                                                            \
-    X(relu6) X(hard_swish) X(hard_sigmoid) X(sigmoid) X(tanh) X(add) X(mul) X(mix) X(identity) X(global_pool_dx)       \
-        X(centre) X(normalise) X(standard) X(bn_dx) X(fixed_dx) X(act_dx) X(scale) X(sub) X(divide) X(square_root)     \
-            X(madd) X(minimum)
+    X(relu6)                                                                                                           \
+    X(hard_swish) X(hard_sigmoid) X(sigmoid) X(tanh) X(add) X(mul) X(mix) X(identity) X(global_pool_dx) X(centre)      \
+        X(normalise) X(standard) X(bn_dx) X(fixed_dx) X(act_dx) X(scale) X(sub) X(divide) X(square_root) X(madd)       \
+            X(minimum)
 #define REF_OTHERS(X)                                                                                                  \
     X(input)                                                                                                           \
     X(constant)                                                                                                        \
-    X(conv) X(linear) X(max_pool) X(avg_pool) X(global_pool) X(batch_norm) X(concat) X(slice) X(pad) X(shuffle)        \
-        X(zero) X(softmax_xent) X(batch_mean) X(correct) X(select) X(conv_dx) X(conv_dw) X(transpose) X(sum_pool)      \
-            X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(bn_fixed) X(bn_move) X(bn_coef)  \
-                X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(norm2) X(row_softmax) X(row_softmax_dx)
+    X(conv)                                                                                                            \
+    X(linear) X(max_pool) X(avg_pool) X(global_pool) X(batch_norm) X(concat) X(slice) X(pad) X(shuffle) X(zero)        \
+        X(softmax_xent) X(batch_mean) X(correct) X(select) X(conv_dx) X(conv_dw) X(transpose) X(sum_pool)              \
+            X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(bn_fixed) X(bn_move) \
+                X(bn_coef) X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(norm2) X(row_softmax)                 \
+                    X(row_softmax_dx)
 
 /* Computes every node and writes the outputs whose slot is bound; in select's regions, those of active candidates. The
  * caller frees with reference_free. */

@@ -1,3 +1,4 @@
+/* clang-format off */ /* tables and the comments beside them are laid out by hand */
 /* What every level stands on: memory that has an owner, errors that are values, growing arrays.
  *
  * A compilation unit (a space, a net, a program, …) lives in one arena and dies with it. When memory runs out the

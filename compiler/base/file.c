@@ -37,7 +37,8 @@ char *file_read(arena *a, const char *path, size_t *size, nasc_diag *d)
         close(fd);
         return NULL;
     }
-    char *bytes = mem_alloc((size_t)info.st_size + 1); /* tried outside the arena first: no unwinding past the open file */
+    char *bytes =
+        mem_alloc((size_t)info.st_size + 1); /* tried outside the arena first: no unwinding past the open file */
     bool ok = bytes && read_all(fd, bytes, (size_t)info.st_size);
     close(fd);
     if (!ok) {

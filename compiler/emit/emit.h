@@ -1,3 +1,4 @@
+/* clang-format off */ /* tables and the comments beside them are laid out by hand */
 /* Emitters: loop IR to machine code (LLVM) and to C text. They make no scheduling decision. */
 #ifndef NASC_EMIT_H
 #define NASC_EMIT_H

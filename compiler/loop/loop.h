@@ -90,7 +90,7 @@ typedef struct loop_place {
     X(STORE, "store", MEM, 1)       /* place = a, lanes consecutive elements, converted to the buffer's type */        \
     X(CONST, "const", MISC, 0)      /* dst = value in every lane */                                                    \
     X(FROM_INT, "fromint", MISC, 0) /* dst = (float) lo, in every lane */                                              \
-    X(CONVERT, "convert", MISC, 1)  /* dst = a, f32 ↔ f64, same lanes */                                             \
+    X(CONVERT, "convert", MISC, 1)  /* dst = a, f32 ↔ f64, same lanes */                                               \
     X(LANE, "lane", MISC, 1)        /* dst (1 lane) = lane `step` of a */                                              \
     X(HALF, "half", MISC, 1)        /* dst (half the lanes of a) = lower (step 0) or upper (step 1) half of a */       \
     X(MOVE, "move", MATH, 1)                                                                                           \

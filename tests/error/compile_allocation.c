@@ -16,7 +16,10 @@ static bool of_jansson;
 
 static bool fails(void)
 {
-    return left >= 0 && left-- == 0;
+    if (left < 0)
+        return false;
+    left--;
+    return left < 0;
 }
 
 void *__real_mem_alloc(size_t bytes);

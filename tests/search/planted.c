@@ -28,7 +28,7 @@ static void draw(planted *p)
     dataset *set = &p->data;
     *set = (dataset){.spec = "stripes", .h = SIZE, .w = SIZE, .c = 1, .classes = 2, .mean = &mean, .std = &deviation};
     set->train.count = IMAGES;
-    set->train.pixels = NEW_ARRAY(&p->w.arena, uint8_t, IMAGES * SIZE * SIZE);
+    set->train.pixels = NEW_ARRAY(&p->w.arena, uint8_t, IMAGES *SIZE *SIZE);
     set->train.labels = NEW_ARRAY(&p->w.arena, int32_t, IMAGES);
     for (int i = 0; i < IMAGES; i++) {
         rng r = rng_open(1, RNG_TEST, 0, (uint32_t)i);

@@ -150,8 +150,8 @@ int memory_predict(const model *m, int threads, memory rows[MEMORY_USES], nasc_d
             return -1;
         }
         CHECK(count < MEMORY_USES);
-        rows[count] = problem.kind ? (memory){.use = u->name} : sum_of(&p, u, threads);
-        rows[count++].problem = problem;
+        memory row = {.use = u->name, .problem = problem};
+        rows[count++] = problem.kind ? row : sum_of(&p, u, threads);
     }
     return count;
 }

@@ -115,7 +115,8 @@ static bool builds(const space *of, const settings *set, nasc_diag *d)
 bool session_fit_auxiliary(const session *s, const space *of, settings *set, nasc_diag *d)
 {
     settings without = *set;
-    if (settings_number(set, SETTING_auxiliary) == 0 || session_given(s->arguments, "auxiliary") || builds(of, set, NULL))
+    if (settings_number(set, SETTING_auxiliary) == 0 || session_given(s->arguments, "auxiliary") ||
+        builds(of, set, NULL))
         return true;
     if (!settings_set(&without, "auxiliary", "0", "", d) || !builds(of, &without, d))
         return false;
