@@ -131,7 +131,9 @@ static void remove_folder(cc_library *l)
 static bool make_folder(cc_library *l, nasc_diag *d)
 {
     const char *base = getenv("TMPDIR");
-    int length = snprintf(l->folder, sizeof l->folder, "%s/nasc-XXXXXX", base && *base ? base : "/tmp");
+    if (!base || !*base)
+        base = "/tmp";
+    int length = snprintf(l->folder, sizeof l->folder, "%s/nasc-XXXXXX", base);
     errno = ENAMETOOLONG;
     if (length < (int)sizeof l->folder && mkdtemp(l->folder)) /* mode 0700 */
         return true;
