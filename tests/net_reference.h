@@ -670,6 +670,7 @@ static void ref_select(reference *r)
     memcpy(r->out, ref_value(r, k), (size_t)reference_elements(&r->node->type, r->batch) * sizeof(double));
 }
 
+/* clang-format off */
 #define REF_MAPS(X)                                                                                                    \
     X(bias)                                                                                                            \
     X(relu)                                                                                                            \
@@ -686,6 +687,7 @@ static void ref_select(reference *r)
             X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(bn_fixed) X(bn_move) \
                 X(bn_coef) X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(norm2) X(row_softmax)                 \
                     X(row_softmax_dx)
+/* clang-format on */
 
 /* Computes every node and writes the outputs whose slot is bound; in select's regions, those of active candidates. The
  * caller frees with reference_free. */

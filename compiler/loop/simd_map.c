@@ -233,8 +233,9 @@ static int map_pool_scale(simd *s, const net_node *v, const spot *at)
     X(hard_swish)                                                                                                      \
     X(hard_sigmoid)                                                                                                    \
     X(sigmoid)                                                                                                         \
-    X(tanh) X(add) X(mul) X(mix) X(pool_scale) X(global_pool_dx) X(centre) X(normalise) X(standard) X(fixed_dx)        \
-        X(bn_dx) X(act_dx) X(scale) X(sub) X(divide) X(square_root) X(madd) X(minimum)
+    X(tanh)                                                                                                            \
+    X(add) X(mul) X(mix) X(pool_scale) X(global_pool_dx) X(centre) X(normalise) X(standard) X(fixed_dx) X(bn_dx)       \
+        X(act_dx) X(scale) X(sub) X(divide) X(square_root) X(madd) X(minimum)
 
 static map_rule *const map_rules[NET_PRIM_COUNT] = {
 #define X(name) [NET_##name] = map_##name,
