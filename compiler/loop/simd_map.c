@@ -226,6 +226,7 @@ static int map_pool_scale(simd *s, const net_node *v, const spot *at)
     return math(s, LOOP_DIV, operand(s, v, 0, at), math(s, LOOP_MUL, rows, columns));
 }
 
+/* clang-format off */
 #define MAPS(X)                                                                                                        \
     X(bias)                                                                                                            \
     X(relu)                                                                                                            \
@@ -236,6 +237,7 @@ static int map_pool_scale(simd *s, const net_node *v, const spot *at)
     X(tanh)                                                                                                            \
     X(add) X(mul) X(mix) X(pool_scale) X(global_pool_dx) X(centre) X(normalise) X(standard) X(fixed_dx) X(bn_dx)       \
         X(act_dx) X(scale) X(sub) X(divide) X(square_root) X(madd) X(minimum)
+/* clang-format on */
 
 static map_rule *const map_rules[NET_PRIM_COUNT] = {
 #define X(name) [NET_##name] = map_##name,
