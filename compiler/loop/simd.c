@@ -197,7 +197,7 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[],
 
 static void emit_columns(simd *s, const stage *g, block b, int width, int pixels)
 {
-    row_sums sums;
+    row_sums sums = {0};
     begin_sums(s, g, &b, &sums);
     int blocks = width / pixels, rest = width % pixels, acc[SIMD_ACC_MAX];
     if (blocks) {
@@ -317,7 +317,7 @@ static void emit_shuffled_row(simd *s, const stage *g, loop_index rel)
         forget_channels(s);
         int acc = part == 1 || shuffle ? simd_read_apart(s, v->operand[0], &from) : loop_const(&s->pen, DT_F32, 1, 0);
         b.c = shuffle ? loop_sum(loop_times(c, outer), k) : part == 1 ? loop_offset(c, v->attr.begin) : c;
-        row_sums sums;
+        row_sums sums = {0};
         begin_sums(s, g, &b, &sums);
         sink_block(s, g, &b, &acc, &sums);
         end_sums(s, g, &b, &sums);
