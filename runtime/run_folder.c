@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char *run_file(const char *folder, const char *name, char to[RUN_PATH + 64])
@@ -40,14 +41,21 @@ static bool open_log(run_folder *r, nasc_diag *d)
     return true;
 }
 
+/* An empty log stands alone where a kill came before run.json. */
+static bool holds(const char *path, const char *part)
+{
+    struct stat about;
+    char file[RUN_PATH + 64];
+    return stat(run_file(path, part, file), &about) == 0 && (about.st_size > 0 || strcmp(part, "log.jsonl") != 0);
+}
+
 bool run_create(run_folder *r, const char *path, nasc_diag *d)
 {
     static const char *const parts[] = {"run.json", "log.jsonl", "checkpoint.safetensors"};
-    char file[RUN_PATH + 64];
     if (!set_path(r, path, d))
         return false;
     for (size_t i = 0; i < COUNT(parts); i++)
-        if (access(run_file(path, parts[i], file), F_OK) == 0)
+        if (holds(path, parts[i]))
             return diag_fail(d, DIAG_INPUT, path,
                              "holds a run already (%s); continue it with --resume or choose another folder", parts[i]);
     return folder_make(path, d) && open_log(r, d);

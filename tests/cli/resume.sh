@@ -26,8 +26,8 @@ killed() {
     while [ $cut -lt "$kills" ] || [ $ended = 0 ]; do
         if [ $ended = 0 ] && [ -f "$out/run.json" ]; then
             "$nasc" "$1" --resume --quiet --threads $((1 + cut % 2)) --out "$out" >"$work/out" 2>"$work/err" &
-        else # begins, or was killed before it had a record
-            rm -rf "$out"
+        else # begins, or was killed before it had a record: the folder is as good as new
+            [ $ended = 0 ] || rm -rf "$out"
             "$nasc" "$@" --out "$out" >"$work/out" 2>"$work/err" &
         fi
         pid=$! ended=0 moment=$(((RANDOM * 32768 + RANDOM) % most))

@@ -9,10 +9,11 @@
 
 /* What stands in every run.json. */
 typedef struct record {
-    const char *command; /* "search", "train" */
+    const char *command; /* "search", "train"; "select": a training that judges what a search found */
     const char *data;    /* --data */
     const char *method;  /* of a search, or NULL */
     int64_t seed, checkpoint_steps, runs;
+    int64_t data_seed; /* of synthetic data: the first seed of several runs */
 } record;
 
 /* NULL with a diagnostic. The caller decrefs. `of`: the space or genotype, copied whole. */

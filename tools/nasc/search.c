@@ -49,6 +49,7 @@ static bool ask_new(search *s, nasc_diag *d)
                          .data = a->data,
                          .method = a->method ? a->method : "darts-2nd",
                          .seed = a->common.seed,
+                         .data_seed = a->common.seed,
                          .checkpoint_steps = a->checkpoint_steps ? a->checkpoint_steps : 100,
                          .runs = a->runs ? a->runs : 1};
     s->data = ok ? session_data(&s->session, a->data, (uint64_t)a->common.seed, &s->settings, d) : NULL;
@@ -65,7 +66,7 @@ static bool ask_again(search *s, nasc_diag *d)
     s->run = record_read(a->out, "search", &s->record, &s->space, &s->settings, d);
     if (!s->run)
         return false;
-    s->data = session_data(&s->session, s->record.data, (uint64_t)s->record.seed, &s->settings, d);
+    s->data = session_data(&s->session, s->record.data, (uint64_t)s->record.data_seed, &s->settings, d);
     return s->data != NULL;
 }
 
@@ -88,6 +89,17 @@ static search_job job_of(const search *s, const char *folder, bool resume, uint6
     return job;
 }
 
+/* run.json of one of several runs: with its own seed, on the data of all. */
+static json_t *record_of(const search *s, const char *command, const space *of, const settings *set, uint64_t seed,
+                         nasc_diag *d)
+{
+    record r = s->record;
+    r.command = command;
+    r.seed = (int64_t)seed;
+    r.runs = 1;
+    return record_new(&r, of, set, s->session.arena, d);
+}
+
 /* A short training of what one seed found: as large as the search's network, so that it costs no more. */
 static enum run_end judge(search *s, const char *folder, const char *genotype, uint64_t seed, double *accuracy,
                           nasc_diag *d)
@@ -107,14 +119,27 @@ static enum run_end judge(search *s, const char *folder, const char *genotype, u
                      .seed = seed,
                      .checkpoint_steps = (int)s->record.checkpoint_steps,
                      .folder = folder,
-                     .resume = record_exists(folder),
-                     .record = s->run};
+                     .resume = record_exists(folder)};
     settings_defaults(&job.settings, SETTINGS_TRAIN);
     for (size_t i = 0; i < COUNT(like_search); i++)
         job.settings.at[like_search[i]] = s->settings.at[like_search[i]];
     job.settings.at[SETTING_epochs] = s->settings.at[SETTING_select_epochs];
-    enum run_end end = session_train(&s->session, &job, accuracy, d);
+    json_t *record = record_of(s, "select", of, &job.settings, seed, d);
+    job.record = record;
+    enum run_end end = record ? session_train(&s->session, &job, accuracy, d) : RUN_FAILED;
+    json_decref(record);
     space_free(of);
+    return end;
+}
+
+/* The search of one of several seeds. */
+static enum run_end search_one(search *s, const char *folder, uint64_t seed, char **found, nasc_diag *d)
+{
+    search_job job = job_of(s, folder, record_exists(folder), seed);
+    json_t *record = record_of(s, "search", s->space, &s->settings, seed, d);
+    job.record = record;
+    enum run_end end = record ? session_search(&s->session, &job, found, d) : RUN_FAILED;
+    json_decref(record);
     return end;
 }
 
@@ -124,10 +149,9 @@ static enum run_end search_several(search *s, char **best, json_t *results, nasc
     for (int64_t k = 0; k < s->record.runs; k++) {
         uint64_t seed = (uint64_t)(s->record.seed + k);
         const char *folder = arena_printf(s->session.arena, "%s/run-%" PRId64, s->a->out, k);
-        search_job job = job_of(s, folder, record_exists(folder), seed);
         char *found = NULL;
         double accuracy = 0;
-        enum run_end end = session_search(&s->session, &job, &found, d);
+        enum run_end end = search_one(s, folder, seed, &found, d);
         if (end == RUN_DONE)
             end = judge(s, arena_printf(s->session.arena, "%s/train", folder), found, seed, &accuracy, d);
         if (end != RUN_DONE)

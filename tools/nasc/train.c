@@ -38,6 +38,7 @@ static bool ask_new(training *t, nasc_diag *d)
     t->record = (record){.command = "train",
                          .data = a->data,
                          .seed = a->common.seed,
+                         .data_seed = a->common.seed,
                          .runs = 1,
                          .checkpoint_steps = a->checkpoint_steps ? a->checkpoint_steps : 100};
     t->data = ok ? session_data(&t->session, a->data, (uint64_t)a->common.seed, &t->settings, d) : NULL;
@@ -53,7 +54,7 @@ static bool ask_again(training *t, nasc_diag *d)
         a->checkpoint_steps)
         return diag_fail(d, DIAG_INPUT, "--resume", "takes everything from run.json; no other setting may be given");
     t->run = record_read(a->out, "train", &t->record, &t->genotype, &t->settings, d);
-    t->data = t->run ? session_data(&t->session, t->record.data, (uint64_t)t->record.seed, &t->settings, d) : NULL;
+    t->data = t->run ? session_data(&t->session, t->record.data, (uint64_t)t->record.data_seed, &t->settings, d) : NULL;
     return t->data != NULL;
 }
 

@@ -1,0 +1,126 @@
+/* Fusion works on structure: ops that a user writes in JSON take no more launches for a convolution than sep_conv does.
+ * Counted is what an op adds to a network of one edge whose other candidate is the identity. A depthwise convolution
+ * and the pointwise one on it are one here, as they are one kernel: what stands alone cannot be half of one. */
+#include "objective.h"
+#include "pipeline.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+/* %s: the op's steps. */
+static const char space_of_one_edge[] =
+    "{\"format\": 1, \"space\": \"edge\", \"settings\": {\"channels\": 16, \"cells\": 1, \"nodes\": 1}, \"train\": {},"
+    " \"ops\": {\"bn\": [{\"batch_norm\": {\"affine\": \"not search\"}}], \"skip\": [],"
+    "  \"op\": %s},"
+    " \"cells\": {\"cell\": {\"inputs\": [{\"steps\": []}], \"nodes\": 1, \"edges\": \"all\", \"choice\": [\"skip\", "
+    "\"op\"],"
+    "  \"combine\": \"mix\", \"alpha\": \"by kind\", \"output\": \"last\"}},"
+    " \"network\": [{\"stem\": {\"cifar\": [{\"name\": \"stem\", \"steps\": [{\"conv\": {\"kernel\": 3}}, "
+    "{\"batch_norm\": {}}]}]}},"
+    "  {\"cells\": \"cell\", \"channels\": \"channels\"},"
+    "  {\"head\": [{\"global_pool\": {}}, {\"name\": \"classifier\", \"linear\": {\"out\": \"classes\"}}]}],"
+    " \"derive\": {\"edges_per_node\": 1}}";
+
+#define HALF(k)                                                                                                        \
+    "{\"relu\": {}}, {\"conv\": {\"kernel\": " k ", \"groups\": \"c\"}}, {\"conv\": {\"kernel\": 1}}, {\"use\": "      \
+    "\"bn\"}"
+#define SEP_CONV(k) "[" HALF(k) ", " HALF(k) "]"
+
+static const struct op {
+    const char *name, *steps;
+    int convolutions; /* pairs are one */
+} sep_conv = {"sep_conv_3x3", SEP_CONV("3"), 2},
+  ops[] = {
+      {"MBConv 3x3, 6",
+       "[{\"conv\": {\"out\": \"6*c\", \"kernel\": 1}}, {\"use\": \"bn\"}, {\"relu6\": {}},"
+       " {\"conv\": {\"out\": \"c\", \"kernel\": 3, \"groups\": \"c\"}}, {\"use\": \"bn\"}, {\"relu6\": {}}, "
+       "{\"conv\": {\"kernel\": 1}}, {\"use\": \"bn\"}]",
+       3},
+      {"squeeze-excite",
+       "[{\"conv\": {\"kernel\": 3, \"groups\": \"c\"}}, {\"use\": \"bn\"}, {\"hard_swish\": {}}, {\"join\": \"mul\","
+       " \"branches\": [[], [{\"global_pool\": {}}, {\"conv\": {\"out\": \"c//4\", \"kernel\": 1, \"bias\": true}}, "
+       "{\"relu\": {}},"
+       "  {\"conv\": {\"kernel\": 1, \"bias\": true}}, {\"hard_sigmoid\": {}}]]}, {\"conv\": {\"kernel\": 1}}, "
+       "{\"use\": \"bn\"}]",
+       4},
+      {"dense 3x3", "[{\"relu\": {}}, {\"conv\": {\"kernel\": 3}}, {\"use\": \"bn\"}]", 1},
+      {"dense 7x7", "[{\"relu\": {}}, {\"conv\": {\"kernel\": 7}}, {\"use\": \"bn\"}]", 1},
+      {"sep_conv_7x7", SEP_CONV("7"), 2},
+      {"1x7, 7x1",
+       "[{\"relu\": {}}, {\"conv\": {\"kernel\": [1, 7]}}, {\"conv\": {\"kernel\": [7, 1]}}, {\"use\": \"bn\"}]", 2},
+};
+
+typedef struct cost {
+    int launches, kernels;
+} cost;
+
+/* What a network with this op takes. */
+static cost count(const char *steps, enum objective_use use)
+{
+    char source[4096];
+    nasc_diag d = {0};
+    arena a = {0};
+    settings set;
+    objective built;
+    target t = target_host();
+    snprintf(source, sizeof source, space_of_one_edge, steps);
+    space *s = space_parse(source, strlen(source), "edge", &d);
+    if (!s)
+        fail_msg("%s: %s", d.where, d.message);
+    settings_defaults(&set, SETTINGS_DARTS);
+    settings_from_space(&set, s);
+    if (!objective_build(s, &set, use, &a, &built, &d))
+        fail_msg("%s: %s", d.where, d.message);
+    pipeline_options o = {.batch = 8, .grad = built.grad, .sequential = false};
+    program *p = pipeline_compile(&a, built.built.net, &t, &o, &d);
+    if (!p)
+        fail_msg("%s: %s", d.where, d.message);
+    cost c = {p->launches.count, p->instances.count};
+    arena_free(&a);
+    space_free(s);
+    return c;
+}
+
+/* Launches that do not depend on each other run as one, so kernels are counted too; a candidate has one of its own, for
+ * the gradient by its weight. */
+static void compare(enum objective_use use, const char *name)
+{
+    cost none = count("[{\"shift\": {}}]", use), sep = count(sep_conv.steps, use);
+    sep.launches -= none.launches;
+    sep.kernels -= none.kernels;
+    assert_in_range(sep.launches, 1, 4 * sep_conv.convolutions);
+    for (size_t i = 0; i < COUNT(ops); i++) {
+        const struct op *op = &ops[i];
+        cost c = count(op->steps, use);
+        c.launches -= none.launches;
+        c.kernels -= none.kernels;
+        printf("%s: %s takes %d launches, %d kernels for %d convolutions; sep_conv_3x3 %d, %d for %d\n", name, op->name,
+               c.launches, c.kernels, op->convolutions, sep.launches, sep.kernels, sep_conv.convolutions);
+        assert_true(c.launches * sep_conv.convolutions <= sep.launches * op->convolutions);
+        assert_true((c.kernels - 1) * sep_conv.convolutions <= sep.kernels * op->convolutions);
+    }
+}
+
+static void forward(void **state)
+{
+    (void)state;
+    compare(USE_FORWARD, "forward");
+}
+
+static void learning(void **state)
+{
+    (void)state;
+    compare(USE_WEIGHTS, "weights");
+    compare(USE_MIX, "mix");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forward), cmocka_unit_test(learning)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
