@@ -18,10 +18,10 @@ same() { # RUN RUN
 }
 
 # Kills and resumes a command until it was killed KILLS times and ended, anew where it ended before: killed LIKE KILLS
-# COMMAND…. A moment is a random part of a fifth of what the run LIKE took; each run that ends is compared with it.
+# COMMAND…. Moments are random, so far apart that a run or two see them all; each run that ends is compared with LIKE.
 killed() {
     local like=$1 kills=$2 cut=0 ended=1 out=$work/$1-killed pid status moment most
-    most=$((took / 5 + 1))
+    most=$((3 * took / (kills + 2) + 1))
     shift 2
     while [ $cut -lt "$kills" ] || [ $ended = 0 ]; do
         if [ $ended = 0 ] && [ -f "$out/run.json" ]; then
@@ -52,7 +52,7 @@ timed() { # COMMAND…: sets took, in milliseconds
 }
 
 search=(search ../genotypes/spaces/darts.json --data synthetic:8x8x3/4/128 --channels 4 --cells 3 --set nodes=2
-    --set batch=16 --set epochs=12 --set steps=3 --checkpoint-steps 2 --quiet)
+    --set batch=16 --set epochs=20 --set steps=3 --checkpoint-steps 2 --quiet)
 must "$nasc" "${search[@]}" --threads 2 --out "$work/two"
 timed "$nasc" "${search[@]}" --threads 1 --out "$work/one" # from the cache, as what is killed will be
 same one two
@@ -63,7 +63,7 @@ train=(train "$work/one/genotype.json" --data synthetic:8x8x3/4/128 --channels 4
 must "$nasc" "${train[@]}" --threads 2 --out "$work/train-two"
 timed "$nasc" "${train[@]}" --threads 1 --out "$work/train"
 same train train-two
-killed train 1 "${train[@]}"
+killed train 2 "${train[@]}"
 
 # The stem of three convolutions: an epoch, killed in the midst of it, goes on to the same end and is exported.
 large=(train ../genotypes/darts_v2.json --stem imagenet --data synthetic:64x64x3/10/32 --channels 4 --cells 3
@@ -71,7 +71,7 @@ large=(train ../genotypes/darts_v2.json --stem imagenet --data synthetic:64x64x3
 must "$nasc" "${large[@]}" --threads 2 --out "$work/large-two"
 timed "$nasc" "${large[@]}" --threads 1 --out "$work/large"
 same large large-two
-killed large 1 "${large[@]}"
+killed large 2 "${large[@]}"
 must "$nasc" export "$work/large-killed" --to c --target generic --name large --out "$work/c"
 must gcc -std=c11 -ffp-contract=off -O1 "$work"/c/*.c -o "$work/large_test"
 must "$work/large_test" "$work/c/large.bin"
