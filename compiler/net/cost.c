@@ -30,10 +30,18 @@ net_cost cost_map(const net *n, const net_node *node)
     return (net_cost){0, largest * (node->count > 0 ? node->count : 1), bytes_moved(n, node)};
 }
 
+net_cost cost_madds(const net *n, const net_node *node)
+{
+    return (net_cost){0, 2 * (node->count - 1) * net_elements(&node->type), bytes_moved(n, node)};
+}
+
+/* A tap of a window: added or compared; the gradient of a max pool finds the maximum again, and adds. */
 net_cost cost_window(const net *n, const net_node *node)
 {
-    int64_t taps = (int64_t)node->attr.window.kh * node->attr.window.kw;
-    return (net_cost){0, net_elements(&node->type) * taps, bytes_moved(n, node)};
+    bool gradient = node->prim == NET_sum_pool_dx || node->prim == NET_max_pool_dx;
+    int64_t windows = net_elements(gradient ? operand_type(n, node, node->count - 1) : &node->type);
+    int64_t taps = (int64_t)node->attr.window.kh * node->attr.window.kw * (node->prim == NET_max_pool_dx ? 2 : 1);
+    return (net_cost){0, windows * taps, bytes_moved(n, node)};
 }
 
 /* Of conv, linear and their gradients: all do the forward's multiply-adds, an output pixel × a tap × a channel pair. */

@@ -32,7 +32,8 @@
 #define shape_standard       shape_with_bn
 #define shape_fixed_dx       shape_with_bn
 
-/* ---- shared cost rules: free; one operation an element of the result; a few; one for each tap of the window ---- */
+/* ---- shared cost rules: free; one operation an element of the result; a few; one for each tap of the window;
+ * a multiply-add for each operand but the first ---- */
 #define cost_input          cost_free
 #define cost_constant       cost_free
 #define cost_concat         cost_free
@@ -54,15 +55,15 @@
 #define cost_tanh           cost_map
 #define cost_add            cost_map
 #define cost_mul            cost_map
-#define cost_mix            cost_map
+#define cost_mix            cost_madds
 #define cost_pool_scale     cost_map
 #define cost_global_pool    cost_map
 #define cost_global_pool_dx cost_map
 #define cost_batch_norm     cost_map
 #define cost_centre         cost_map
-#define cost_normalise      cost_map
+#define cost_normalise      cost_madds
 #define cost_standard       cost_map
-#define cost_bn_dx          cost_map
+#define cost_bn_dx          cost_madds
 #define cost_fixed_dx       cost_map
 #define cost_act_dx         cost_map
 #define cost_scale          cost_map

@@ -44,7 +44,7 @@ typedef struct program_instance {
     int first_arg, args;
     int unit_images; /* units = ceil(n / unit_images) · unit_tiles; unit_images 0: units = unit_tiles */
     int unit_tiles;
-    int64_t flops_image, bytes_image; /* for profiles: arithmetic done and memory touched an image (or once, unit_images 0) */
+    int64_t flops_image, bytes_image; /* for profiles and blocks: arithmetic and memory touched an image (or once, unit_images 0) */
     const char *name;                 /* a path of names from the network */
 } program_instance;
 
