@@ -326,7 +326,7 @@ static bool export_all(exporter *e, const char *folder)
     return folder_make(folder, e->d) && write_files(e, folder, values, COUNT(values));
 }
 
-bool export_c(const export_model *m, const char *folder, nasc_diag *d)
+bool export_c(const export_model *m, const char *folder, export_sizes *sizes, nasc_diag *d)
 {
     CHECK(export_name_fits(m->name));
     arena a = {0}, digits = {0};
@@ -339,6 +339,7 @@ bool export_c(const export_model *m, const char *folder, nasc_diag *d)
     a.unwind = digits.unwind = &out_of_memory;
     exporter e = {.a = &a, .digits = &digits, .m = m, .d = d};
     bool ok = export_all(&e, folder);
+    *sizes = (export_sizes){.arena_bytes = 4 * e.floats, .weights_bytes = weights_bytes(&e)};
     arena_free(&a);
     arena_free(&digits);
     return ok;

@@ -20,8 +20,13 @@ typedef struct export_model {
     const float *expected;
 } export_model;
 
+/* What a user of the code has to provide. */
+typedef struct export_sizes {
+    int64_t arena_bytes, weights_bytes;
+} export_sizes;
+
 /* Writes the files into `folder`, which is made. */
-bool export_c(const export_model *m, const char *folder, nasc_diag *d);
+bool export_c(const export_model *m, const char *folder, export_sizes *sizes, nasc_diag *d);
 
 /* Whether `name` can be part of the names in C. */
 bool export_name_fits(const char *name);

@@ -6,7 +6,11 @@
 #pragma GCC diagnostic ignored "-Wpsabi" /* wide vectors are passed between inlined functions alone */
 #if defined(SIMD_AVX512)
 #include <immintrin.h>
+#ifdef __clang__ /* keeps vectors of 512 bits whole unless told otherwise */
+#define TARGET __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")))
+#else
 #define TARGET __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw,prefer-vector-width=512")))
+#endif
 #elif defined(SIMD_AVX2)
 #include <immintrin.h>
 #define TARGET __attribute__((target("avx2,fma")))

@@ -1,7 +1,7 @@
 /* The weights of @NAME@; what the words at the beginning mean stands in @NAME@.c. */
 #include "@NAME@.h"
 
-const struct @NAME@_weights @NAME@_weights = {
+const _Alignas(64) struct @NAME@_weights @NAME@_weights = {
     {@HEADER@},
     {
 @VALUES@    },

@@ -11,7 +11,7 @@ fail() { echo "$*"; bad=1; }
 
 export_small() { # NAME OPTIONS…
     # shellcheck disable=SC2086 # a list of options
-    "$nasc" export ../genotypes/darts_v2.json --to c --out "$work/$1" --name "$1" $small "${@:2}" 2>"$work/err" ||
+    "$nasc" export ../genotypes/darts_v2.json --to c --out "$work/$1" --name "$1" $small "${@:2}" >"$work/out" 2>"$work/err" ||
         fail "$*: $(cat "$work/err")"
 }
 build() { # COMPILER NAME: DIR/NAME_test, and the objects beside it
@@ -29,6 +29,8 @@ grep -q 'initial ones of seed 5' "$work/err" || fail "initial weights are not sp
 export_small plain_file --target generic --weights-as file --layout nchw --no-normalise
 export_small simd --target native
 export_small simd_file --target native --weights-as file
+grep -q "^simd_file for .*: arena $(sed -n 's/.*_ARENA_BYTES \([0-9]*\) .*/\1/p' "$work/simd_file/simd_file.h") bytes, weights .* in a file\$" "$work/out" ||
+    fail "sizes: $(cat "$work/out")"
 [ -f "$work/simd/simd_weights.c" ] || fail "weights below 100 kB are an array"
 other=$(command -v clang-19 || command -v clang || echo gcc)
 for pair in "gcc plain" "$other plain_file" "$other simd" "gcc simd_file"; do
@@ -42,6 +44,14 @@ for pair in "gcc plain" "$other plain_file" "$other simd" "gcc simd_file"; do
     grep ' U ' "$work/symbols" | grep -vE ' (mem(cpy|set|move)|__cpu_model|__cpu_indicator_init|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail)$' &&
         fail "$pair: calls of the library"
 done
+
+# ---- a target that this machine need not have
+export_small wide --target x86-64-v4 --json
+grep -q '"target":"x86-64-v4","arena_bytes":[0-9]*,"weights_bytes"' "$work/out" || fail "--json: $(cat "$work/out")"
+if [ "$(uname -m)" = x86_64 ]; then
+    # shellcheck disable=SC2086
+    for compiler in gcc "$other"; do $compiler $strict -fsyntax-only "$work/wide/wide.c" || fail "$compiler for x86-64-v4"; done
+fi
 
 # ---- another program: two networks at once, header in C++, weights that were damaged
 cat >"$work/two.c" <<'END'

@@ -159,7 +159,8 @@ static void run_exported(world *w, const target *t, bool as_file, const float *e
                       .image = w->grey,
                       .expected = expected};
     check(&d);
-    assert_true(export_c(&m, folder, &d));
+    export_sizes sizes;
+    assert_true(export_c(&m, folder, &sizes, &d));
     snprintf(command, sizeof command,
              "cd %s && make -s CFLAGS='-O1 -fPIC -Werror' check && cc -shared -o tiny.so $(ls tiny*.o | grep -v test)",
              folder);
@@ -169,7 +170,7 @@ static void run_exported(world *w, const target *t, bool as_file, const float *e
     assert_non_null(library);
     int (*run)(const float **, const float *, float *, void *) = NULL;
     *(void **)&run = dlsym(library, "tiny_run");
-    void *arena = aligned_alloc(64, 1 << 20); /* far more than it needs */
+    void *arena = aligned_alloc(64, (size_t)sizes.arena_bytes);
     for (int i = 0; i < IMAGES; i++)
         assert_int_equal(run(&(const float *){w->constants}, w->in + i * PIXELS, logits + i * CLASSES, arena), 0);
     free(arena);

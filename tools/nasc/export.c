@@ -187,6 +187,16 @@ static uint64_t network_key(const exporting *e)
     return XXH3_64bits(printed.at, printed.length);
 }
 
+static void print_json(const export_model *m, const export_sizes *sizes)
+{
+    json_t *all = json_pack("{ss ss sI sI ss}", "name", m->name, "target", m->target->name, "arena_bytes",
+                            (json_int_t)sizes->arena_bytes, "weights_bytes", (json_int_t)sizes->weights_bytes,
+                            "weights_as", m->weights_as_file ? "file" : "array");
+    json_dumpf(all, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(all);
+}
+
 static bool write_c(exporting *e, nasc_diag *d)
 {
     const export_arguments *a = e->a;
@@ -213,7 +223,15 @@ static bool write_c(exporting *e, nasc_diag *d)
         return false;
     m.key = network_key(e);
     m.facts = facts_text(e);
-    return export_c(&m, a->out, d);
+    export_sizes sizes;
+    if (!export_c(&m, a->out, &sizes, d))
+        return false;
+    if (a->common.json)
+        print_json(&m, &sizes);
+    else
+        printf("%s for %s: arena %" PRId64 " bytes, weights %" PRId64 " bytes in %s\n", name, e->target.name,
+               sizes.arena_bytes, sizes.weights_bytes, m.weights_as_file ? "a file" : "an array");
+    return true;
 }
 
 static enum exit_code run(void *arguments, nasc_diag *d)
