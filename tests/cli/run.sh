@@ -62,6 +62,12 @@ grep -q held_out_accuracy "$work/several/run.json" || say "--runs left no result
 
 refused 1 'holds a run already' "${search[@]}" --out "$work/one"
 refused 1 'no other setting' search --resume --out "$work/one" --seed 2
+for change in 's/darts-2nd/darts-3rd/' '/"method"/d' 's/"runs": 1/"runs": 0/'; do
+    mkdir -p "$work/edited"
+    sed "$change" "$work/one/run.json" >"$work/edited/run.json"
+    cmp -s "$work/one/run.json" "$work/edited/run.json" && say "run.json is as before: $change"
+    refused 1 'does not know|is not the record' search --resume --out "$work/edited"
+done
 refused 1 'run.json.*cannot be opened' search --resume --out "$work/nowhere"
 refused 1 'record of a search' eval "$work/one"
 refused 1 'is a genotype' search "$work/derived.json" --data synthetic:8x8x3/4/128 --out "$work/x"

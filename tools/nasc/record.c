@@ -101,6 +101,7 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
     bool ok = json_unpack(run, "{si ss s?s sI s?I s?I sI ss so so}", "format", &format, "command", &r->command,
                           "method", &r->method, "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed",
                           &data_seed, "data", &r->data, "settings", &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
+    ok = ok && runs >= 1 && steps >= 0;
     r->seed = seed;
     r->runs = runs;
     r->data_seed = data_seed;

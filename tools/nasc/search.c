@@ -32,6 +32,15 @@ static const struct {
 /* ---- what is searched -----------------------------------------------------------------------------------------------
  */
 
+/* The method's place in the table, or -1: run.json may say anything. */
+static int method_of(const record *r)
+{
+    for (int i = 0; r->method && i < (int)COUNT(methods); i++)
+        if (strcmp(methods[i].name, r->method) == 0)
+            return i;
+    return -1;
+}
+
 static bool ask_new(search *s, nasc_diag *d)
 {
     const search_arguments *a = s->a;
@@ -66,6 +75,9 @@ static bool ask_again(search *s, nasc_diag *d)
     s->run = record_read(a->out, "search", &s->record, &s->space, &s->settings, d);
     if (!s->run)
         return false;
+    if (method_of(&s->record) < 0)
+        return diag_fail(d, DIAG_INPUT, a->out, "was searched by '%s', a method that this nasc does not know",
+                         s->record.method ? s->record.method : "");
     s->data = session_data(&s->session, s->record.data, (uint64_t)s->record.data_seed, &s->settings, d);
     return s->data != NULL;
 }
@@ -82,10 +94,8 @@ static search_job job_of(const search *s, const char *folder, bool resume, uint6
                       .checkpoint_steps = (int)s->record.checkpoint_steps,
                       .folder = folder,
                       .resume = resume,
-                      .record = s->run};
-    for (size_t i = 0; i < COUNT(methods); i++)
-        if (strcmp(methods[i].name, s->record.method) == 0)
-            job.order = methods[i].order;
+                      .record = s->run,
+                      .order = methods[method_of(&s->record)].order};
     return job;
 }
 
