@@ -6,6 +6,7 @@
 #include "net/fuse.h"
 #include "net/settle.h"
 #include "plan/plan.h"
+#include "plan/recompute.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +47,12 @@ static bool pass_simplify(pipeline *p, nasc_diag *d)
 static bool pass_settle(pipeline *p, nasc_diag *d)
 {
     p->net = net_settle(p->a, p->net, d);
+    return p->net != NULL;
+}
+
+static bool pass_recompute(pipeline *p, nasc_diag *d)
+{
+    p->net = (net *)net_recompute(p->a, p->net, p->o->batch, p->o->memory / 4, d);
     return p->net != NULL;
 }
 
@@ -152,6 +159,7 @@ static const struct {
     {"grad", pass_grad, show_net, NULL, true},
     {"simplify", pass_simplify, show_net, NULL, true},
     {"settle", pass_settle, show_net, NULL, true},
+    {"recompute", pass_recompute, show_net, NULL, true},
     {"fuse", pass_fuse, show_groups, NULL, false},
     {"plan", pass_plan, show_program, NULL, false},
     {"loop", NULL, show_kernels, NULL, false},

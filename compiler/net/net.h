@@ -159,6 +159,7 @@ typedef struct net_attr {
     double eps, momentum;
     bool train;          /* batch_norm: batch statistics */
     bool move;           /* batch_norm: running statistics move */
+    bool again;          /* computed a second time, to save memory: as late as possible */
 } net_attr;
 
 typedef struct net_node {

@@ -9,21 +9,20 @@
 #include "objective.h"
 #include "space/space.h"
 
+enum { LARGE = 32 };
+
 typedef struct variant {
     const char *name;
     enum engine_kind kind;
     int tile_rows, threads;
     bool sequential;
+    double memory; /* share of the arena that it may take; 0: all */
 } variant;
 
 static const variant variants[] = {
-    {"interpreter", ENGINE_INTERPRETER, 0, 1, false},
-    {"jit", ENGINE_JIT, 0, 1, false},
-    {"jit, 4 threads", ENGINE_JIT, 0, 4, false},
-    {"jit, a row a tile", ENGINE_JIT, 1, 2, false},
-    {"jit, two rows a tile", ENGINE_JIT, 2, 1, false},
-    {"jit, in sequence", ENGINE_JIT, 0, 1, true},
-    {"compiled C", ENGINE_CC, 0, 1, false},
+    {"interpreter", ENGINE_INTERPRETER, 0, 1, false, 0},  {"jit", ENGINE_JIT, 0, 1, false, 0},
+    {"jit, 4 threads", ENGINE_JIT, 0, 4, false, 0},       {"jit, a row a tile", ENGINE_JIT, 1, 2, false, 0},
+    {"jit, two rows a tile", ENGINE_JIT, 2, 1, false, 0}, {"jit, in sequence", ENGINE_JIT, 0, 1, true, 0},
 };
 
 typedef struct floats {
@@ -61,6 +60,13 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
     pipeline_options o = {.batch = batch, .grad = grad, .tile_rows = v->tile_rows, .sequential = v->sequential};
     program *p = pipeline_compile(&a, n, &t, &o, &d);
     fail_with(&d, what);
+    if (v->memory > 0 && grad) {
+        int64_t all = p->arena_elements;
+        o.memory = (int64_t)(v->memory * (double)all * 4);
+        p = pipeline_compile(&a, n, &t, &o, &d);
+        fail_with(&d, what);
+        assert_true(p->arena_elements < all);
+    }
     engine *e = engine_open(v->kind, &t, 2, &d);
     fail_with(&d, what);
     program_code code;
@@ -92,7 +98,11 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
     arena_free(&a);
 }
 
-static void run_all(const char *file, const char *const *set, bool train, unsigned grad, bool with_c)
+/* Variants of a large batch: what is kept from one pass to the other is most of the memory. */
+static const variant kept = {"jit", ENGINE_JIT, 0, 2, false, 0},
+                     again = {"jit, less memory", ENGINE_JIT, 0, 2, false, 0.8};
+
+static void run_all(const char *file, const char *const *set, bool train, unsigned grad, bool with_c, int batch)
 {
     nasc_diag d = {0};
     space *s = space_read(file, &d);
@@ -108,9 +118,13 @@ static void run_all(const char *file, const char *const *set, bool train, unsign
     fail_with(&d, file);
     assert_true(objective_add(&built, 0.1, 0.4, &d));
     floats first = {{0}, {0}};
-    for (int i = 0; i < (int)COUNT(variants); i++)
+    for (int i = 0; i < (int)COUNT(variants) && batch < LARGE; i++)
         if (with_c || variants[i].kind != ENGINE_CC)
-            run_variant(built.net, grad, 9, &variants[i], &first, file);
+            run_variant(built.net, grad, batch, &variants[i], &first, file);
+    if (batch >= LARGE) {
+        run_variant(built.net, grad, batch, &kept, &first, file);
+        run_variant(built.net, grad, batch, &again, &first, file);
+    }
     for (int k = 1; k < SLOT_COUNT; k++)
         free(first.slot[k]);
     arena_free(&a);
@@ -122,20 +136,28 @@ static void supernet(void **state)
     (void)state;
     static const char *const small[] = {"input=8x8x3", "channels=12", "cells=3", NULL};
     static const char *const smaller[] = {"input=6x6x3", "channels=4", "cells=1", NULL}; /* C compilers are slow */
-    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", small, true, GRAD_WEIGHTS | GRAD_MIX, false);
-    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", smaller, true, GRAD_WEIGHTS | GRAD_MIX, true);
+    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", small, true, GRAD_WEIGHTS | GRAD_MIX, false, 9);
+    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", smaller, true, GRAD_WEIGHTS | GRAD_MIX, true, 9);
+}
+
+static void memory_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const set[] = {"input=16x16x3", "channels=8", "cells=2", NULL};
+    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", set, true, GRAD_WEIGHTS | GRAD_MIX, false, LARGE);
 }
 
 static void genotype(void **state)
 {
     (void)state;
     static const char *const small[] = {"input=16x16x3", "channels=8", "cells=3", "auxiliary=0", NULL};
-    run_all(SOURCE_DIR "/genotypes/darts_v2.json", small, true, GRAD_WEIGHTS, false);
-    run_all(SOURCE_DIR "/genotypes/darts_v1.json", small, false, 0, true);
+    run_all(SOURCE_DIR "/genotypes/darts_v2.json", small, true, GRAD_WEIGHTS, false, 9);
+    run_all(SOURCE_DIR "/genotypes/darts_v1.json", small, false, 0, true, 9);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(supernet), cmocka_unit_test(genotype)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(supernet), cmocka_unit_test(genotype),
+                                       cmocka_unit_test(memory_changes_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

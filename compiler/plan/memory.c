@@ -1,0 +1,158 @@
+/* Every stored value's place in the arena. A tensor lives from the launch that writes it to the last that reads it;
+ * tensors whose lives do not meet may share memory. Large ones are placed first, each at the lowest offset that is free
+ * for its whole life. */
+#include "plan/schedule.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ARENA_ALIGN = 16 }; /* elements: 64 bytes */
+
+typedef struct object {
+    int value;
+    int64_t elements, offset;
+    int first, last; /* launches */
+} object;
+
+typedef struct planner {
+    arena *a;
+    const fusion *f;
+    const net *n;
+    int batch;
+    home *home;
+    int *object_of; /* of each owner; -1 */
+    VEC(object) objects;
+} planner;
+
+int64_t memory_elements(const net_type *t, int batch)
+{
+    int64_t rows = t->n != NET_BATCH ? t->n : t->chunked ? (batch + NET_CHUNK - 1) / NET_CHUNK : batch;
+    return rows * t->h * t->w * t->c;
+}
+
+static void find_homes(planner *p, int *stride)
+{
+    int count = p->n->nodes.count;
+    for (int i = 0; i < count; i++)
+        p->home[i].owner = i;
+    for (int i = count - 1; i >= 0; i--) { /* owners before their parts */
+        const net_node *v = &p->n->nodes.at[i];
+        int64_t channel = 0;
+        for (int k = 0; k < v->count && (v->prim == NET_concat || v->prim == NET_select); k++) {
+            home *part = &p->home[v->operand[k]];
+            part->owner = p->home[i].owner;
+            part->channel = p->home[i].channel + channel;
+            if (v->prim == NET_concat)
+                channel += p->n->nodes.at[v->operand[k]].type.c;
+        }
+    }
+    for (int i = 0; i < count; i++)
+        stride[i] = p->n->nodes.at[p->home[i].owner].type.c;
+    for (int i = 0; i < p->n->outputs.count; i++)
+        p->home[p->n->outputs.at[i].value].output = &p->n->outputs.at[i];
+}
+
+static void extend(planner *p, int value, int launch)
+{
+    int owner = p->home[value].owner;
+    if (p->f->place[value] != PLACE_MEMORY || p->home[owner].output)
+        return;
+    if (p->object_of[owner] < 0) {
+        p->object_of[owner] = p->objects.count;
+        object o = {.value = owner,
+                    .elements = memory_elements(&p->n->nodes.at[owner].type, p->batch),
+                    .first = launch,
+                    .last = launch};
+        VEC_PUSH(p->a, &p->objects, o);
+    }
+    object *o = &p->objects.at[p->object_of[owner]];
+    o->first = launch < o->first ? launch : o->first;
+    o->last = launch > o->last ? launch : o->last;
+}
+
+static void find_lives(planner *p, const schedule *s)
+{
+    for (int i = 0; i < p->f->groups.count; i++) {
+        int g = s->order[i], launch = s->launch_of[g];
+        node_list touched = {0};
+        for (int r = 0; r < p->f->groups.at[g].roots.count; r++) {
+            VEC_PUSH(p->a, &touched, p->f->groups.at[g].roots.at[r]);
+            fusion_reads(p->a, p->f, p->f->groups.at[g].roots.at[r], &touched);
+        }
+        for (int k = 0; k < touched.count; k++)
+            extend(p, touched.at[k], launch);
+    }
+}
+
+static bool exclusive(const planner *p, const object *a, const object *b)
+{
+    int x = p->n->nodes.at[a->value].region, y = p->n->nodes.at[b->value].region;
+    return x && y && p->n->regions.at[x].select == p->n->regions.at[y].select &&
+           p->n->regions.at[x].candidate != p->n->regions.at[y].candidate;
+}
+
+static int by_size(const void *x, const void *y)
+{
+    const object *a = *(object *const *)x, *b = *(object *const *)y;
+    if (a->elements != b->elements)
+        return a->elements < b->elements ? 1 : -1;
+    return (a->value > b->value) - (a->value < b->value);
+}
+
+static int by_offset(const void *x, const void *y)
+{
+    const object *a = *(object *const *)x, *b = *(object *const *)y;
+    return (a->offset > b->offset) - (a->offset < b->offset);
+}
+
+static int64_t aligned(int64_t elements)
+{
+    return (elements + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+}
+
+/* The elements that the arena must have. */
+static int64_t place_objects(planner *p)
+{
+    int count = p->objects.count;
+    int64_t total = 0;
+    object **order = NEW_ARRAY(p->a, object *, count + 1), **meets = NEW_ARRAY(p->a, object *, count + 1);
+    for (int i = 0; i < count; i++)
+        order[i] = &p->objects.at[i];
+    qsort(order, (size_t)count, sizeof *order, by_size);
+    for (int i = 0; i < count; i++) {
+        object *o = order[i];
+        int met = 0;
+        for (int j = 0; j < i; j++)
+            if (order[j]->first <= o->last && o->first <= order[j]->last && !exclusive(p, o, order[j]))
+                meets[met++] = order[j];
+        qsort(meets, (size_t)met, sizeof *meets, by_offset);
+        int64_t size = aligned(o->elements), at = 0;
+        for (int j = 0; j < met && meets[j]->offset < at + size; j++) {
+            int64_t end = meets[j]->offset + aligned(meets[j]->elements);
+            at = end > at ? end : at;
+        }
+        o->offset = at;
+        total = at + size > total ? at + size : total;
+    }
+    return total;
+}
+
+memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch)
+{
+    int count = f->n->nodes.count, *stride = NEW_ARRAY(a, int, count + 1);
+    planner p = {.a = a, .f = f, .n = f->n, .batch = batch};
+    p.home = NEW_ARRAY(a, home, count + 1);
+    p.object_of = NEW_ARRAY(a, int, count + 1);
+    memset(p.object_of, -1, (size_t)count * sizeof(int));
+    find_homes(&p, stride);
+    find_lives(&p, s);
+    memory *m = NEW(a, memory);
+    m->elements = place_objects(&p);
+    int64_t *offset = NEW_ARRAY(a, int64_t, count + 1);
+    for (int i = 0; i < count; i++)
+        offset[i] = p.object_of[i] < 0 ? -1 : p.objects.at[p.object_of[i]].offset;
+    m->home = p.home;
+    m->stride = stride;
+    m->offset = offset;
+    return m;
+}

@@ -1,0 +1,37 @@
+/* In which order groups run, and where stored values lie: both known without lowering anything, so that other passes
+ * can ask what a net would cost. */
+#ifndef NASC_SCHEDULE_H
+#define NASC_SCHEDULE_H
+
+#include "net/fuse.h"
+
+/* Launches in order; the groups of one do not depend on each other. */
+typedef struct schedule {
+    int launches;
+    int *launch_of; /* of each group */
+    int *order;     /* groups by launch, then by number */
+} schedule;
+
+/* sequential: one group a launch, in the net's order (least memory). Else all that is ready; values that are computed
+ * again (attr.again) as late as they may. What moves running statistics comes last. */
+schedule *schedule_groups(arena *a, const fusion *f, bool sequential);
+
+/* A stored value's memory: its own, or a part of the concat (or select) that it fills. */
+typedef struct home {
+    int owner;                /* the value whose object it lies in */
+    int64_t channel;          /* elements from the object's start */
+    const net_output *output; /* of owners: bound to a slot */
+} home;
+
+typedef struct memory {
+    const home *home;      /* of each value */
+    const int *stride;     /* elements from pixel to pixel */
+    const int64_t *offset; /* of each owner in the arena; -1: none */
+    int64_t elements;      /* of the whole arena, for `batch` images */
+} memory;
+
+memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch);
+/* Elements of a value for a batch. */
+int64_t memory_elements(const net_type *t, int batch);
+
+#endif
