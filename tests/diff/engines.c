@@ -143,7 +143,7 @@ static void supernet(void **state)
 static void memory_changes_nothing(void **state)
 {
     (void)state;
-    static const char *const set[] = {"input=16x16x3", "channels=8", "cells=2", NULL};
+    static const char *const set[] = {"input=16x16x3", "channels=4", "cells=6", NULL};
     run_all(SOURCE_DIR "/genotypes/spaces/darts.json", set, true, GRAD_WEIGHTS | GRAD_MIX, false, LARGE);
 }
 
