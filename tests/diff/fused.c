@@ -34,13 +34,15 @@ static void run_case(const char *file, const char *const *set, bool train, unsig
     space_free(s);
 }
 
+/* The DARTS space and an op more, of squeeze-excite and hard-swish. */
+static const char custom[] = "examples/custom_space/space.json";
 static const char *const small[] = {"input=8x8x3", "channels=4", "cells=3", NULL};
 
 static void supernet_by_definition(void **state)
 {
     (void)state;
     run_case("genotypes/spaces/darts.json", small, true, 0, 3, 0);
-    run_case("genotypes/spaces/darts.json", small, true, GRAD_MIX, 3, 0);
+    run_case(custom, small, true, GRAD_MIX, 3, 0);
     run_case("genotypes/spaces/darts.json", small, true, GRAD_WEIGHTS, 3, 0);
     run_case("genotypes/spaces/darts.json", small, true, GRAD_WEIGHTS | GRAD_MIX, 9, 0);
 }
@@ -49,14 +51,14 @@ static void tiles_change_nothing(void **state)
 {
     (void)state;
     run_case("genotypes/spaces/darts.json", small, true, GRAD_WEIGHTS | GRAD_MIX, 3, 1);
-    run_case("genotypes/spaces/darts.json", small, true, GRAD_WEIGHTS | GRAD_MIX, 3, 2);
+    run_case(custom, small, true, GRAD_WEIGHTS | GRAD_MIX, 3, 2);
 }
 
 static void odd_maps_by_definition(void **state)
 {
     (void)state;
     static const char *const odd[] = {"input=7x9x3", "channels=6", "cells=3", NULL};
-    run_case("genotypes/spaces/darts.json", odd, true, GRAD_WEIGHTS | GRAD_MIX, 2, 0);
+    run_case(custom, odd, true, GRAD_WEIGHTS | GRAD_MIX, 2, 0);
 }
 
 static void nasbench201_by_definition(void **state)
