@@ -203,6 +203,7 @@ static enum exit_code run(void *arguments, nasc_diag *d)
     if (!check(a, d))
         return EXIT_USAGE;
     bool ok = session_open(&s, &a->common, NULL, d), infer = strcmp(a->common.operand[0], "infer") == 0;
+    s.memory = a->memory;
     if (ok)
         ok = strcmp(a->common.operand[0], "peak") == 0 ? peak(&s, a, d) : network(&s, a, infer, d);
     session_close(&s);
@@ -217,6 +218,12 @@ static const option_row options[] = {
      .offset = AT(order),
      .help = "step of a space: 0 one pass, 1 first-order, 2 second-order search (0)"},
     {.name = "profile", .kind = OPTION_FLAG, .offset = AT(profile), .help = "where the time goes, kernel by kernel"},
+    {.name = "memory",
+     .value = "SIZE",
+     .kind = OPTION_SIZE,
+     .offset = AT(memory),
+     .least = 1,
+     .help = "most for the tensors of a step, as 300M or 2G: what is too much is computed again"},
     {.name = "steps",
      .value = "N",
      .kind = OPTION_INT,

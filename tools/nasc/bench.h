@@ -7,7 +7,7 @@
 typedef struct bench_arguments {
     arguments common;
     const char *order;
-    int64_t steps;
+    int64_t steps, memory;
     bool profile;
 } bench_arguments;
 

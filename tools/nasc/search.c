@@ -9,7 +9,7 @@
 typedef struct search_arguments {
     arguments common;
     const char *data, *out, *method, *config, *engine;
-    int64_t runs, checkpoint_steps;
+    int64_t runs, checkpoint_steps, memory;
     bool resume;
 } search_arguments;
 
@@ -223,8 +223,10 @@ static enum exit_code run(void *arguments, nasc_diag *d)
     char *found = NULL;
     enum run_end end = RUN_FAILED;
     json_t *result = json_pack("{ss}", "genotype", "genotype.json");
-    if (session_open(&s.session, &s.a->common, s.a->engine, d) && (s.a->resume ? ask_again(&s, d) : ask_new(&s, d)))
+    if (session_open(&s.session, &s.a->common, s.a->engine, d) && (s.a->resume ? ask_again(&s, d) : ask_new(&s, d))) {
+        s.session.memory = s.a->memory;
         end = search_run(&s, &found, result, d);
+    }
     if (end == RUN_DONE && !record_result(s.a->out, s.run, json_incref(result), d))
         end = RUN_FAILED;
     session_close(&s.session);
@@ -261,6 +263,13 @@ static const option_row options[] = {
      .offset = AT(runs),
      .least = 1,
      .help = "searches with seeds N, N+1, …, the best kept"},
+    {.name = "memory",
+     .value = "SIZE",
+     .kind = OPTION_SIZE,
+     .offset = AT(memory),
+     .least = 1,
+     .help =
+         "most for the tensors of a step, as 300M or 2G: what is too much is computed again; the result is the same"},
     {.name = "config",
      .value = "FILE",
      .kind = OPTION_TEXT,

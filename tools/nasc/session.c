@@ -141,8 +141,10 @@ bool session_network(session *s, const space *of, const settings *set, enum obje
 {
     if (!objective_build(of, set, use, s->arena, built, d) || (model && !objective_share(built->built.net, model, d)))
         return false;
-    pipeline_options o = {
-        .batch = (int)settings_int(set, SETTING_batch), .grad = built->grad, .sequential = use == USE_EVAL};
+    pipeline_options o = {.batch = (int)settings_int(set, SETTING_batch),
+                          .grad = built->grad,
+                          .sequential = use == USE_EVAL,
+                          .memory = built->grad ? s->memory : 0};
     return session_compile(s, built->built.net, &o, to, d);
 }
 

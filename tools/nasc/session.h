@@ -19,6 +19,7 @@ typedef struct session {
     int threads;
     engine *engine;
     device *device;
+    int64_t memory;      /* most bytes for the tensors of a step (--memory); 0: no bound */
     double load_seconds; /* that programs took to become machine code */
     progress_bar bar;
     struct progress progress;
