@@ -122,13 +122,11 @@ static bool reads_at_its_pixel(const net *n, user end)
     }
 }
 
-/* Ends of a pointwise convolution's gradient that are computed with it: the two gradients of the depthwise convolution
- * before it, and the spreading of a gradient over a stride. */
-static bool takes_gradient_on(const net *n, user end)
+/* Ends of the gradient between a pointwise and a depthwise convolution: the depthwise one's two gradients. */
+static bool is_depthwise_gradient(const net *n, user end)
 {
     const net_node *node = &n->nodes.at[end.node];
-    return (node->prim == NET_sum_pool_dx && node->attr.window.kh * node->attr.window.kw == 1) ||
-           (node->prim == NET_conv_dx && end.operand == 0 && net_is_depthwise(n, node)) ||
+    return (node->prim == NET_conv_dx && end.operand == 0 && net_is_depthwise(n, node)) ||
            (node->prim == NET_conv_dw && end.operand == 1 && net_is_depthwise(n, node));
 }
 
@@ -156,7 +154,7 @@ static bool stays_on_chip(const fuser *u, int node)
     if (v->prim == NET_conv && net_is_depthwise(u->n, v))
         return all_ends(u, node, reads_at_its_pixel);
     if (v->prim == NET_conv_dx && net_is_pointwise(&v->attr.window))
-        return all_ends(u, node, takes_gradient_on);
+        return all_ends(u, node, is_depthwise_gradient);
     return false;
 }
 

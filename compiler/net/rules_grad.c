@@ -33,26 +33,17 @@ void grad_select(net_grad_context *g, int node, int gradient)
 
 /* ---- windows ----------------------------------------------------------------------------------------------------- */
 
-/* dL/dx of a convolution. One tap with a stride reaches one pixel in stride²: it is computed at the gradient's
- * resolution, then spread out. */
-static int conv_dx(net_grad_context *g, const net_node *v, int gradient)
-{
-    net_type x = type_of(g, v->operand[0]), y = type_of(g, gradient);
-    net_attr attr = {.window = v->attr.window, .h = x.h, .w = x.w, .count = x.c};
-    bool depthwise = net_depthwise(g->n, v);
-    int w = depthwise ? v->operand[1] : GRAD_NEW(g, NET_transpose, NULL, v->operand[1]);
-    if (v->attr.window.kh * v->attr.window.kw > 1 || v->attr.window.sh * v->attr.window.sw == 1 || depthwise)
-        return GRAD_NEW(g, NET_conv_dx, &attr, gradient, w);
-    net_attr dense = {
-        .window = {1, 1, 1, 1, 1, 1, 0, 0, 0, 0, v->attr.window.groups}, .h = y.h, .w = y.w, .count = x.c};
-    return GRAD_NEW(g, NET_sum_pool_dx, &attr, GRAD_NEW(g, NET_conv_dx, &dense, gradient, w));
-}
-
 void grad_conv(net_grad_context *g, int node, int gradient)
 {
     net_node v = node_of(g, node);
-    if (grad_needs(g, node, 0))
-        grad_give(g, v.operand[0], conv_dx(g, &v, gradient));
+    net_type x = type_of(g, v.operand[0]);
+    if (grad_needs(g, node, 0)) {
+        net_attr attr = {.window = v.attr.window, .h = x.h, .w = x.w, .count = x.c};
+        int w = v.operand[1];
+        if (!net_depthwise(g->n, &v))
+            w = GRAD_NEW(g, NET_transpose, NULL, w);
+        grad_give(g, v.operand[0], GRAD_NEW(g, NET_conv_dx, &attr, gradient, w));
+    }
     if (grad_needs(g, node, 1)) {
         net_attr attr = {.window = v.attr.window}, whole = {.type = type_of(g, v.operand[1])};
         int rows = GRAD_NEW(g, NET_conv_dw, &attr, v.operand[0], gradient);
