@@ -189,7 +189,7 @@ static enum run_end search_run(search *s, char **found, json_t *result, nasc_dia
     json_t *results = json_array();
     bool ok = (s->a->resume || run_write_json(out, "run.json", s->run, d)) && !json_object_set(result, "runs", results);
     enum run_end end = ok ? search_several(s, found, results, d) : RUN_FAILED;
-    if (end == RUN_DONE && !file_replace(run_file(out, "genotype.json", path), *found, strlen(*found), d))
+    if (end == RUN_DONE && *found && !file_replace(run_file(out, "genotype.json", path), *found, strlen(*found), d))
         end = RUN_FAILED;
     json_decref(results);
     run_close(&folder);
