@@ -167,8 +167,8 @@ static bool check_int(verifier *v, const loop_ins *ins)
     bool two = ins->op == LOOP_INT_MIN || ins->op == LOOP_INT_MAX;
     bool divides = ins->op == LOOP_INT_DIV || ins->op == LOOP_INT_MOD;
     if (ins->op == LOOP_INT_LOAD) {
-        const loop_buffer *b;
-        if (!check_place(v, ins, &b) || !check_empty(v, &ins->lo))
+        const loop_buffer *b = NULL;
+        if (!check_place(v, ins, &b) || !b || !check_empty(v, &ins->lo))
             return false;
         if (b->dtype != DT_I32 && b->dtype != DT_I8)
             return wrong(v, "an integer is read from a buffer of %s", dtype_info[b->dtype].name);
@@ -184,8 +184,8 @@ static bool check_int(verifier *v, const loop_ins *ins)
 
 static bool check_memory(verifier *v, const loop_ins *ins)
 {
-    const loop_buffer *b;
-    if (!check_place(v, ins, &b))
+    const loop_buffer *b = NULL;
+    if (!check_place(v, ins, &b) || !b)
         return false;
     if (ins->op != LOOP_STORE)
         return define_register(v, ins->dst);

@@ -79,10 +79,11 @@ static void times(parser *p)
 
 static int64_t integer(parser *p, int64_t low, int64_t high)
 {
-    char *end, range[80];
+    char range[80];
     skip_blank(p);
+    char *end = (char *)p->at;
     long long value = isspace((unsigned char)*p->at) ? 0 : strtoll(p->at, &end, 10);
-    if (isspace((unsigned char)*p->at) || end == p->at || value < low || value > high) {
+    if (end == p->at || value < low || value > high) {
         snprintf(range, sizeof range, "a number from %lld to %lld", (long long)low, (long long)high);
         fail(p, range);
     }
