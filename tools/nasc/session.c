@@ -129,7 +129,7 @@ bool session_fit_auxiliary(const session *s, const space *of, settings *set, nas
 
 bool session_compile(session *s, const net *n, const pipeline_options *o, runnable *to, nasc_diag *d)
 {
-    to->program = pipeline_compile(s->arena, n, &s->target, o, d);
+    *to = (runnable){.program = pipeline_compile(s->arena, n, &s->target, o, d)};
     double start = clock_seconds();
     bool ok = to->program && engine_load(s->engine, to->program, &to->code, d);
     s->load_seconds += clock_seconds() - start;
