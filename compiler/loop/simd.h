@@ -113,6 +113,8 @@ void simd_add_to_sum(simd *s, int root, int acc, const spot *at); /* one pixel o
 void simd_add_row_sum(simd *s, int sum, int acc, const spot *at); /* a row's sum to that of the chunk */
 /* simd_weights.c: partial weight gradients */
 void simd_weights(simd *s, const stage *g);
+/* simd_work.c: operations and bytes of the kernel, once its stages are planned */
+void simd_count_work(simd *s);
 /* simd_vector.c, simd_image.c, simd_flat.c: groups without pixels */
 void simd_lower_vector(simd *s, int root);
 void simd_lower_image(simd *s, int root);

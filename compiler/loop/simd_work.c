@@ -1,0 +1,86 @@
+/* How much a kernel of the simd lowering does: operations an image, and bytes of memory an image.
+ *
+ * Counted from the stages as they were planned, so that rows which tiles compute twice and maps that are evaluated
+ * again where they are read count as often as they run. */
+#include "loop/simd.h"
+
+static int64_t flops_of(const simd *s, int node)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    return net_prim_info[v->prim].cost(s->n, v).flops;
+}
+
+/* Maps that are evaluated where `node` is read; each once, as pixels remember them. */
+static int64_t inline_flops(simd *s, int node, node_list *seen)
+{
+    if (s->f->place[node] != PLACE_INLINE)
+        return 0;
+    for (int i = 0; i < seen->count; i++)
+        if (seen->at[i] == node)
+            return 0;
+    VEC_PUSH(s->a, seen, node);
+    int64_t flops = flops_of(s, node);
+    for (int k = 0; k < s->n->nodes.at[node].count; k++)
+        flops += inline_flops(s, s->n->nodes.at[node].operand[k], seen);
+    return flops;
+}
+
+static int64_t root_flops(simd *s, int root, node_list *seen)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    int64_t flops = simd_stage_of(s, root, STAGE_SCATTER) ? 0 : flops_of(s, root);
+    bool elsewhere = net_prim_info[v->prim].class == NET_WINDOW || v->prim == NET_conv_dw; /* in a tile's stage */
+    for (int k = 0; k < v->count && !elsewhere; k++)
+        flops += inline_flops(s, v->operand[k], seen);
+    return flops;
+}
+
+/* Of an image, by all tiles: what one has around it, its neighbours compute, too; beyond the map's edges it is filled.
+ */
+static int64_t rows_computed(const simd *s, const stage *g)
+{
+    int own = s->rows * g->ratio;
+    int64_t rows = 0;
+    for (int tile = 0; tile < s->tiles && s->tiles > 1; tile++) {
+        int lo = tile * own - g->lo, hi = (tile + 1) * own + g->hi;
+        rows += (hi < g->h ? hi : g->h) - (lo > 0 ? lo : 0);
+    }
+    return s->tiles > 1 ? rows : g->h;
+}
+
+static int64_t stage_flops(simd *s, const stage *g)
+{
+    node_list seen = {0};
+    int64_t flops = 0;
+    if (g->kind == STAGE_STORE) {
+        for (int i = 0; i < g->roots.count; i++)
+            flops += root_flops(s, g->roots.at[i], &seen);
+        for (int i = 0; i < g->sums.count; i++)
+            flops += root_flops(s, g->sums.at[i], &seen);
+        return flops + (g->core >= 0 && g->core != g->value ? flops_of(s, g->core) : 0);
+    }
+    if (g->kind == STAGE_TILE)
+        flops = inline_flops(s, g->value, &seen);
+    else
+        flops = flops_of(s, g->value);
+    return flops * rows_computed(s, g) / g->h;
+}
+
+/* Multiply-adds count as two operations, zeros that stand between a strided gradient's rows and columns as none. Per
+ * image, or once where units are no images. */
+void simd_count_work(simd *s)
+{
+    node_list seen = {0};
+    for (int i = 0; i < s->stages.count; i++)
+        s->out->flops_image += stage_flops(s, &s->stages.at[i]);
+    for (int i = 0; i < s->g->roots.count && s->stages.count == 0; i++)
+        s->out->flops_image += root_flops(s, s->g->roots.at[i], &seen);
+    for (int i = 0; i < s->out->args.count; i++) {
+        const net_type *t = &s->n->nodes.at[s->out->args.at[i].value].type;
+        int64_t bytes = net_elements(t) * dtype_info[t->dtype].bytes;
+        if (t->n == NET_BATCH && t->chunked)
+            s->out->bytes_image += bytes / NET_CHUNK;
+        else if (t->n == NET_BATCH || s->out->unit_images == 0) /* else weights and rows, which stay in the cache */
+            s->out->bytes_image += bytes;
+    }
+}
