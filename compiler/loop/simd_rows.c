@@ -1,10 +1,10 @@
 /* Long sums, a term at a time: a node's sum over all edges and candidates reads dozens of tensors, and so do the sums
  * that ride on its gradient. Pixel by pixel that would be more streams than a processor follows and more constants than
- * it has registers; so each term passes over the whole row while the sum waits in the first cache level. The order of
- * additions is that of the net. */
+ * it has registers; so a few terms at a time pass over the whole row while the sum waits in the first cache level. The
+ * order of additions is that of the net. */
 #include "loop/simd.h"
 
-enum { LONG = 5, ROW_PIXELS = 8 }; /* so many tensors make a sum long; pixels a block */
+enum { LONG = 5, ROW_PIXELS = 8, ROW_TERMS = 4 }; /* so many tensors make a sum long; pixels a block; terms a pass */
 
 /* Where a row of results goes: a stored value, or a row of scratch. */
 typedef struct row_target {
@@ -73,11 +73,21 @@ static int target_buffer(simd *s, const row_target *to, enum loop_access access)
     return to->node >= 0 ? simd_arg(s, to->node, access) : to->scratch;
 }
 
-/* One term of `sum` over the row: target = term, target + term, or target + weight · term. */
-static void term_row(simd *s, const row_walk *w, int sum, int k, const row_target *to, bool first)
+/* Term k of a sum, added to `before` (-1: it is the first). */
+static int add_term(simd *s, const net_node *v, int k, int before, const spot *at)
+{
+    int term = simd_read(s, v->operand[k], at);
+    if (v->prim == NET_add)
+        return before < 0 ? term : loop_math(&s->pen, LOOP_ADD, before, term, -1, -1);
+    int weight = simd_weight(s, v->operand[0], v->attr.row, v->attr.pick[k - 1], at->lanes);
+    return before < 0 ? loop_math(&s->pen, LOOP_MUL, weight, term, -1, -1) : simd_fma(s, weight, term, before);
+}
+
+/* Terms k … k + many - 1 of `sum` over the row: target = terms, or target + terms, where a mix weighs them. */
+static void terms_row(simd *s, const row_walk *w, int sum, int k, int many, const row_target *to)
 {
     const net_node *v = &s->n->nodes.at[sum];
-    bool mix = v->prim == NET_mix;
+    bool mix = v->prim == NET_mix, first = k == (mix ? 1 : 0);
     int blocks = w->g->w / ROW_PIXELS, rest = w->g->w % ROW_PIXELS;
     for (int part = 0; part < 2; part++) {
         int count = part ? rest > 0 : blocks, pixels = part ? rest : ROW_PIXELS;
@@ -90,14 +100,10 @@ static void term_row(simd *s, const row_walk *w, int sum, int k, const row_targe
             for (int p = 0; p < pixels; p++) {
                 spot at = spot_at(w, x, p, c, w->run[r].lanes);
                 forget(s);
-                int term = simd_read(s, v->operand[k], &at), value = term;
-                int weight = mix ? simd_weight(s, v->operand[0], v->attr.row, v->attr.pick[k - 1], at.lanes) : -1;
                 loop_index e = target_element(s, to, &at);
-                int old = first ? -1 : loop_load(&s->pen, DT_F32, at.lanes, target_buffer(s, to, LOOP_INOUT), e);
-                if (mix)
-                    value = first ? loop_math(&s->pen, LOOP_MUL, weight, term, -1, -1) : simd_fma(s, weight, term, old);
-                else if (!first)
-                    value = loop_math(&s->pen, LOOP_ADD, old, term, -1, -1);
+                int value = first ? -1 : loop_load(&s->pen, DT_F32, at.lanes, target_buffer(s, to, LOOP_INOUT), e);
+                for (int i = k; i < k + many; i++)
+                    value = add_term(s, v, i, value, &at);
                 loop_store(&s->pen, target_buffer(s, to, LOOP_OUT), e, value);
             }
             simd_close(s, w->run[r].count);
@@ -108,26 +114,33 @@ static void term_row(simd *s, const row_walk *w, int sum, int k, const row_targe
     forget(s);
 }
 
+static bool is_finished_first(simd *s, int term)
+{
+    return s->f->place[term] == PLACE_INLINE && is_long_sum(s, term);
+}
+
 /* The whole sum; terms that are long sums themselves are finished in scratch first. */
 static void sum_row(simd *s, const row_walk *w, int sum, const row_target *to)
 {
     const net_node *v = &s->n->nodes.at[sum];
     int first = v->prim == NET_mix ? 1 : 0;
-    for (int k = first; k < v->count; k++) {
-        int term = v->operand[k];
-        if (s->f->place[term] != PLACE_INLINE || !is_long_sum(s, term)) {
-            term_row(s, w, sum, k, to, k == first);
+    for (int k = first, many; k < v->count; k += many) {
+        for (many = 0; many < ROW_TERMS && k + many < v->count && !is_finished_first(s, v->operand[k + many]);)
+            many++;
+        if (many > 0) {
+            terms_row(s, w, sum, k, many, to);
             continue;
         }
+        many = 1;
         if (k == first && v->prim == NET_add) { /* it is the target's first value as it stands */
-            sum_row(s, w, term, to);
+            sum_row(s, w, v->operand[k], to);
             continue;
         }
         row_target inner = {-1, loop_scratch(&s->pen, DT_F32, (int64_t)w->g->w * w->g->c), w->g->c};
-        sum_row(s, w, term, &inner);
-        s->finished = term;
+        sum_row(s, w, v->operand[k], &inner);
+        s->finished = v->operand[k];
         s->finished_row = inner.scratch;
-        term_row(s, w, sum, k, to, k == first);
+        terms_row(s, w, sum, k, 1, to);
         s->finished = -1;
     }
 }
@@ -157,28 +170,50 @@ static void map_row(simd *s, const row_walk *w, int root)
     forget(s);
 }
 
-/* One riding sum over the row, its accumulator in a register. */
-static void sum_over_row(simd *s, const row_walk *w, int sum)
+/* Some riding sums over the row, their accumulators in registers: for each pixel all of a run's vectors, so that memory
+ * is read as it lies, and what the sums share is read once. */
+static void sums_over_run(simd *s, const row_walk *w, const int *sum, int sums, const channel_run *run)
 {
-    int pixels = w->g->w % 4 == 0 ? 4 : 1;
-    for (int r = 0; r < w->runs; r++) {
-        loop_index c = simd_open(s, w->run[r].lo, w->run[r].count, w->run[r].lanes);
-        int zero = loop_const(&s->pen, DT_F32, w->run[r].lanes, 0);
-        int acc = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
-        loop_index x = simd_open(s, 0, w->g->w / pixels, pixels);
-        s->channel_memo.count = 0;
-        for (int p = 0; p < pixels; p++) {
-            spot here = spot_at(w, x, p, c, w->run[r].lanes);
+    int pixels = w->g->w % 4 == 0 ? 4 : w->g->w % 2 == 0 ? 2 : 1, acc[SIMD_ACC_MAX];
+    memo_list seen[SIMD_ACC_MAX] = {{0}};
+    loop_index c = simd_open(s, run->lo, run->count, run->vectors * run->lanes);
+    int zero = loop_const(&s->pen, DT_F32, run->lanes, 0);
+    CHECK(sums * run->vectors <= SIMD_ACC_MAX);
+    for (int i = 0; i < sums * run->vectors; i++)
+        acc[i] = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
+    loop_index x = simd_open(s, 0, w->g->w / pixels, pixels);
+    for (int p = 0; p < pixels; p++)
+        for (int v = 0; v < run->vectors; v++) {
+            spot here = spot_at(w, x, p, loop_offset(c, (int64_t)v * run->lanes), run->lanes);
+            s->channel_memo = seen[v];
             forget(s);
-            simd_add_to_sum(s, sum, acc, &here);
+            for (int i = 0; i < sums; i++)
+                simd_add_to_sum(s, sum[i], acc[i * run->vectors + v], &here);
+            seen[v] = s->channel_memo;
         }
-        simd_close(s, w->g->w / pixels);
-        spot row = spot_at(w, loop_at(0), 0, c, w->run[r].lanes);
-        simd_add_row_sum(s, sum, acc, &row);
-        simd_close(s, w->run[r].count);
+    simd_close(s, w->g->w / pixels);
+    for (int i = 0; i < sums * run->vectors; i++) {
+        int64_t channels = (int64_t)(i % run->vectors) * run->lanes;
+        spot row = spot_at(w, loop_at(0), 0, loop_offset(c, channels), run->lanes);
+        simd_add_row_sum(s, sum[i / run->vectors], acc[i], &row);
     }
-    s->channel_memo.count = 0;
+    simd_close(s, run->count);
+    s->channel_memo = (memo_list){0};
     forget(s);
+}
+
+static void sums_over_row(simd *s, const row_walk *w)
+{
+    int registers = s->t->registers < 16 ? 16 : s->t->registers, vectors = w->g->c / s->t->lanes;
+    vectors = vectors > 4 ? 4 : vectors < 1 ? 1 : vectors;
+    channel_run run[8];
+    int runs = simd_channel_runs(s, w->g->c, vectors, run), most = (registers - 4) / vectors, many;
+    most = most > ROW_TERMS ? ROW_TERMS : most;
+    for (int i = 0; i < w->g->sums.count; i += many) {
+        many = w->g->sums.count - i < most ? w->g->sums.count - i : most;
+        for (int r = 0; r < runs; r++)
+            sums_over_run(s, w, &w->g->sums.at[i], many, &run[r]);
+    }
 }
 
 void simd_emit_by_rows(simd *s, const stage *g, loop_index rel)
@@ -192,6 +227,5 @@ void simd_emit_by_rows(simd *s, const stage *g, loop_index rel)
         else
             map_row(s, &w, to.node);
     }
-    for (int i = 0; i < g->sums.count; i++)
-        sum_over_row(s, &w, g->sums.at[i]);
+    sums_over_row(s, &w);
 }
