@@ -469,6 +469,7 @@ static void lower_pixels(simd *s)
     s->tile = loop_at(0);
     int images = 0;
     simd_plan(s);
+    simd_fill_shares(s);
     if (s->chunked) {
         clear_sums(s);
         loop_index first = loop_plus(loop_at(0), s->unit, NET_CHUNK);

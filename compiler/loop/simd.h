@@ -52,6 +52,12 @@ typedef struct memo {
 
 typedef VEC(memo) memo_list;
 
+/* 1 / count for every count of rows and columns of a pool's window that can lie inside the map. */
+typedef struct share_table {
+    int kh, kw;
+    int scratch;
+} share_table;
+
 typedef struct simd {
     arena *a;
     const fusion *f;
@@ -73,6 +79,7 @@ typedef struct simd {
     int core, core_reg;         /* a window's result at the present pixel */
     int finished, finished_row; /* a long sum that stands in a row of scratch; -1: none */
     memo_list pixel_memo, channel_memo;
+    VEC(share_table) shares;
 } simd;
 
 /* simd_read.c: values at a spot, each computed once a pixel (memo) */
@@ -87,6 +94,7 @@ void simd_fma_to(simd *s, int acc, int a, int b);
 loop_index simd_element(simd *s, int node, const spot *at); /* of a stored value */
 /* simd_map.c: the rule of each map */
 int simd_map(simd *s, int node, const spot *at);
+void simd_fill_shares(simd *s); /* at the start of a unit: the tables that average pools of the group need */
 /* simd_stage.c: which stages a group needs, their rows, their scratch */
 void simd_plan(simd *s);
 stage *simd_stage_of(simd *s, int value, enum stage_kind kind);

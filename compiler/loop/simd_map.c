@@ -206,24 +206,70 @@ static int map_global_pool_dx(simd *s, const net_node *v, const spot *at)
     return math(s, LOOP_MUL, operand(s, v, 0, at), number(s, at, 1.0 / ((double)v->attr.h * v->attr.w)));
 }
 
-/* How many of the window's `k` taps fall inside [0, size) at output position p: as a number in every lane. */
-static int taps_inside(simd *s, loop_index p, int k, int stride, int before, int size, int lanes)
+/* How many of the window's `k` taps fall inside [0, size) at output position p. */
+static loop_index taps_inside(simd *s, loop_index p, int k, int stride, int before, int size)
 {
     loop_index first = loop_offset(loop_times(p, stride), -before);
     int lo = loop_int(&s->pen, LOOP_INT_MAX, first, loop_at(0), 0);
     int hi = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, k), loop_at(size), 0);
-    loop_index count = loop_plus(loop_plus(loop_at(0), hi, 1), lo, -1);
-    return loop_from_int(&s->pen, DT_F32, lanes, count);
+    return loop_plus(loop_plus(loop_at(0), hi, 1), lo, -1);
 }
 
-/* x / taps inside the map. Windows of pools are dense: dilation 1. */
+/* The table for windows of this size: 1 / (rows · columns) at rows · (kw + 1) + columns. */
+static int shares_of(simd *s, const net_window *w)
+{
+    for (int i = 0; i < s->shares.count; i++)
+        if (s->shares.at[i].kh == w->kh && s->shares.at[i].kw == w->kw)
+            return s->shares.at[i].scratch;
+    BUG("no table of shares for windows of %d x %d", w->kh, w->kw);
+}
+
+/* x · 1 / taps inside the map, from a table. Windows of pools are dense: dilation 1. */
 static int map_pool_scale(simd *s, const net_node *v, const spot *at)
 {
     const net_window *w = &v->attr.window;
     loop_index y = loop_sum(at->rel, loop_times(s->tile, at->ratio));
-    int rows = taps_inside(s, y, w->kh, w->sh, w->top, v->attr.h, at->lanes);
-    int columns = taps_inside(s, at->x, w->kw, w->sw, w->left, v->attr.w, at->lanes);
-    return math(s, LOOP_DIV, operand(s, v, 0, at), math(s, LOOP_MUL, rows, columns));
+    loop_index rows = taps_inside(s, y, w->kh, w->sh, w->top, v->attr.h);
+    loop_index columns = taps_inside(s, at->x, w->kw, w->sw, w->left, v->attr.w);
+    int share = loop_bcast(&s->pen, DT_F32, at->lanes, shares_of(s, w), loop_sum(loop_times(rows, w->kw + 1), columns));
+    return math(s, LOOP_MUL, operand(s, v, 0, at), share);
+}
+
+static void fill_shares(simd *s, int kh, int kw, int table)
+{
+    for (int y = 1; y <= kh; y++)
+        for (int x = 1; x <= kw; x++)
+            loop_store(&s->pen, table, loop_at((int64_t)y * (kw + 1) + x),
+                       loop_const(&s->pen, DT_F32, 1, 1.0 / ((double)y * x)));
+}
+
+static void need_shares(simd *s, int node, bool seen[])
+{
+    const net_node *v = &s->n->nodes.at[node];
+    const net_window *w = &v->attr.window;
+    if (seen[node])
+        return;
+    seen[node] = true;
+    if (v->prim == NET_pool_scale) {
+        bool known = false;
+        for (int i = 0; i < s->shares.count; i++)
+            known |= s->shares.at[i].kh == w->kh && s->shares.at[i].kw == w->kw;
+        if (!known) {
+            int table = loop_scratch(&s->pen, DT_F32, (int64_t)(w->kh + 1) * (w->kw + 1));
+            fill_shares(s, w->kh, w->kw, table);
+            VEC_PUSH(s->a, &s->shares, ((share_table){w->kh, w->kw, table}));
+        }
+    }
+    for (int k = 0; k < v->count; k++)
+        if (s->f->place[v->operand[k]] != PLACE_MEMORY && s->f->place[v->operand[k]] != PLACE_LEAF)
+            need_shares(s, v->operand[k], seen);
+}
+
+void simd_fill_shares(simd *s)
+{
+    bool *seen = NEW_ARRAY(s->a, bool, s->n->nodes.count + 1);
+    for (int i = 0; i < s->g->roots.count; i++)
+        need_shares(s, s->g->roots.at[i], seen);
 }
 
 /* clang-format off */
