@@ -225,10 +225,16 @@ static bool is_over_chip(const fuser *u, int node)
     return false;
 }
 
+/* A home of its own for what lies elsewhere; net_settle makes these. */
+static bool is_copy(const net *n, int node)
+{
+    return n->nodes.at[node].prim == NET_add && n->nodes.at[node].count == 1;
+}
+
 /* Must a map be stored whatever it costs? Views and small kernels read memory alone; those of images have no tiles. */
 static bool must_store(const fuser *u, int node)
 {
-    if (u->is_output[node])
+    if (u->is_output[node] || is_copy(u->n, node))
         return true;
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         enum net_class c = class_of(u->n, u->users[i].node);
@@ -481,7 +487,7 @@ static void join_all(joiner *j)
         const net_node *v = &u->n->nodes.at[i];
         if (u->f->place[i] != PLACE_MEMORY)
             continue;
-        if (v->prim == NET_chan_sum) {
+        if (v->prim == NET_chan_sum || (is_copy(u->n, i) && net_is_map_sized(&v->type))) {
             int newest = newest_read(u, &j->of[i], &u->n->nodes.at[v->operand[0]].type);
             if (newest >= 0)
                 join(j, newest, i);

@@ -1,7 +1,11 @@
 /* Gives every value one home: a concat, a select and an output slot are filled by whoever computes what lies in them.
- */
+ * What many read gets a home of its own, dense in memory: neither the place inside a concat nor the slice of one that
+ * it would be, where a pixel's channels are few among many. */
 #include "net/settle.h"
 #include "net/copy.h"
+#include "net/fuse.h"
+
+enum { MANY_READERS = 6 }; /* from here on a copy costs less than reading channels that lie apart */
 
 typedef struct settler {
     arena *a;
@@ -9,6 +13,7 @@ typedef struct settler {
     const net *from;
     int *map;
     bool *taken; /* of nodes of `to`: lives in some place already */
+    int *readers; /* of nodes of `from` */
     nasc_diag *d;
 } settler;
 
@@ -35,12 +40,18 @@ static int place(settler *s, int node, int region)
     return own;
 }
 
+static bool is_dense_home(const settler *s, int node)
+{
+    return s->readers[node] > MANY_READERS && net_is_map_sized(&s->from->nodes.at[node].type);
+}
+
 static int add_filled(settler *s, const net_node *old)
 {
     int *part = NEW_ARRAY(s->a, int, old->count);
     for (int k = 0; k < old->count; k++) {
-        int region = old->prim == NET_select ? old->attr.first_region + k : old->region;
-        part[k] = place(s, s->map[old->operand[k]], region);
+        int region = old->prim == NET_select ? old->attr.first_region + k : old->region, x = s->map[old->operand[k]];
+        part[k] = old->prim == NET_concat && is_dense_home(s, old->operand[k]) ? copy_of(s, x, region)
+                                                                               : place(s, x, region);
         if (part[k] < 0)
             return -1;
     }
@@ -52,14 +63,20 @@ net *net_settle(arena *a, const net *n, nasc_diag *d)
 {
     int copies = n->outputs.count;
     for (int i = 0; i < n->nodes.count; i++)
-        copies += n->nodes.at[i].prim == NET_concat || n->nodes.at[i].prim == NET_select ? n->nodes.at[i].count : 0;
+        copies += n->nodes.at[i].prim == NET_concat || n->nodes.at[i].prim == NET_select ? n->nodes.at[i].count : 1;
     settler s = {.a = a, .to = net_copy_frame(a, n), .from = n, .d = d};
     s.map = NEW_ARRAY(a, int, n->nodes.count + 1);
+    s.readers = NEW_ARRAY(a, int, n->nodes.count + 1);
+    for (int i = 0; i < n->nodes.count; i++)
+        for (int k = 0; k < n->nodes.at[i].count; k++)
+            s.readers[n->nodes.at[i].operand[k]]++;
     s.taken = NEW_ARRAY(a, bool, n->nodes.count + copies + 1);
     for (int i = 0; i < n->nodes.count; i++) {
         const net_node *v = &n->nodes.at[i];
         bool filled = v->prim == NET_concat || v->prim == NET_select;
         s.map[i] = filled ? add_filled(&s, v) : net_copy_node(s.to, n, i, s.map, d);
+        if (s.map[i] >= 0 && v->prim == NET_slice && is_dense_home(&s, i))
+            s.map[i] = copy_of(&s, s.map[i], v->region);
         if (s.map[i] < 0)
             return NULL;
     }
