@@ -112,7 +112,7 @@ static void ref_conv_dx_tap(reference *r, const ref_tap *t)
 {
     const net_type *g = ref_type(r, 0), *w = ref_type(r, 1), *dx = &r->node->type;
     int groups = r->node->attr.window.groups, inputs = dx->c / groups, outputs = g->c / groups;
-    bool depthwise = net_depthwise(r->n, r->node);
+    bool depthwise = net_is_channelwise(r->n, r->node);
     for (int co = 0; co < g->c; co++)
         for (int ci = 0; ci < inputs; ci++)
             r->out[ref_at(dx, t->n, t->iy, t->ix, co / outputs * inputs + ci)] +=

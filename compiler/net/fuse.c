@@ -34,16 +34,6 @@ bool net_is_map_sized(const net_type *t)
     return t->n == NET_BATCH && !t->chunked && t->h * t->w > 1;
 }
 
-bool net_is_depthwise(const net *n, const net_node *conv)
-{
-    int groups = conv->attr.window.groups;
-    if (groups <= 1)
-        return false;
-    if (conv->prim == NET_conv_dw)
-        return n->nodes.at[conv->operand[0]].type.c == groups && n->nodes.at[conv->operand[1]].type.c == groups;
-    return conv->type.c == groups && n->nodes.at[conv->operand[0]].type.c == groups;
-}
-
 bool net_is_pointwise(const net_window *w)
 {
     return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1 && w->groups == 1 && !w->top && !w->left &&

@@ -36,7 +36,6 @@ void fusion_reads(arena *a, const fusion *f, int node, node_list *reads);
 
 /* Is a value full size: more than a vector, a scalar, or one number an image? Maps are cheap only over few of these. */
 bool net_is_map_sized(const net_type *t);
-bool net_is_depthwise(const net *n, const net_node *conv); /* conv, conv_dx, conv_dw */
-bool net_is_pointwise(const net_window *w);                /* 1×1, stride 1, no padding, one group */
+bool net_is_pointwise(const net_window *w); /* 1×1, stride 1, no padding, one group */
 
 #endif

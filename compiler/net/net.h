@@ -264,7 +264,10 @@ int64_t net_elements(const net_type *t); /* an image's, a chunk row's or the who
 bool net_type_equal(const net_type *a, const net_type *b);
 /* Whether a node of region `from` may use a value of region `to` (see Regions). */
 bool net_region_sees(const net *n, int from, int to);
-bool net_depthwise(const net *n, const net_node *conv); /* of conv, conv_dx, conv_dw: one input channel a group */
+/* conv, conv_dx, conv_dw: one input channel a group, whatever the number of output channels. */
+bool net_is_channelwise(const net *n, const net_node *conv);
+/* And one output channel: each channel stands alone. Not of a single channel, which is dense as well. */
+bool net_is_depthwise(const net *n, const net_node *conv);
 /* Sum of the cost rule over all nodes; the parameters are n->slot_size[SLOT_WEIGHTS]. */
 net_cost net_cost_total(const net *n);
 

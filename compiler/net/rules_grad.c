@@ -40,7 +40,7 @@ void grad_conv(net_grad_context *g, int node, int gradient)
     if (grad_needs(g, node, 0)) {
         net_attr attr = {.window = v.attr.window, .h = x.h, .w = x.w, .count = x.c};
         int w = v.operand[1];
-        if (!net_depthwise(g->n, &v))
+        if (!net_is_channelwise(g->n, &v))
             w = GRAD_NEW(g, NET_transpose, NULL, w);
         grad_give(g, v.operand[0], GRAD_NEW(g, NET_conv_dx, &attr, gradient, w));
     }

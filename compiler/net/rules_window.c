@@ -34,10 +34,19 @@ static bool window_map(const net_window *v, int in_h, int in_w, int *h, int *w, 
     return true;
 }
 
-bool net_depthwise(const net *n, const net_node *conv)
+bool net_is_channelwise(const net *n, const net_node *conv)
 {
     int channels = conv->prim == NET_conv_dx ? conv->attr.count : operand_type(n, conv, 0)->c;
     return conv->attr.window.groups == channels;
+}
+
+bool net_is_depthwise(const net *n, const net_node *conv)
+{
+    const net_type *result = conv->prim == NET_conv      ? &conv->type
+                             : conv->prim == NET_conv_dx ? operand_type(n, conv, 0)
+                                                         : operand_type(n, conv, 1);
+    int groups = conv->attr.window.groups;
+    return groups > 1 && net_is_channelwise(n, conv) && result->c == groups;
 }
 
 bool shape_conv(const net *n, const net_node *node, net_type *result, char *why, size_t size)
