@@ -1,6 +1,8 @@
 /* Evaluation. */
 #include "runtime/train/evaluate.h"
 
+#include <string.h>
+
 samples samples_of(const struct data_part *part)
 {
     return (samples){.part = part, .count = (uint32_t)part->count};
@@ -34,6 +36,8 @@ static void count_answers(const runner *r, const feed *batch, int classes, evalu
         if (result->said)
             result->said[result->images + i] = said;
     }
+    if (result->logits)
+        memcpy(result->logits + result->images * classes, r->logits, sizeof(float) * (size_t)(batch->n * classes));
     result->images += batch->n;
 }
 

@@ -19,6 +19,7 @@ typedef struct evaluation {
     double loss;        /* mean */
     int64_t *confusion; /* [classes][classes]: label, then what was said; NULL: not wanted */
     int32_t *said;      /* of each image, in order; NULL: not wanted */
+    float *logits;      /* [images][classes]; NULL: not wanted */
 } evaluation;
 
 samples samples_of(const struct data_part *part);

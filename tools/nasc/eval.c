@@ -7,7 +7,7 @@
 
 typedef struct eval_arguments {
     arguments common;
-    const char *data, *weights, *predictions, *engine;
+    const char *data, *weights, *predictions, *logits, *engine;
     int64_t limit;
 } eval_arguments;
 
@@ -50,6 +50,7 @@ static bool measure(evaluating *e, evaluation *result, nasc_diag *d)
         test.count = (uint32_t)e->a->limit;
     result->confusion = NEW_ARRAY(s->arena, int64_t, (int64_t)t->classes * t->classes);
     result->said = NEW_ARRAY(s->arena, int32_t, test.count + 1);
+    result->logits = e->a->logits ? NEW_ARRAY(s->arena, float, (int64_t)test.count * t->classes + 1) : NULL;
     feed room = feed_new(s->arena, t->set, o.batch);
     pass one = {.what = &compiled, .weights = constants};
     return evaluate(&r, &one, t->set, &test, &room, result, &s->progress, d);
@@ -64,6 +65,16 @@ static bool write_predictions(const evaluating *e, const evaluation *result, nas
     for (int64_t i = 0; i < result->images; i++)
         text_add(&t, "%d\n", result->said[i]);
     return !e->a->predictions || file_replace(e->a->predictions, t.at ? t.at : "", t.length, d);
+}
+
+/* Nine digits are enough for float32: who reads them has the very bits. */
+static bool write_logits(const evaluating *e, const evaluation *result, nasc_diag *d)
+{
+    text t = {.arena = e->session.arena};
+    int classes = e->trained.classes;
+    for (int64_t i = 0; i < result->images * classes; i++)
+        text_add(&t, "%.9g%c", (double)result->logits[i], (i + 1) % classes ? ' ' : '\n');
+    return file_replace(e->a->logits, t.at ? t.at : "", t.length, d);
 }
 
 static void print_json(const evaluating *e, const evaluation *result)
@@ -109,7 +120,7 @@ static enum exit_code run(void *arguments, nasc_diag *d)
     evaluation result = {0};
     bool ok = session_open(&e.session, &e.a->common, e.a->engine, d) && ask(&e, d) && measure(&e, &result, d);
     session_close(&e.session);
-    ok = ok && write_predictions(&e, &result, d);
+    ok = ok && write_predictions(&e, &result, d) && (!e.a->logits || write_logits(&e, &result, d));
     if (ok && e.a->common.json)
         print_json(&e, &result);
     else if (ok)
@@ -135,6 +146,11 @@ static const option_row options[] = {
      .kind = OPTION_TEXT,
      .offset = AT(predictions),
      .help = "receives the class of each test image, a line each"},
+    {.name = "logits",
+     .value = "FILE",
+     .kind = OPTION_TEXT,
+     .offset = AT(logits),
+     .help = "receives the network's output for each test image, a line each"},
     {.name = "limit",
      .value = "N",
      .kind = OPTION_INT,
