@@ -243,6 +243,8 @@ static inline int rk_read(random_state *s, int buffer, int dtype, loop_index ori
 {
     enum dtype t = dtype == DT_F64 ? DT_F64 : dtype == DT_F32 ? rk_float(s) : DT_F32;
     int lanes = rk_lanes(s);
+    if (rk_pick(s, 0, 7) == 0) /* anywhere, outside too */
+        loop_prefetch(&s->pen, buffer, loop_offset(origin, rk_pick(s, -9999, 9999)));
     if (rk_pick(s, 0, 3) == 0) {
         loop_index at = loop_sum(origin, rk_index(s, 0, size - 1));
         return rk_loaded(s, loop_bcast(&s->pen, t, lanes, buffer, at), dtype);

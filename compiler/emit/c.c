@@ -419,6 +419,8 @@ static void statements(c_writer *w)
             define_int(w, at);
         else if (c_is_reg_def(i))
             define_reg(w, at);
+        else if (i->op == LOOP_PREFETCH)
+            line(w, arena_printf(w->arena, "PREFETCH(%s);", pointer_text(w, &i->place)));
         else
             store(w, i);
     }

@@ -21,7 +21,8 @@ bool c_is_reg_def(const loop_ins *i)
 
 static bool has_place(const loop_ins *i)
 {
-    return loop_op_info[i->op].kind == LOOP_MEM || i->op == LOOP_INT_LOAD;
+    enum loop_kind kind = loop_op_info[i->op].kind;
+    return kind == LOOP_MEM || kind == LOOP_HINT || i->op == LOOP_INT_LOAD;
 }
 
 static void find_parents(c_writer *w)

@@ -94,6 +94,7 @@ static void find_slots(builder *b)
                 slot_define(b, &b->ints[ins->dst], i);
             break;
         case LOOP_STORE:
+        case LOOP_PREFETCH:
             break;
         default:
             slot_define(b, info->kind == LOOP_INT ? &b->ints[ins->dst] : &b->regs[ins->dst], i);
@@ -565,6 +566,15 @@ static void control(builder *b, const loop_ins *ins)
     }
 }
 
+/* For reading, into the second cache level. */
+static void prefetch(const builder *b, const loop_place *place)
+{
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(b->context), pointer = LLVMPointerTypeInContext(b->context, 0);
+    LLVMValueRef operand[] = {place_address(b, place), LLVMConstInt(i32, 0, 0), LLVMConstInt(i32, 2, 0),
+                              LLVMConstInt(i32, 1, 0)};
+    intrinsic(b, "llvm.prefetch", pointer, operand, 4);
+}
+
 static void instruction(builder *b, const loop_ins *ins)
 {
     const loop_reg *reg;
@@ -583,6 +593,9 @@ static void instruction(builder *b, const loop_ins *ins)
             slot_set(b, &b->regs[ins->dst], load(b, &ins->place, reg->dtype, reg->lanes));
         else
             slot_set(b, &b->regs[ins->dst], splat(b, load(b, &ins->place, reg->dtype, 1), reg->lanes));
+        break;
+    case LOOP_HINT:
+        prefetch(b, &ins->place);
         break;
     case LOOP_MISC:
         slot_set(b, &b->regs[ins->dst], misc(b, ins));

@@ -275,6 +275,8 @@ static void decode(decoder *p, const loop_ins *ins, const code *first, code *c)
         decode_struct(p, ins, first, c);
     else if (kind == LOOP_INT)
         c->run = integer[ins->op];
+    else if (kind == LOOP_HINT)
+        c->run = run_next;
     else
         decode_float(p, ins, c);
     if (kind == LOOP_MEM || ins->op == LOOP_INT_LOAD) {

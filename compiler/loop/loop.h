@@ -71,6 +71,7 @@ typedef struct loop_place {
  * X(name, text, kind, operands): kind tells which fields an instruction uses:
  *   STRUCT  control           INT   integer variable = …        MEM   memory
  *   MATH    float register = op(float registers)                MISC  as described
+ *   HINT    changes no value: an engine may do nothing
  */
 #define LOOP_OPS(X)                                                                                                    \
     X(PARALLEL, "parallel", STRUCT,                                                                                    \
@@ -79,20 +80,21 @@ typedef struct loop_place {
     X(IF, "if", STRUCT, 0)     /* lo < hi, both indices */                                                             \
     X(ELSE, "else", STRUCT, 0) /* between IF and its END */                                                            \
     X(END, "end", STRUCT, 0)                                                                                           \
-    X(INT_SET, "set", INT, 0)       /* var = lo */                                                                     \
-    X(INT_MIN, "imin", INT, 0)      /* var = min(lo, hi) */                                                            \
-    X(INT_MAX, "imax", INT, 0)      /* var = max(lo, hi) */                                                            \
-    X(INT_DIV, "idiv", INT, 0)      /* var = floor(lo / step), step > 0 */                                             \
-    X(INT_MOD, "imod", INT, 0)      /* var = lo - step * floor(lo / step) */                                           \
-    X(INT_LOAD, "iload", INT, 0)    /* var = place (an i32 or i8 element) */                                           \
-    X(LOAD, "load", MEM, 0)         /* dst = lanes consecutive elements at place, converted to dst's type */           \
-    X(BCAST, "bcast", MEM, 0)       /* dst = one element at place in every lane */                                     \
-    X(STORE, "store", MEM, 1)       /* place = a, lanes consecutive elements, converted to the buffer's type */        \
-    X(CONST, "const", MISC, 0)      /* dst = value in every lane */                                                    \
-    X(FROM_INT, "fromint", MISC, 0) /* dst = (float) lo, in every lane */                                              \
-    X(CONVERT, "convert", MISC, 1)  /* dst = a, f32 ↔ f64, same lanes */                                               \
-    X(LANE, "lane", MISC, 1)        /* dst (1 lane) = lane `step` of a */                                              \
-    X(HALF, "half", MISC, 1)        /* dst (half the lanes of a) = lower (step 0) or upper (step 1) half of a */       \
+    X(INT_SET, "set", INT, 0)        /* var = lo */                                                                    \
+    X(INT_MIN, "imin", INT, 0)       /* var = min(lo, hi) */                                                           \
+    X(INT_MAX, "imax", INT, 0)       /* var = max(lo, hi) */                                                           \
+    X(INT_DIV, "idiv", INT, 0)       /* var = floor(lo / step), step > 0 */                                            \
+    X(INT_MOD, "imod", INT, 0)       /* var = lo - step * floor(lo / step) */                                          \
+    X(INT_LOAD, "iload", INT, 0)     /* var = place (an i32 or i8 element) */                                          \
+    X(LOAD, "load", MEM, 0)          /* dst = lanes consecutive elements at place, converted to dst's type */          \
+    X(BCAST, "bcast", MEM, 0)        /* dst = one element at place in every lane */                                    \
+    X(STORE, "store", MEM, 1)        /* place = a, lanes consecutive elements, converted to the buffer's type */       \
+    X(PREFETCH, "prefetch", HINT, 0) /* the place, which need not lie in the buffer, is read before long */            \
+    X(CONST, "const", MISC, 0)       /* dst = value in every lane */                                                   \
+    X(FROM_INT, "fromint", MISC, 0)  /* dst = (float) lo, in every lane */                                             \
+    X(CONVERT, "convert", MISC, 1)   /* dst = a, f32 ↔ f64, same lanes */                                              \
+    X(LANE, "lane", MISC, 1)         /* dst (1 lane) = lane `step` of a */                                             \
+    X(HALF, "half", MISC, 1)         /* dst (half the lanes of a) = lower (step 0) or upper (step 1) half of a */      \
     X(MOVE, "move", MATH, 1)                                                                                           \
     X(ADD, "add", MATH, 2)                                                                                             \
     X(SUB, "sub", MATH, 2)                                                                                             \
@@ -119,7 +121,7 @@ enum loop_op {
 #undef X
         LOOP_OP_COUNT
 };
-enum loop_kind { LOOP_STRUCT, LOOP_INT, LOOP_MEM, LOOP_MISC, LOOP_MATH };
+enum loop_kind { LOOP_STRUCT, LOOP_INT, LOOP_MEM, LOOP_MISC, LOOP_MATH, LOOP_HINT };
 extern const struct loop_op_info {
     const char *text;
     enum loop_kind kind;
@@ -189,6 +191,7 @@ int loop_int_load(loop_pen *p, int buffer, loop_index at);
 int loop_load(loop_pen *p, enum dtype t, int lanes, int buffer, loop_index at);
 int loop_bcast(loop_pen *p, enum dtype t, int lanes, int buffer, loop_index at);
 void loop_store(loop_pen *p, int buffer, loop_index at, int value);
+void loop_prefetch(loop_pen *p, int buffer, loop_index at);
 int loop_const(loop_pen *p, enum dtype t, int lanes, double value);
 int loop_from_int(loop_pen *p, enum dtype t, int lanes, loop_index value);
 int loop_convert(loop_pen *p, enum dtype t, int value);

@@ -289,12 +289,17 @@ static void read_store(parser *p)
     append(p, ins);
 }
 
+static void read_prefetch(parser *p)
+{
+    append(p, (loop_ins){.op = LOOP_PREFETCH, .place = read_place(p)});
+}
+
 static int read_op(parser *p, bool integer)
 {
     skip_blank(p);
     for (int op = 0; op < LOOP_OP_COUNT; op++) {
         enum loop_kind kind = loop_op_info[op].kind;
-        if (kind == LOOP_STRUCT || op == LOOP_STORE || (kind == LOOP_INT) != integer)
+        if (kind == LOOP_STRUCT || kind == LOOP_HINT || op == LOOP_STORE || (kind == LOOP_INT) != integer)
             continue;
         if (accept(p, loop_op_info[op].text))
             return op;
@@ -353,6 +358,8 @@ static void read_instruction(parser *p)
         read_if(p);
     } else if (accept(p, "store")) {
         read_store(p);
+    } else if (accept(p, "prefetch")) {
+        read_prefetch(p);
     } else if (accept(p, "parallel")) {
         loop_ins ins = {.op = LOOP_PARALLEL, .dst = read_variable(p)};
         expect(p, "{");

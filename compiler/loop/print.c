@@ -133,6 +133,12 @@ static void print_float(text *t, const kernel *k, const loop_ins *ins)
         text_add(t, ", %d", ins->step);
 }
 
+static void print_hint(text *t, const loop_ins *ins)
+{
+    text_add(t, "%s ", loop_op_info[ins->op].text);
+    print_place(t, &ins->place);
+}
+
 static bool defines_register(const loop_ins *ins)
 {
     enum loop_kind kind = loop_op_info[ins->op].kind;
@@ -194,6 +200,8 @@ void loop_print(text *t, const kernel *k)
             print_struct(t, ins);
         else if (loop_op_info[ins->op].kind == LOOP_INT)
             print_int(t, ins);
+        else if (loop_op_info[ins->op].kind == LOOP_HINT)
+            print_hint(t, ins);
         else
             print_float(t, k, ins);
         text_add(t, "\n");

@@ -77,6 +77,7 @@ typedef struct simd {
     int unit;                   /* variable of the parallel loop */
     loop_index image, tile;     /* number of the image; the tile's first row of the smallest map */
     int core, core_reg;         /* a window's result at the present pixel */
+    bool ahead;                 /* what is read of maps in memory is fetched for the next row */
     int finished, finished_row; /* a long sum that stands in a row of scratch; -1: none */
     memo_list pixel_memo, channel_memo;
     VEC(share_table) shares;

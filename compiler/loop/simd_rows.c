@@ -6,6 +6,13 @@
 
 enum { LONG = 5, ROW_PIXELS = 8, ROW_TERMS = 4 }; /* so many tensors make a sum long; pixels a block; terms a pass */
 
+enum { LINE_FLOATS = 16, LINE_VECTORS_MAX = LINE_FLOATS }; /* of a cache line: what is fetched ahead at once */
+
+static int line_vectors(int lanes)
+{
+    return lanes >= LINE_FLOATS || lanes == 1 ? 1 : LINE_FLOATS / lanes;
+}
+
 /* Where a row of results goes: a stored value, or a row of scratch. */
 typedef struct row_target {
     int node; /* -1: scratch */
@@ -95,22 +102,28 @@ static void terms_row(simd *s, const row_walk *w, int sum, int k, int many, cons
             continue;
         loop_index x = simd_open(s, part ? blocks * ROW_PIXELS : 0, count, ROW_PIXELS);
         for (int r = 0; r < w->runs; r++) {
-            loop_index c = simd_open(s, w->run[r].lo, w->run[r].count, w->run[r].lanes);
-            s->channel_memo.count = 0;
-            for (int p = 0; p < pixels; p++) {
-                spot at = spot_at(w, x, p, c, w->run[r].lanes);
+            const channel_run *run = &w->run[r];
+            loop_index c = simd_open(s, run->lo, run->count, run->vectors * run->lanes);
+            memo_list seen[LINE_VECTORS_MAX] = {{0}};
+            for (int i = 0; i < pixels * run->vectors; i++) {
+                int at_vector = i % run->vectors;
+                spot at = spot_at(w, x, i / run->vectors, loop_offset(c, (int64_t)at_vector * run->lanes), run->lanes);
+                s->channel_memo = seen[at_vector];
                 forget(s);
+                s->ahead = at_vector == 0;
                 loop_index e = target_element(s, to, &at);
                 int value = first ? -1 : loop_load(&s->pen, DT_F32, at.lanes, target_buffer(s, to, LOOP_INOUT), e);
-                for (int i = k; i < k + many; i++)
-                    value = add_term(s, v, i, value, &at);
+                for (int term = k; term < k + many; term++)
+                    value = add_term(s, v, term, value, &at);
                 loop_store(&s->pen, target_buffer(s, to, LOOP_OUT), e, value);
+                s->ahead = false;
+                seen[at_vector] = s->channel_memo;
             }
-            simd_close(s, w->run[r].count);
+            simd_close(s, run->count);
         }
         simd_close(s, count);
     }
-    s->channel_memo.count = 0;
+    s->channel_memo = (memo_list){0};
     forget(s);
 }
 
@@ -156,14 +169,17 @@ static void map_row(simd *s, const row_walk *w, int root)
 {
     loop_index x = simd_open(s, 0, w->g->w, 1);
     for (int r = 0; r < w->runs; r++) {
-        loop_index c = simd_open(s, w->run[r].lo, w->run[r].count, w->run[r].lanes);
-        spot at = spot_at(w, x, 0, c, w->run[r].lanes);
-        s->channel_memo.count = 0;
-        forget(s);
-        int reg = net_prim_info[s->n->nodes.at[root].prim].class == NET_WINDOW ? simd_read(s, root, &at)
-                                                                               : simd_map(s, root, &at);
-        loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, &at), reg);
-        simd_close(s, w->run[r].count);
+        const channel_run *run = &w->run[r];
+        loop_index c = simd_open(s, run->lo, run->count, run->vectors * run->lanes);
+        for (int i = 0; i < run->vectors; i++) {
+            spot at = spot_at(w, x, 0, loop_offset(c, (int64_t)i * run->lanes), run->lanes);
+            s->channel_memo.count = 0;
+            forget(s);
+            int reg = net_prim_info[s->n->nodes.at[root].prim].class == NET_WINDOW ? simd_read(s, root, &at)
+                                                                                   : simd_map(s, root, &at);
+            loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, &at), reg);
+        }
+        simd_close(s, run->count);
     }
     simd_close(s, w->g->w);
     s->channel_memo.count = 0;
@@ -187,10 +203,12 @@ static void sums_over_run(simd *s, const row_walk *w, const int *sum, int sums, 
             spot here = spot_at(w, x, p, loop_offset(c, (int64_t)v * run->lanes), run->lanes);
             s->channel_memo = seen[v];
             forget(s);
+            s->ahead = v % line_vectors(run->lanes) == 0;
             for (int i = 0; i < sums; i++)
                 simd_add_to_sum(s, sum[i], acc[i * run->vectors + v], &here);
             seen[v] = s->channel_memo;
         }
+    s->ahead = false;
     simd_close(s, w->g->w / pixels);
     for (int i = 0; i < sums * run->vectors; i++) {
         int64_t channels = (int64_t)(i % run->vectors) * run->lanes;
@@ -219,7 +237,7 @@ static void sums_over_row(simd *s, const row_walk *w)
 void simd_emit_by_rows(simd *s, const stage *g, loop_index rel)
 {
     row_walk w = {.g = g, .rel = rel};
-    w.runs = simd_channel_runs(s, g->c, 1, w.run);
+    w.runs = simd_channel_runs(s, g->c, line_vectors(s->t->lanes), w.run);
     for (int i = 0; i < g->roots.count; i++) {
         row_target to = {.node = g->roots.at[i]};
         if (is_long_sum(s, to.node))

@@ -307,8 +307,9 @@ static bool check_unused(verifier *v, const loop_ins *ins)
 {
     enum loop_kind kind = loop_op_info[ins->op].kind;
     bool has_step = kind == LOOP_STRUCT || kind == LOOP_INT || ins->op == LOOP_LANE || ins->op == LOOP_HALF;
-    bool has_place = kind == LOOP_MEM || ins->op == LOOP_INT_LOAD;
-    bool has_dst = ins->op != LOOP_IF && ins->op != LOOP_ELSE && ins->op != LOOP_END && ins->op != LOOP_STORE;
+    bool has_place = kind == LOOP_MEM || kind == LOOP_HINT || ins->op == LOOP_INT_LOAD;
+    bool has_dst =
+        ins->op != LOOP_IF && ins->op != LOOP_ELSE && ins->op != LOOP_END && ins->op != LOOP_STORE && kind != LOOP_HINT;
     bool zero = (has_step || !ins->step) && (has_dst || !ins->dst) && (has_place || !ins->place.buffer) &&
                 (kind == LOOP_STRUCT || !ins->match) && (ins->op == LOOP_CONST || ins->value == 0);
     for (int i = loop_op_info[ins->op].operands; i < 4; i++)
@@ -317,7 +318,8 @@ static bool check_unused(verifier *v, const loop_ins *ins)
         return wrong(v, "a field that the operation does not use is not zero");
     if (!has_place && !check_empty(v, &ins->place.index))
         return false;
-    bool no_bounds = kind == LOOP_MEM || kind == LOOP_MATH || ins->op == LOOP_ELSE || ins->op == LOOP_END;
+    bool no_bounds =
+        kind == LOOP_MEM || kind == LOOP_HINT || kind == LOOP_MATH || ins->op == LOOP_ELSE || ins->op == LOOP_END;
     if (no_bounds && !check_empty(v, &ins->lo))
         return false;
     return !no_bounds && kind != LOOP_MISC ? true : check_empty(v, &ins->hi);
@@ -325,6 +327,7 @@ static bool check_unused(verifier *v, const loop_ins *ins)
 
 static bool check_instruction(verifier *v, const loop_ins *ins)
 {
+    const loop_buffer *b;
     if (ins->op < 0 || ins->op >= LOOP_OP_COUNT)
         return wrong(v, "operation %d", ins->op);
     if (!v->depth && ins->op != LOOP_PARALLEL)
@@ -336,6 +339,8 @@ static bool check_instruction(verifier *v, const loop_ins *ins)
         return check_int(v, ins);
     case LOOP_MEM:
         return check_memory(v, ins);
+    case LOOP_HINT:
+        return check_place(v, ins, &b);
     case LOOP_MISC:
         return check_misc(v, ins);
     case LOOP_MATH:

@@ -18,8 +18,10 @@
 #endif
 #ifdef __GNUC__
 #define INLINE static inline __attribute__((unused, always_inline))
+#define PREFETCH(place) __builtin_prefetch(place, 0, 2)
 #else
 #define INLINE static inline
+#define PREFETCH(place) ((void)(place))
 #endif
 
 INLINE int64_t int_min(int64_t a, int64_t b)
