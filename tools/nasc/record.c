@@ -1,4 +1,4 @@
-/* run.json. */
+/* run.json, and runs as it has them. */
 #include "record.h"
 #include "runtime/run_folder.h"
 
@@ -133,4 +133,68 @@ bool record_settings(const char *file, settings *set, nasc_diag *d)
     bool ok = values ? settings_read(values, file, set, d) : diag_fail(d, DIAG_INPUT, file, "has no \"settings\"");
     json_decref(run);
     return ok;
+}
+
+/* ---- runs ------------------------------------------------------------------------------------------------ */
+
+static bool request_new(run_request *r, const record *like, bool genotype, nasc_diag *d)
+{
+    const run_arguments *a = r->arguments;
+    const char *operand = a->common.operand_count == 1 ? a->common.operand[0] : NULL;
+    model m;
+    if (!operand || !a->data)
+        return diag_fail(d, DIAG_INPUT, like->command, "%s and --data are needed, or --resume",
+                         genotype ? "GENOTYPE" : "SPACE");
+    bool ok = model_open(&m, &a->common, operand, d);
+    if (ok && genotype != m.genotype)
+        ok = diag_fail(d, DIAG_INPUT, operand,
+                       genotype ? "is a space: its choices are still to be made (nasc search)"
+                                : "is a genotype: every choice is made");
+    if (ok && a->config) /* below --set: once more from the start */
+        ok = record_settings(a->config, &m.settings, d) && model_settings(&m.settings, &a->common, d);
+    r->of = m.space;
+    r->settings = m.settings;
+    r->record = *like;
+    r->record.data = a->data;
+    r->record.seed = r->record.data_seed = a->common.seed;
+    r->record.checkpoint_steps = a->checkpoint_steps ? a->checkpoint_steps : 100;
+    return ok;
+}
+
+static bool request_again(run_request *r, const record *like, bool more, nasc_diag *d)
+{
+    const run_arguments *a = r->arguments;
+    if (a->common.operand_count || a->common.settings.count || a->data || a->config || a->common.seed ||
+        a->checkpoint_steps || more)
+        return diag_fail(d, DIAG_INPUT, "--resume", "takes everything from run.json; no other setting may be given");
+    r->run = record_read(a->out, like->command, &r->record, &r->of, &r->settings, d);
+    return r->run != NULL;
+}
+
+bool request_open(run_request *r, const run_arguments *a, const record *like, bool genotype, bool more, nasc_diag *d)
+{
+    *r = (run_request){.arguments = a};
+    if (!session_open(&r->session, &a->common, a->engine, d) ||
+        !(a->resume ? request_again(r, like, more, d) : request_new(r, like, genotype, d)))
+        return false;
+    r->data = session_data(&r->session, r->record.data, (uint64_t)r->record.data_seed, &r->settings, d);
+    return r->data != NULL;
+}
+
+bool request_record(run_request *r, nasc_diag *d)
+{
+    if (!r->run)
+        r->run = record_new(&r->record, r->of, &r->settings, r->session.arena, d);
+    return r->run != NULL;
+}
+
+enum exit_code request_close(run_request *r, enum run_end end)
+{
+    session_close(&r->session);
+    json_decref(r->run);
+    if (r->of)
+        space_free(r->of);
+    r->run = NULL;
+    r->of = NULL;
+    return end == RUN_DONE ? EXIT_DONE : end == RUN_STOPPED ? EXIT_INTERRUPTED : EXIT_FAILED;
 }

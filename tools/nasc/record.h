@@ -2,9 +2,7 @@
 #ifndef NASC_TOOL_RECORD_H
 #define NASC_TOOL_RECORD_H
 
-#include "base/base.h"
-#include "runtime/data/data.h"
-#include "space/space.h"
+#include "session.h"
 #include <jansson.h>
 
 /* What stands in every run.json. */
@@ -29,5 +27,34 @@ bool record_result(const char *folder, json_t *run, json_t *result, nasc_diag *d
 bool record_settings(const char *file, settings *set, nasc_diag *d);
 /* Whether `path` is a folder with a run.json. */
 bool record_exists(const char *path);
+
+/* ---- runs: what search and train have in common ---- */
+
+/* The command line; a command's own arguments begin with it. */
+typedef struct run_arguments {
+    arguments common;
+    const char *data, *out, *config, *engine;
+    int64_t checkpoint_steps;
+    bool resume;
+} run_arguments;
+
+/* A run as asked for or, to be resumed, as recorded. */
+typedef struct run_request {
+    const run_arguments *arguments;
+    session session;
+    space *of;
+    settings settings;
+    record record;
+    dataset *data;
+    json_t *run; /* run.json; NULL: a new run, before request_record */
+} run_request;
+
+/* Opens the session, what is run, and its data. `like`: command, method and number of runs of a new one, whose operand
+ * must be a genotype or must not. `more`: the command line has other options that --resume takes from run.json. The
+ * caller closes in either case. */
+bool request_open(run_request *r, const run_arguments *a, const record *like, bool genotype, bool more, nasc_diag *d);
+/* Makes run.json of a new run; what is resumed has it. */
+bool request_record(run_request *r, nasc_diag *d);
+enum exit_code request_close(run_request *r, enum run_end end);
 
 #endif

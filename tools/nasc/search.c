@@ -1,28 +1,15 @@
 /* nasc search: a space in, a genotype out. Several runs: each seed's genotype is trained for a few epochs on the half
  * that the weights learned from, and the one that does best on the other half is kept. */
 #include "record.h"
-#include "session.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 typedef struct search_arguments {
-    arguments common;
-    const char *data, *out, *method, *config, *engine;
-    int64_t runs, checkpoint_steps, memory;
-    bool resume;
+    run_arguments common;
+    const char *method;
+    int64_t runs, memory;
 } search_arguments;
-
-/* A search as asked for or as recorded. */
-typedef struct search {
-    const search_arguments *a;
-    session session;
-    space *space;
-    settings settings;
-    record record;
-    dataset *data;
-    json_t *run; /* run.json */
-} search;
 
 static const struct {
     const char *name;
@@ -41,53 +28,24 @@ static int method_of(const record *r)
     return -1;
 }
 
-static bool ask_new(search *s, nasc_diag *d)
+static bool ask(run_request *s, const search_arguments *a, nasc_diag *d)
 {
-    const search_arguments *a = s->a;
-    model m;
-    if (a->common.operand_count != 1 || !a->data)
-        return diag_fail(d, DIAG_INPUT, "search", "SPACE and --data are needed, or --resume");
-    bool ok = model_open(&m, &a->common, a->common.operand[0], d);
-    if (ok && m.genotype)
-        ok = diag_fail(d, DIAG_INPUT, a->common.operand[0], "is a genotype: every choice is made");
-    if (ok && a->config) /* below --set: once more from the start */
-        ok = record_settings(a->config, &m.settings, d) && model_settings(&m.settings, &a->common, d);
-    s->space = m.space;
-    s->settings = m.settings;
-    s->record = (record){.command = "search",
-                         .data = a->data,
-                         .method = a->method ? a->method : "darts-2nd",
-                         .seed = a->common.seed,
-                         .data_seed = a->common.seed,
-                         .checkpoint_steps = a->checkpoint_steps ? a->checkpoint_steps : 100,
-                         .runs = a->runs ? a->runs : 1};
-    s->data = ok ? session_data(&s->session, a->data, (uint64_t)a->common.seed, &s->settings, d) : NULL;
-    s->run = s->data ? record_new(&s->record, s->space, &s->settings, a->common.arena, d) : NULL;
-    return s->run != NULL;
-}
-
-static bool ask_again(search *s, nasc_diag *d)
-{
-    const search_arguments *a = s->a;
-    if (a->common.operand_count || a->common.settings.count || a->data || a->method || a->config || a->runs ||
-        a->common.seed || a->checkpoint_steps)
-        return diag_fail(d, DIAG_INPUT, "--resume", "takes everything from run.json; no other setting may be given");
-    s->run = record_read(a->out, "search", &s->record, &s->space, &s->settings, d);
-    if (!s->run)
+    record like = {.command = "search", .method = a->method ? a->method : "darts-2nd", .runs = a->runs ? a->runs : 1};
+    if (!request_open(s, &a->common, &like, false, a->method || a->runs, d))
         return false;
     if (method_of(&s->record) < 0)
-        return diag_fail(d, DIAG_INPUT, a->out, "was searched by '%s', a method that this nasc does not know",
+        return diag_fail(d, DIAG_INPUT, a->common.out, "was searched by '%s', a method that this nasc does not know",
                          s->record.method ? s->record.method : "");
-    s->data = session_data(&s->session, s->record.data, (uint64_t)s->record.data_seed, &s->settings, d);
-    return s->data != NULL;
+    s->session.memory = a->memory;
+    return request_record(s, d);
 }
 
 /* ---- one run, and several
  * ---------------------------------------------------------------------------------------------- */
 
-static search_job job_of(const search *s, const char *folder, bool resume, uint64_t seed)
+static search_job job_of(const run_request *s, const char *folder, bool resume, uint64_t seed)
 {
-    search_job job = {.space = s->space,
+    search_job job = {.space = s->of,
                       .settings = s->settings,
                       .data = s->data,
                       .seed = seed,
@@ -100,7 +58,7 @@ static search_job job_of(const search *s, const char *folder, bool resume, uint6
 }
 
 /* run.json of one of several runs: with its own seed, on the data of all. */
-static json_t *record_of(const search *s, const char *command, const space *of, const settings *set, uint64_t seed,
+static json_t *record_of(const run_request *s, const char *command, const space *of, const settings *set, uint64_t seed,
                          nasc_diag *d)
 {
     record r = s->record;
@@ -111,7 +69,7 @@ static json_t *record_of(const search *s, const char *command, const space *of, 
 }
 
 /* A short training of what one seed found: as large as the search's network, so that it costs no more. */
-static enum run_end judge(search *s, const char *folder, const char *genotype, uint64_t seed, double *accuracy,
+static enum run_end judge(run_request *s, const char *folder, const char *genotype, uint64_t seed, double *accuracy,
                           nasc_diag *d)
 {
     static const enum setting_id like_search[] = {SETTING_channels, SETTING_cells,   SETTING_batch, SETTING_stem,
@@ -143,22 +101,22 @@ static enum run_end judge(search *s, const char *folder, const char *genotype, u
 }
 
 /* The search of one of several seeds. */
-static enum run_end search_one(search *s, const char *folder, uint64_t seed, char **found, nasc_diag *d)
+static enum run_end search_one(run_request *s, const char *folder, uint64_t seed, char **found, nasc_diag *d)
 {
     search_job job = job_of(s, folder, record_exists(folder), seed);
-    json_t *record = record_of(s, "search", s->space, &s->settings, seed, d);
+    json_t *record = record_of(s, "search", s->of, &s->settings, seed, d);
     job.record = record;
     enum run_end end = record ? session_search(&s->session, &job, found, d) : RUN_FAILED;
     json_decref(record);
     return end;
 }
 
-static enum run_end search_several(search *s, char **best, json_t *results, nasc_diag *d)
+static enum run_end search_several(run_request *s, char **best, json_t *results, nasc_diag *d)
 {
     double highest = -1;
     for (int64_t k = 0; k < s->record.runs; k++) {
         uint64_t seed = (uint64_t)(s->record.seed + k);
-        const char *folder = arena_printf(s->session.arena, "%s/run-%" PRId64, s->a->out, k);
+        const char *folder = arena_printf(s->session.arena, "%s/run-%" PRId64, s->arguments->out, k);
         char *found = NULL;
         double accuracy = 0;
         enum run_end end = search_one(s, folder, seed, &found, d);
@@ -175,19 +133,20 @@ static enum run_end search_several(search *s, char **best, json_t *results, nasc
     return RUN_DONE;
 }
 
-static enum run_end search_run(search *s, char **found, json_t *result, nasc_diag *d)
+static enum run_end search_run(run_request *s, char **found, json_t *result, nasc_diag *d)
 {
-    const char *out = s->a->out;
+    const char *out = s->arguments->out;
     if (s->record.runs == 1) {
-        search_job job = job_of(s, out, s->a->resume, (uint64_t)s->record.seed);
+        search_job job = job_of(s, out, s->arguments->resume, (uint64_t)s->record.seed);
         return session_search(&s->session, &job, found, d);
     }
     run_folder folder;
     char path[RUN_PATH + 64];
-    if (!(s->a->resume ? run_resume(&folder, out, d) : run_create(&folder, out, d)))
+    if (!(s->arguments->resume ? run_resume(&folder, out, d) : run_create(&folder, out, d)))
         return RUN_FAILED;
     json_t *results = json_array();
-    bool ok = (s->a->resume || run_write_json(out, "run.json", s->run, d)) && !json_object_set(result, "runs", results);
+    bool ok = (s->arguments->resume || run_write_json(out, "run.json", s->run, d)) &&
+              !json_object_set(result, "runs", results);
     enum run_end end = ok ? search_several(s, found, results, d) : RUN_FAILED;
     if (end == RUN_DONE && *found && !file_replace(run_file(out, "genotype.json", path), *found, strlen(*found), d))
         end = RUN_FAILED;
@@ -199,13 +158,14 @@ static enum run_end search_run(search *s, char **found, json_t *result, nasc_dia
 /* ---- the command
  * ------------------------------------------------------------------------------------------------------- */
 
-static void report(const search *s, const json_t *result)
+static void report(const search_arguments *a, const json_t *result)
 {
     size_t i;
     json_t *one;
-    if (s->a->common.json) {
-        json_t *line = json_pack("{ss so}", "genotype", arena_printf(s->session.arena, "%s/genotype.json", s->a->out),
-                                 "result", json_deep_copy(result));
+    if (a->common.common.json) {
+        json_t *line =
+            json_pack("{ss so}", "genotype", arena_printf(a->common.common.arena, "%s/genotype.json", a->common.out),
+                      "result", json_deep_copy(result));
         json_dumpf(line, stdout, JSON_COMPACT);
         putchar('\n');
         json_decref(line);
@@ -214,29 +174,25 @@ static void report(const search *s, const json_t *result)
     json_array_foreach(json_object_get(result, "runs"), i, one)
         printf("seed %lld: %.2f %% of the held-out half\n", (long long)json_integer_value(json_object_get(one, "seed")),
                100 * json_real_value(json_object_get(one, "held_out_accuracy")));
-    printf("%s/genotype.json\n", s->a->out);
+    printf("%s/genotype.json\n", a->common.out);
 }
 
 static enum exit_code run(void *arguments, nasc_diag *d)
 {
-    search s = {.a = arguments};
+    const search_arguments *a = arguments;
+    run_request s;
     char *found = NULL;
     enum run_end end = RUN_FAILED;
     json_t *result = json_pack("{ss}", "genotype", "genotype.json");
-    if (session_open(&s.session, &s.a->common, s.a->engine, d) && (s.a->resume ? ask_again(&s, d) : ask_new(&s, d))) {
-        s.session.memory = s.a->memory;
+    if (ask(&s, a, d))
         end = search_run(&s, &found, result, d);
-    }
-    if (end == RUN_DONE && !record_result(s.a->out, s.run, json_incref(result), d))
+    if (end == RUN_DONE && !record_result(a->common.out, s.run, json_incref(result), d))
         end = RUN_FAILED;
-    session_close(&s.session);
+    enum exit_code code = request_close(&s, end);
     if (end == RUN_DONE)
-        report(&s, result);
+        report(a, result);
     json_decref(result);
-    json_decref(s.run);
-    if (s.space)
-        space_free(s.space);
-    return end == RUN_DONE ? EXIT_DONE : end == RUN_STOPPED ? EXIT_INTERRUPTED : EXIT_FAILED;
+    return code;
 }
 
 #define AT(field) offsetof(search_arguments, field)
@@ -244,12 +200,12 @@ static const option_row options[] = {
     {.name = "data",
      .value = "KIND:PATH",
      .kind = OPTION_TEXT,
-     .offset = AT(data),
+     .offset = AT(common.data),
      .help = "idx:DIR, cifar10:DIR, cifar100:DIR, synthetic:HxWxC/CLASSES"},
     {.name = "out",
      .value = "RUN",
      .kind = OPTION_TEXT,
-     .offset = AT(out),
+     .offset = AT(common.out),
      .help = "the run's folder",
      .required = true},
     {.name = "method",
@@ -273,19 +229,19 @@ static const option_row options[] = {
     {.name = "config",
      .value = "FILE",
      .kind = OPTION_TEXT,
-     .offset = AT(config),
+     .offset = AT(common.config),
      .help = "settings of another run's run.json"},
-    {.name = "resume", .kind = OPTION_FLAG, .offset = AT(resume), .help = "goes on with RUN, as run.json says"},
+    {.name = "resume", .kind = OPTION_FLAG, .offset = AT(common.resume), .help = "goes on with RUN, as run.json says"},
     {.name = "checkpoint-steps",
      .value = "N",
      .kind = OPTION_INT,
-     .offset = AT(checkpoint_steps),
+     .offset = AT(common.checkpoint_steps),
      .least = 1,
      .help = "steps from checkpoint to checkpoint, beside each epoch's (100)"},
     {.name = "engine",
      .value = "jit|cc|interpreter",
      .kind = OPTION_TEXT,
-     .offset = AT(engine),
+     .offset = AT(common.engine),
      .help = "what runs the kernels; results are the same"},
 };
 

@@ -1,104 +1,55 @@
 /* nasc train: a genotype in, trained weights out. */
 #include "record.h"
-#include "session.h"
 
 #include <string.h>
 
-typedef struct train_arguments {
-    arguments common;
-    const char *data, *out, *config, *engine;
-    int64_t checkpoint_steps;
-    bool resume;
-} train_arguments;
-
-typedef struct training {
-    const train_arguments *a;
-    session session;
-    space *genotype;
-    settings settings;
-    record record;
-    dataset *data;
-    json_t *run;
-} training;
-
-static bool ask_new(training *t, nasc_diag *d)
+static bool ask(run_request *r, const run_arguments *a, nasc_diag *d)
 {
-    const train_arguments *a = t->a;
-    model m;
-    if (a->common.operand_count != 1 || !a->data)
-        return diag_fail(d, DIAG_INPUT, "train", "GENOTYPE and --data are needed, or --resume");
-    bool ok = model_open(&m, &a->common, a->common.operand[0], d);
-    if (ok && !m.genotype)
-        ok = diag_fail(d, DIAG_INPUT, a->common.operand[0],
-                       "is a space: its choices are still to be made (nasc search)");
-    if (ok && a->config)
-        ok = record_settings(a->config, &m.settings, d) && model_settings(&m.settings, &a->common, d);
-    t->genotype = m.space;
-    t->settings = m.settings;
-    t->record = (record){.command = "train",
-                         .data = a->data,
-                         .seed = a->common.seed,
-                         .data_seed = a->common.seed,
-                         .runs = 1,
-                         .checkpoint_steps = a->checkpoint_steps ? a->checkpoint_steps : 100};
-    t->data = ok ? session_data(&t->session, a->data, (uint64_t)a->common.seed, &t->settings, d) : NULL;
-    ok = t->data && session_fit_auxiliary(&t->session, t->genotype, &t->settings, d);
-    t->run = ok ? record_new(&t->record, t->genotype, &t->settings, a->common.arena, d) : NULL;
-    return t->run && record_images(t->run, t->data, d);
+    static const record like = {.command = "train", .runs = 1};
+    if (!request_open(r, a, &like, true, false, d))
+        return false;
+    return a->resume || (session_fit_auxiliary(&r->session, r->of, &r->settings, d) && request_record(r, d) &&
+                         record_images(r->run, r->data, d));
 }
 
-static bool ask_again(training *t, nasc_diag *d)
+static enum run_end train_all(run_request *r, double *accuracy, nasc_diag *d)
 {
-    const train_arguments *a = t->a;
-    if (a->common.operand_count || a->common.settings.count || a->data || a->config || a->common.seed ||
-        a->checkpoint_steps)
-        return diag_fail(d, DIAG_INPUT, "--resume", "takes everything from run.json; no other setting may be given");
-    t->run = record_read(a->out, "train", &t->record, &t->genotype, &t->settings, d);
-    t->data = t->run ? session_data(&t->session, t->record.data, (uint64_t)t->record.data_seed, &t->settings, d) : NULL;
-    return t->data != NULL;
-}
-
-static enum run_end train_all(training *t, double *accuracy, nasc_diag *d)
-{
-    train_job job = {.genotype = t->genotype,
-                     .settings = t->settings,
-                     .data = t->data,
-                     .learn = samples_of(&t->data->train),
-                     .judge = samples_of(&t->data->test),
-                     .seed = (uint64_t)t->record.seed,
-                     .checkpoint_steps = (int)t->record.checkpoint_steps,
-                     .folder = t->a->out,
-                     .resume = t->a->resume,
-                     .record = t->run};
+    const char *out = r->arguments->out;
+    train_job job = {.genotype = r->of,
+                     .settings = r->settings,
+                     .data = r->data,
+                     .learn = samples_of(&r->data->train),
+                     .judge = samples_of(&r->data->test),
+                     .seed = (uint64_t)r->record.seed,
+                     .checkpoint_steps = (int)r->record.checkpoint_steps,
+                     .folder = out,
+                     .resume = r->arguments->resume,
+                     .record = r->run};
     char path[RUN_PATH + 64];
-    enum run_end end = session_train(&t->session, &job, accuracy, d);
+    enum run_end end = session_train(&r->session, &job, accuracy, d);
     if (end != RUN_DONE)
         return end;
-    const char *text = space_text(t->genotype, t->session.arena);
-    bool ok = file_replace(run_file(t->a->out, "genotype.json", path), text, strlen(text), d) &&
-              record_result(t->a->out, t->run, json_pack("{sf}", "accuracy", *accuracy), d);
+    const char *text = space_text(r->of, r->session.arena);
+    bool ok = file_replace(run_file(out, "genotype.json", path), text, strlen(text), d) &&
+              record_result(out, r->run, json_pack("{sf}", "accuracy", *accuracy), d);
     return ok ? RUN_DONE : RUN_FAILED;
 }
 
 static enum exit_code run(void *arguments, nasc_diag *d)
 {
-    training t = {.a = arguments};
+    const run_arguments *a = arguments;
+    run_request r;
     double accuracy = 0;
-    enum run_end end = RUN_FAILED;
-    if (session_open(&t.session, &t.a->common, t.a->engine, d) && (t.a->resume ? ask_again(&t, d) : ask_new(&t, d)))
-        end = train_all(&t, &accuracy, d);
-    session_close(&t.session);
-    if (end == RUN_DONE && t.a->common.json)
+    enum run_end end = ask(&r, a, d) ? train_all(&r, &accuracy, d) : RUN_FAILED;
+    enum exit_code code = request_close(&r, end);
+    if (end == RUN_DONE && a->common.json)
         printf("{\"accuracy\": %.17g}\n", accuracy);
     else if (end == RUN_DONE)
         printf("accuracy %.2f %%\n", 100 * accuracy);
-    json_decref(t.run);
-    if (t.genotype)
-        space_free(t.genotype);
-    return end == RUN_DONE ? EXIT_DONE : end == RUN_STOPPED ? EXIT_INTERRUPTED : EXIT_FAILED;
+    return code;
 }
 
-#define AT(field) offsetof(train_arguments, field)
+#define AT(field) offsetof(run_arguments, field)
 static const option_row options[] = {
     {.name = "data",
      .value = "KIND:PATH",
@@ -140,6 +91,6 @@ const command command_train = {
     .options = options,
     .option_count = COUNT(options),
     .settings = true,
-    .bytes = sizeof(train_arguments),
+    .bytes = sizeof(run_arguments),
     .run = run,
 };
