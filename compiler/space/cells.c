@@ -250,16 +250,11 @@ void read_cells(reader *r, const json_t *j)
     const json_t *all = j ? read_object(r, j, NULL, 0) : NULL;
     struct space *s = r->space;
     s->cells = NEW_ARRAY(r->arena, cell, json_object_size(all));
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)all, name, value)
-    {
-        size_t inner = read_enter(r, name);
+    for (member m = {0}; read_member(r, all, &m);) {
         cell *c = &s->cells[s->cell_count++];
-        c->name = arena_strdup(r->arena, name);
+        c->name = m.name;
         c->where = read_where(r);
-        read_cell(r, all, value, c);
-        read_leave(r, inner);
+        read_cell(r, all, m.value, c);
     }
     read_leave(r, mark);
 }
@@ -297,16 +292,11 @@ void read_blocks(reader *r, const json_t *j)
     const json_t *all = j ? read_object(r, j, NULL, 0) : NULL;
     struct space *s = r->space;
     s->blocks = NEW_ARRAY(r->arena, block, json_object_size(all));
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)all, name, value)
-    {
-        size_t inner = read_enter(r, name);
+    for (member m = {0}; read_member(r, all, &m);) {
         block *b = &s->blocks[s->block_count++];
-        b->name = arena_strdup(r->arena, name);
+        b->name = m.name;
         b->where = read_where(r);
-        read_block(r, value, b);
-        read_leave(r, inner);
+        read_block(r, m.value, b);
     }
     read_leave(r, mark);
 }

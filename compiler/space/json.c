@@ -131,6 +131,20 @@ const json_t *read_object(reader *r, const json_t *j, const char *const *keys, i
     return j;
 }
 
+bool read_member(reader *r, const json_t *object, member *m)
+{
+    json_t *members = (json_t *)(uintptr_t)object;
+    if (m->at)
+        read_leave(r, m->mark);
+    m->at = m->at ? json_object_iter_next(members, m->at) : json_object_iter(members);
+    if (!m->at)
+        return false;
+    m->name = arena_strdup(r->arena, json_object_iter_key(m->at));
+    m->value = json_object_iter_value(m->at);
+    m->mark = read_enter(r, m->name);
+    return true;
+}
+
 const json_t *read_array(reader *r, const json_t *j, const char *of)
 {
     if (json_is_array(j))

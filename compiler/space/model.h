@@ -328,6 +328,15 @@ const char *json_describe(const json_t *j, char *to, size_t size);
 
 /* An object with no key beyond `keys` (an error otherwise, with a suggestion); NULL after an error. */
 const json_t *read_object(reader *r, const json_t *j, const char *const *keys, int count);
+/* An object's members in order, the pointer at each: for (member m = {0}; read_member(r, object, &m);), to its end.
+ * `object` may be NULL. */
+typedef struct member {
+    const char *name; /* in the arena */
+    const json_t *value;
+    void *at;
+    size_t mark;
+} member;
+bool read_member(reader *r, const json_t *object, member *m);
 const json_t *read_array(reader *r, const json_t *j, const char *of);
 const char *read_string(reader *r, const json_t *j, const char *expected);
 int64_t read_integer(reader *r, const json_t *j, int64_t low, int64_t high);

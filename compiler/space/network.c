@@ -42,15 +42,10 @@ static void read_variants(reader *r, const json_t *j, const char *key, section *
     if (object && json_object_size(object) == 0)
         read_expected(r, object, "at least one named variant");
     s->variants = NEW_ARRAY(r->arena, variant, json_object_size(object));
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, name, value)
-    {
-        size_t inner = read_enter(r, name);
+    for (member m = {0}; read_member(r, object, &m);) {
         variant *v = &s->variants[s->variant_count++];
-        v->name = arena_strdup(r->arena, name);
-        read_variant(r, value, s->kind == SECTION_STEM, v);
-        read_leave(r, inner);
+        v->name = m.name;
+        read_variant(r, m.value, s->kind == SECTION_STEM, v);
     }
     read_leave(r, mark);
 }

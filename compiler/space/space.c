@@ -26,28 +26,30 @@ static bool is_identifier(const char *name)
     return strlen(name) <= 64;
 }
 
+static void collect_bound(reader *r, const json_t *with)
+{
+    const char *name;
+    json_t *bound;
+    json_object_foreach((json_t *)(uintptr_t)with, name, bound)
+    {
+        if (is_identifier(name))
+            VEC_PUSH(r->arena, &r->names, arena_strdup(r->arena, name));
+        else
+            read_fail(r, "found \"%.60s\", expected the name of a variable (letters, digits, _)", name);
+    }
+}
+
 /* Collects the names that "with" binds, anywhere in the file, before expressions are read. */
 static void collect_names(reader *r, const json_t *j)
 {
-    const char *key, *name;
-    json_t *value, *bound;
+    json_t *value;
     size_t index;
     if (json_is_object(j)) {
-        json_object_foreach((json_t *)(uintptr_t)j, key, value)
-        {
-            size_t mark = read_enter(r, key);
-            if (strcmp(key, "with") == 0 && json_is_object(value)) {
-                json_object_foreach(value, name, bound)
-                {
-                    if (is_identifier(name))
-                        VEC_PUSH(r->arena, &r->names, arena_strdup(r->arena, name));
-                    else
-                        read_fail(r, "found \"%.60s\", expected the name of a variable (letters, digits, _)", name);
-                }
-            } else
-                collect_names(r, value);
-            read_leave(r, mark);
-        }
+        for (member m = {0}; read_member(r, j, &m);)
+            if (strcmp(m.name, "with") == 0 && json_is_object(m.value))
+                collect_bound(r, m.value);
+            else
+                collect_names(r, m.value);
     } else if (json_is_array(j)) {
         json_array_foreach((json_t *)(uintptr_t)j, index, value)
         {
@@ -65,19 +67,15 @@ static void read_variables(reader *r, const json_t *root)
     const json_t *object = j ? read_object(r, j, NULL, 0) : NULL;
     struct space *s = r->space;
     s->variables = NEW_ARRAY(r->arena, binding, json_object_size(object));
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, name, value)
-    {
-        size_t inner = read_enter(r, name);
+    for (member m = {0}; read_member(r, object, &m);) {
         bool taken = false;
         for (size_t i = 0; i < COUNT(builtin_names); i++)
-            taken = taken || strcmp(builtin_names[i], name) == 0;
-        if (!is_identifier(name) || taken)
-            read_fail(r, "found the variable \"%.60s\", expected a name (letters, digits, _) that is not taken", name);
-        s->variables[s->variable_count++] = (binding){arena_strdup(r->arena, name), read_expr(r, value, NULL)};
-        VEC_PUSH(r->arena, &r->names, s->variables[s->variable_count - 1].name);
-        read_leave(r, inner);
+            taken = taken || strcmp(builtin_names[i], m.name) == 0;
+        if (!is_identifier(m.name) || taken)
+            read_fail(r, "found the variable \"%.60s\", expected a name (letters, digits, _) that is not taken",
+                      m.name);
+        s->variables[s->variable_count++] = (binding){m.name, read_expr(r, m.value, NULL)};
+        VEC_PUSH(r->arena, &r->names, m.name);
     }
     read_leave(r, mark);
 }
@@ -89,22 +87,17 @@ static void read_settings(reader *r, const json_t *root, const char *key, preset
     const json_t *j = read_at(r, root, key, &mark);
     const json_t *object = j ? read_object(r, j, NULL, 0) : NULL;
     *presets = NEW_ARRAY(r->arena, preset, json_object_size(object));
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, name, value)
-    {
-        size_t inner = read_enter(r, name);
+    for (member m = {0}; read_member(r, object, &m);) {
         char number[40];
-        const char *text = json_is_string(value) ? json_string_value(value) : number;
-        if (json_is_number(value))
-            number_text(value, number, sizeof number);
-        else if (!json_is_string(value)) {
-            read_expected(r, value, "a number or a string");
+        const char *text = json_is_string(m.value) ? json_string_value(m.value) : number;
+        if (json_is_number(m.value))
+            number_text(m.value, number, sizeof number);
+        else if (!json_is_string(m.value)) {
+            read_expected(r, m.value, "a number or a string");
             number[0] = 0;
         }
-        if (r->diag->kind == DIAG_NONE && settings_set(&scratch, name, text, read_where(r), r->diag))
-            (*presets)[(*count)++] = (preset){arena_strdup(r->arena, name), arena_strdup(r->arena, text)};
-        read_leave(r, inner);
+        if (r->diag->kind == DIAG_NONE && settings_set(&scratch, m.name, text, read_where(r), r->diag))
+            (*presets)[(*count)++] = (preset){m.name, arena_strdup(r->arena, text)};
     }
     read_leave(r, mark);
 }

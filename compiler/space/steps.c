@@ -93,15 +93,9 @@ static void read_use(reader *r, const json_t *j, step *s)
     read_leave(r, mark);
     const json_t *with = read_at(r, j, "with", &mark);
     if (with && (with = read_object(r, with, NULL, 0))) {
-        const char *name;
-        json_t *value;
         s->with = NEW_ARRAY(r->arena, binding, json_object_size(with));
-        json_object_foreach((json_t *)(uintptr_t)with, name, value)
-        {
-            size_t inner = read_enter(r, name);
-            s->with[s->with_count++] = (binding){arena_strdup(r->arena, name), read_expr(r, value, NULL)};
-            read_leave(r, inner);
-        }
+        for (member m = {0}; read_member(r, with, &m);)
+            s->with[s->with_count++] = (binding){m.name, read_expr(r, m.value, NULL)};
     }
     read_leave(r, mark);
 }
@@ -216,15 +210,8 @@ void read_ops(reader *r, const json_t *j)
     const json_t *object = read_object(r, j, NULL, 0);
     struct space *s = r->space;
     s->ops = NEW_ARRAY(r->arena, op, json_object_size(object));
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, name, value)
-    {
-        size_t inner = read_enter(r, name);
-        s->ops[s->op_count++] =
-            (op){.name = arena_strdup(r->arena, name), .where = read_where(r), .body = read_steps(r, value)};
-        read_leave(r, inner);
-    }
+    for (member m = {0}; read_member(r, object, &m);)
+        s->ops[s->op_count++] = (op){.name = m.name, .where = read_where(r), .body = read_steps(r, m.value)};
     read_leave(r, mark);
 }
 

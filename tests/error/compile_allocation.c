@@ -8,36 +8,9 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include "failing.h"
 #include "objective.h"
 #include "pipeline.h"
-
-static long left = -1; /* allocations until one fails; negative: none does */
-static bool of_jansson;
-
-static bool fails(void)
-{
-    if (left < 0)
-        return false;
-    left--;
-    return left < 0;
-}
-
-void *__real_mem_alloc(size_t bytes);
-void *__wrap_mem_alloc(size_t bytes)
-{
-    return !of_jansson && fails() ? NULL : __real_mem_alloc(bytes);
-}
-
-void *__real_mem_resize(void *old, size_t bytes);
-void *__wrap_mem_resize(void *old, size_t bytes)
-{
-    return !of_jansson && fails() ? NULL : __real_mem_resize(old, bytes);
-}
-
-static void *jansson_alloc(size_t bytes)
-{
-    return of_jansson && fails() ? NULL : malloc(bytes);
-}
 
 static bool compile(arena *a, const space *s, const settings *set, enum objective_use use, engine *e, nasc_diag *d)
 {
@@ -78,16 +51,15 @@ static bool everything(nasc_diag *d)
 
 static void each_failure(void **state)
 {
-    of_jansson = *state != NULL;
-    if (of_jansson)
-        json_set_alloc_funcs(jansson_alloc, free);
+    failing_of = *state ? ALLOCATOR_JANSSON : ALLOCATOR_OURS;
+    json_set_alloc_funcs(failing_jansson, free);
     long n = 0;
     for (bool whole = false; !whole; n++) {
         nasc_diag d = {0};
-        left = n;
+        failing_left = n;
         bool done = everything(&d);
-        whole = left >= 0;
-        left = -1;
+        whole = failing_left >= 0;
+        failing_left = -1;
         if (done ? d.kind != DIAG_NONE : d.kind != DIAG_MEMORY)
             fail_msg("allocation %ld: %s: %s", n, d.where, d.message);
     }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "failing.h"
 #include "emit/export.h"
 #include "inference.h"
 #include "pipeline.h"
@@ -14,20 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static long left = -1; /* allocations until one fails; negative: none does */
-
-void *__real_mem_alloc(size_t bytes);
-void *__wrap_mem_alloc(size_t bytes);
-
-void *__wrap_mem_alloc(size_t bytes)
-{
-    if (left == 0)
-        return NULL;
-    if (left > 0)
-        left--;
-    return __real_mem_alloc(bytes);
-}
 
 enum { CLASSES = 10, PIXELS = 8 * 8 * 3 };
 
@@ -104,9 +91,9 @@ static void every_allocation_may_fail(void **state)
             arena a = {0};
             inference network;
             export_sizes sizes;
-            left = n;
+            failing_left = n;
             done = work ? export_c(&w->model, w->folder, &sizes, &d) : build(w, &a, &network, &d);
-            left = -1;
+            failing_left = -1;
             arena_free(&a);
             assert_true(done || d.kind == DIAG_MEMORY);
             failures[work] += !done;

@@ -5,22 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <stdlib.h>
+#include "failing.h"
 #include "loop/loop.h"
-
-static long left = -1; /* allocations until one fails; negative: none does */
-
-void *__real_mem_alloc(size_t bytes);
-void *__wrap_mem_alloc(size_t bytes);
-
-void *__wrap_mem_alloc(size_t bytes)
-{
-    if (left == 0)
-        return NULL;
-    if (left > 0)
-        left--;
-    return __real_mem_alloc(bytes);
-}
 
 /* Large enough to need more than one block of an arena. */
 static kernel *build(arena *a)
@@ -57,9 +43,9 @@ static void every_allocation_may_fail(void **state)
         int failures = 0;
         for (long n = 0; !done; n++) {
             nasc_diag d = {0};
-            left = n;
+            failing_left = n;
             done = work[w](k, &d);
-            left = -1;
+            failing_left = -1;
             assert_true(done || d.kind == DIAG_MEMORY);
             failures += !done;
         }

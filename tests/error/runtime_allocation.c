@@ -9,44 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "failing.h"
 #include "runtime/data/data.h"
 #include "runtime/run_folder.h"
 #include "runtime/tensors.h"
-
-static long left; /* allocations until one fails; negative: none does */
-static bool failed, in_jansson;
-
-static bool fails(void)
-{
-    if (left < 0)
-        return false;
-    if (left == 0)
-        failed = true;
-    return left-- == 0;
-}
-
-void *__real_mem_alloc(size_t bytes);
-void *__real_mem_resize(void *old, size_t bytes);
-void *__wrap_mem_alloc(size_t bytes);
-void *__wrap_mem_resize(void *old, size_t bytes);
-
-void *__wrap_mem_alloc(size_t bytes)
-{
-    return fails() ? NULL : __real_mem_alloc(bytes);
-}
-
-void *__wrap_mem_resize(void *old, size_t bytes)
-{
-    return fails() ? NULL : __real_mem_resize(old, bytes);
-}
-
-static void *jansson_alloc(size_t bytes)
-{
-    if (!fails())
-        return malloc(bytes);
-    in_jansson = true;
-    return NULL;
-}
 
 static char folder[] = "/tmp/nasc-allocation-XXXXXX";
 static char path[64];
@@ -55,14 +21,16 @@ static char path[64];
 static void every_failure(bool (*work)(nasc_diag *d))
 {
     int runs = 0;
-    for (failed = true; failed; runs++) {
+    for (bool failed = true; failed; runs++) {
         nasc_diag d = {0};
-        failed = in_jansson = false;
-        left = runs;
+        failing_failed = 0;
+        failing_left = runs;
         bool ok = work(&d);
-        left = -1;
+        failing_left = -1;
+        failed = failing_failed != 0;
         assert_int_equal(ok, !failed);
-        if (!in_jansson || d.kind != DIAG_INPUT) /* Jansson takes some of its own failures for bad tokens */
+        /* Jansson takes some of its own failures for bad tokens */
+        if (failing_failed != ALLOCATOR_JANSSON || d.kind != DIAG_INPUT)
             assert_int_equal(d.kind, failed ? DIAG_MEMORY : DIAG_NONE);
     }
     assert_true(runs > 1);
@@ -139,12 +107,12 @@ static void data_survives(void **state)
 
 static bool write_run(nasc_diag *d)
 {
-    long kept = left;
-    left = -1;
+    long kept = failing_left;
+    failing_left = -1;
     json_t *value = json_pack("{s:f, s:[i, i]}", "lr", 0.1, "l", 1, 2);
-    left = kept;
+    failing_left = kept;
     bool ok = run_write_json(folder, "run.json", value, d);
-    left = -1;
+    failing_left = -1;
     json_decref(value);
     return ok;
 }
@@ -160,7 +128,7 @@ static bool resume_run(nasc_diag *d)
 {
     run_folder run;
     bool ok = run_resume(&run, folder, d) && run_log_cut(&run, 0, 0, d);
-    left = -1;
+    failing_left = -1;
     char file[128];
     arena a = {0};
     nasc_diag none = {0};
@@ -185,8 +153,8 @@ static void runs_survive(void **state)
 static int make_folder(void **state)
 {
     (void)state;
-    json_set_alloc_funcs(jansson_alloc, free);
-    left = -1;
+    json_set_alloc_funcs(failing_jansson, free);
+    failing_left = -1;
     if (!mkdtemp(folder))
         return -1;
     snprintf(path, sizeof path, "%s/t.safetensors", folder);

@@ -5,23 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "failing.h"
 #include "jit_host.h"
-
-/* Allocations to go until one fails; negative: none fails. The test has one thread. */
-static int countdown = -1;
-
-void *__real_mem_alloc(size_t bytes);
-void *__wrap_mem_alloc(size_t bytes);
-
-void *__wrap_mem_alloc(size_t bytes)
-{
-    if (countdown == 0) {
-        countdown = -1;
-        return NULL;
-    }
-    countdown -= countdown > 0;
-    return __real_mem_alloc(bytes);
-}
 
 static kernel *doubler(arena *a, int lanes)
 {
@@ -41,11 +26,11 @@ static bool attempt(const target *t, const kernel *const *k, int nth)
     nasc_diag d = {0};
     kernel_fn *entry[2] = {NULL, NULL};
     jit_stats stats;
-    countdown = nth;
+    failing_left = nth;
     jit *j = jit_open(t, &d);
     bool ok = j && jit_compile(j, k, 2, 1, entry, &stats, &d);
-    bool failed = countdown < 0;
-    countdown = -1;
+    bool failed = failing_left < 0;
+    failing_left = -1;
     assert_true(ok ? d.kind == DIAG_NONE : d.kind == DIAG_MEMORY);
     d = (nasc_diag){0};
     if (j && !ok)

@@ -8,31 +8,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include "failing.h"
 #include "space/space.h"
-
-static long left = -1; /* allocations until one fails; below 0: none does */
-static bool of_jansson;
-
-static bool fails(void)
-{
-    if (left < 0)
-        return false;
-    left--;
-    return left < 0;
-}
-
-void *__real_mem_alloc(size_t bytes);
-void *__wrap_mem_alloc(size_t bytes);
-
-void *__wrap_mem_alloc(size_t bytes)
-{
-    return !of_jansson && fails() ? NULL : __real_mem_alloc(bytes);
-}
-
-static void *jansson_alloc(size_t bytes)
-{
-    return fails() ? NULL : malloc(bytes);
-}
 
 #define SPACE(blocks, stages)                                                                                          \
     "{\"format\": 1, \"space\": \"small\", \"settings\": {\"channels\": 2, \"cells\": 2, \"nodes\": 1, \"input\": "    \
@@ -101,7 +78,7 @@ static bool all(arena *kept, const char **derived, const char **imported, nasc_d
 
 static void each_failure(void **state)
 {
-    of_jansson = *state != NULL;
+    failing_of = *state ? ALLOCATOR_JANSSON : ALLOCATOR_OURS;
     arena kept = {0};
     nasc_diag d = {0};
     const char *derived = NULL, *imported = NULL;
@@ -109,15 +86,14 @@ static void each_failure(void **state)
     if (d.kind)
         fail_msg("%s: %s", d.where, d.message);
     assert_non_null(strstr(derived, "\"made\": [\"conv\", \"conv\"]"));
-    if (of_jansson)
-        json_set_alloc_funcs(jansson_alloc, free);
+    json_set_alloc_funcs(failing_jansson, free);
     long n = 0;
     for (bool whole = false; !whole; n++) {
         d = (nasc_diag){0};
-        left = n;
+        failing_left = n;
         bool done = all(&kept, &derived, &imported, &d);
-        whole = left >= 0;
-        left = -1;
+        whole = failing_left >= 0;
+        failing_left = -1;
         if (done ? d.kind != DIAG_NONE : d.kind != DIAG_MEMORY)
             fail_msg("allocation %ld: %s: %s", n, d.where, d.message);
     }
