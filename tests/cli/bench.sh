@@ -56,5 +56,6 @@ fails 2 '^nasc: --order: is for bench step' infer $genotype --order 1
 fails 1 "$genotype: is a genotype: --order is for spaces" step $genotype --order 1
 fails 1 'did you mean "cells"' step $space --set cell=3
 fails 1 'nowhere.json: cannot be opened' step nowhere.json
+fails 1 'one candidate runs' infer ../genotypes/spaces/proxyless.json --input 32x32x3 --channels 8
 fails 1 'has choices that DARTS cannot learn' step ../genotypes/spaces/proxyless.json --input 32x32x3 --channels 8 --batch 2
 exit $bad

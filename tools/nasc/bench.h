@@ -24,7 +24,7 @@ void workload_add(workload *w, runnable *program);
 
 /* Compiles what a step of `m` runs and fills its buffers with random numbers; `order`: 0, 1, 2, of spaces alone. */
 bool bench_step(session *s, const model *m, int order, workload *w, nasc_diag *d);
-/* The same for one batch through the inference program. */
+/* The same for one batch through the inference program, as export writes it. */
 bool bench_infer(session *s, const model *m, workload *w, nasc_diag *d);
 
 /* ---- bench_peak.c ---- */

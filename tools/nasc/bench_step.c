@@ -2,6 +2,7 @@
 #include "bench.h"
 #include "runtime/rng.h"
 #include "runtime/train/masks.h"
+#include "trained.h"
 
 /* Random images and labels. `number`: which of several batches. */
 static feed random_feed(session *s, const model *m, uint32_t number)
@@ -78,15 +79,15 @@ static bool search_workload(session *s, const model *m, int order, workload *w, 
     return t->search != NULL;
 }
 
-/* ---- passes of a genotype's network ------------------------------------------------------------------------------ */
+/* ---- passes of a network ----------------------------------------------------------------------------------------- */
 
 typedef struct network_pass {
     objective built;
-    runnable network, optimiser;
+    runnable network, optimiser; /* training alone has an optimiser */
     runner run;
     pass pass;
     feed batch;
-    sgd weights; /* training alone */
+    sgd weights;
     sgd_rates rates;
     float *masks;
     double drop_path;
@@ -107,34 +108,9 @@ static bool train_once(void *user, nasc_diag *d)
            sgd_step(&t->weights, t->run.device, t->pass.weight_grad, &t->rates, d);
 }
 
-/* Initial weights; candidate weights, where a space is run, all alike. */
-static void fill_parameters(session *s, network_pass *t)
-{
-    parameters p = session_parameters(t->built.built.net);
-    bool train = t->optimiser.program != NULL;
-    float *stats = NEW_ARRAY(s->arena, float, p.stats + 1), *mix = NEW_ARRAY(s->arena, float, p.mix + 1);
-    if (train)
-        t->weights = sgd_new(s->arena, &t->optimiser, p.weights);
-    else
-        t->weights.value = NEW_ARRAY(s->arena, float, p.weights + 1);
-    parameter_values values = {.weights = t->weights.value, .stats = stats};
-    parameters_init(&p, &values, (uint64_t)s->arguments->seed);
-    for (int i = 0; i < p.count; i++)
-        for (int64_t k = 0; p.at[i].slot == SLOT_MIX && k < parameter_count(&p.at[i]); k++)
-            mix[p.at[i].offset + k] = 1.0F / (float)p.at[i].dim[3];
-    t->pass = (pass){.what = &t->network,
-                     .weights = t->weights.value,
-                     .mix = mix,
-                     .stats = stats,
-                     .masks = t->masks,
-                     .weight_grad = train ? NEW_ARRAY(s->arena, float, p.weights) : NULL};
-}
-
 static bool network_open(session *s, const model *m, network_pass *t, workload *w, nasc_diag *d)
 {
     const runnable *all[] = {&t->network, &t->optimiser};
-    t->masks = NEW_ARRAY(s->arena, float, masks_elements(t->network.program));
-    fill_parameters(s, t);
     t->batch = random_feed(s, m, 0);
     workload_add(w, &t->network);
     workload_add(w, &t->optimiser);
@@ -142,12 +118,61 @@ static bool network_open(session *s, const model *m, network_pass *t, workload *
     return runner_open(&t->run, s->arena, s->device, all, w->count, d);
 }
 
+/* Candidate weights, where a space is run: all alike. */
+static float *even_mix(session *s, const parameters *p)
+{
+    float *mix = NEW_ARRAY(s->arena, float, p->mix + 1);
+    for (int i = 0; i < p->count; i++)
+        for (int64_t k = 0; p->at[i].slot == SLOT_MIX && k < parameter_count(&p->at[i]); k++)
+            mix[p->at[i].offset + k] = 1.0F / (float)p->at[i].dim[3];
+    return mix;
+}
+
+/* Initial weights folded into constants; images that are noise are normal as they come. */
+static bool fill_constants(session *s, const model *m, const inference *i, network_pass *t, nasc_diag *d)
+{
+    parameters p = session_parameters(i->built.net);
+    parameter_values values = {.weights = NEW_ARRAY(s->arena, float, p.weights + 1),
+                               .stats = NEW_ARRAY(s->arena, float, p.stats + 1)};
+    float *mean = NEW_ARRAY(s->arena, float, m->c), *std = NEW_ARRAY(s->arena, float, m->c);
+    for (int c = 0; c < m->c; c++)
+        std[c] = 1;
+    parameters_init(&p, &values, (uint64_t)s->arguments->seed);
+    t->pass =
+        (pass){.what = &t->network, .weights = session_constants(s, i, &values, mean, std, d), .mix = even_mix(s, &p)};
+    return t->pass.weights != NULL;
+}
+
+/* The network that export writes. */
 bool bench_infer(session *s, const model *m, workload *w, nasc_diag *d)
 {
     network_pass *t = NEW(s->arena, network_pass);
+    inference *i = NEW(s->arena, inference);
+    pipeline_options o = {.batch = (int)settings_int(&m->settings, SETTING_batch), .sequential = true};
     w->once = infer_once;
-    return session_network(s, m->space, &m->settings, USE_EVAL, NULL, &t->built, &t->network, d) &&
-           network_open(s, m, t, w, d);
+    if (!inference_build(m->space, &m->settings, &(inference_options){.normalise = true}, s->arena, i, d) ||
+        !session_compile(s, i->net, &o, &t->network, d))
+        return false;
+    if (t->network.program->selects > 0)
+        return diag_fail(d, DIAG_INPUT, space_name(m->space),
+                         "has choices of which one candidate runs (combine: select); expected a genotype, or a space "
+                         "of mixtures");
+    return fill_constants(s, m, i, t, d) && network_open(s, m, t, w, d);
+}
+
+/* Initial weights. */
+static void fill_parameters(session *s, network_pass *t)
+{
+    parameters p = session_parameters(t->built.built.net);
+    t->weights = sgd_new(s->arena, &t->optimiser, p.weights);
+    t->masks = NEW_ARRAY(s->arena, float, masks_elements(t->network.program));
+    parameter_values values = {.weights = t->weights.value, .stats = NEW_ARRAY(s->arena, float, p.stats + 1)};
+    parameters_init(&p, &values, (uint64_t)s->arguments->seed);
+    t->pass = (pass){.what = &t->network,
+                     .weights = t->weights.value,
+                     .stats = values.stats,
+                     .masks = t->masks,
+                     .weight_grad = NEW_ARRAY(s->arena, float, p.weights)};
 }
 
 bool bench_step(session *s, const model *m, int order, workload *w, nasc_diag *d)
@@ -160,6 +185,9 @@ bool bench_step(session *s, const model *m, int order, workload *w, nasc_diag *d
     t->rates = session_weight_rates(set);
     t->drop_path = settings_number(set, SETTING_drop_path);
     w->once = train_once;
-    return session_network(s, m->space, set, USE_WEIGHTS, NULL, &t->built, &t->network, d) &&
-           session_method(s, t->built.built.net, METHOD_sgd, nesterov, &t->optimiser, d) && network_open(s, m, t, w, d);
+    if (!session_network(s, m->space, set, USE_WEIGHTS, NULL, &t->built, &t->network, d) ||
+        !session_method(s, t->built.built.net, METHOD_sgd, nesterov, &t->optimiser, d))
+        return false;
+    fill_parameters(s, t);
+    return network_open(s, m, t, w, d);
 }

@@ -108,6 +108,20 @@ static bool execute(session *s, const net *n, device_run *run, nasc_diag *d)
     return device_execute(s->device, run, d);
 }
 
+float *session_constants(session *s, const inference *i, const parameter_values *values, const float *mean,
+                         const float *std, nasc_diag *d)
+{
+    device_run run = {.n = 1};
+    run.slot[SLOT_WEIGHTS] = values->weights;
+    run.slot[SLOT_STATS] = values->stats;
+    float *folded = run.slot[SLOT_USER] = NEW_ARRAY(s->arena, float, i->folded + 1);
+    if (i->fold && !execute(s, i->fold, &run, d))
+        return NULL;
+    float *constants = NEW_ARRAY(s->arena, float, i->constants);
+    inference_pack(i, values->weights, folded, mean, std, constants);
+    return constants;
+}
+
 /* The training network with statistics that become the batch's own. */
 static bool build_for_statistics(trained *t, space_net *built, nasc_diag *d)
 {
@@ -160,15 +174,6 @@ float *trained_constants(trained *t, const inference *i, nasc_diag *d)
     const net *built = i->built.net;
     parameter_values values = {.weights = NEW_ARRAY(s->arena, float, built->slot_size[SLOT_WEIGHTS] + 1),
                                .stats = NEW_ARRAY(s->arena, float, built->slot_size[SLOT_STATS] + 1)};
-    if (!(t->weights ? read_values : initial_values)(t, i, &values, d))
-        return NULL;
-    device_run run = {.n = 1};
-    run.slot[SLOT_WEIGHTS] = values.weights;
-    run.slot[SLOT_STATS] = values.stats;
-    float *folded = run.slot[SLOT_USER] = NEW_ARRAY(s->arena, float, i->folded + 1);
-    if (i->fold && !execute(s, i->fold, &run, d))
-        return NULL;
-    float *constants = NEW_ARRAY(s->arena, float, i->constants);
-    inference_pack(i, values.weights, folded, t->mean, t->std, constants);
-    return constants;
+    bool ok = (t->weights ? read_values : initial_values)(t, i, &values, d);
+    return ok ? session_constants(s, i, &values, t->mean, t->std, d) : NULL;
 }

@@ -26,7 +26,11 @@ bool trained_open(trained *t, session *s, const char *from, const char *weights,
 void trained_close(trained *t);
 /* Opens t->data. */
 bool trained_data(trained *t, nasc_diag *d);
-/* What the network `i` has in SLOT_WEIGHTS, owned by the session's arena. Without a file of weights: initial ones, with
+/* What the network `i` has in SLOT_WEIGHTS, of weights and statistics as built, and of mean and deviation a channel
+ * where it normalises. Owned by the session's arena. */
+float *session_constants(session *s, const inference *i, const parameter_values *values, const float *mean,
+                         const float *std, nasc_diag *d);
+/* The same of the trained values. Without a file of weights: initial ones, with
  * the statistics of one batch of synthetic images, by whose mean and deviation t->mean and t->std are then set where
  * they are not known. */
 float *trained_constants(trained *t, const inference *i, nasc_diag *d);
