@@ -81,8 +81,8 @@ static spot spot_of(const stage *g, const block *b, int p, int v)
 static loop_index scratch_element(const stage *g, const spot *at)
 {
     int64_t columns = g->w + g->left + g->right;
-    loop_index e = loop_times(loop_offset(at->rel, g->lo), columns * g->c);
-    return loop_sum(loop_sum(e, loop_times(loop_offset(at->x, g->left), g->c)), at->c);
+    loop_index e = loop_times(loop_offset(at->rel, g->lo), columns * g->pixel);
+    return loop_sum(loop_sum(e, loop_times(loop_offset(at->x, g->left), g->pixel)), at->c);
 }
 
 static loop_index sum_element(simd *s, int root, const spot *at)
@@ -114,6 +114,14 @@ static void store_roots(simd *s, const stage *g, const spot *at)
         }
         loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, at), reg);
     }
+}
+
+static void store_maximum(simd *s, const stage *g, const spot *at, int where)
+{
+    loop_index e = scratch_element(g, at);
+    int gradient = simd_read(s, s->n->nodes.at[g->value].operand[1], at);
+    loop_store(&s->pen, g->scratch, e, where);
+    loop_store(&s->pen, g->scratch, loop_offset(e, g->c), gradient);
 }
 
 /* Pixel p of a block becomes the present one: its window's result, and what is remembered of it. */
@@ -179,6 +187,8 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[],
             spot at = enter_pixel(s, g, b, p, v, acc, seen);
             if (g->kind == STAGE_STORE) {
                 store_roots(s, g, &at);
+            } else if (g->kind == STAGE_MAXIMA) {
+                store_maximum(s, g, &at, acc[b->pixels + p]);
             } else {
                 int reg = g->core >= 0 ? s->core_reg : simd_read(s, g->value, &at);
                 loop_store(&s->pen, g->scratch, scratch_element(g, &at), reg);
@@ -195,6 +205,15 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[],
 /* ---- rows of a stage
  * ----------------------------------------------------------------------------------------------------- */
 
+static void compute_block(simd *s, const stage *g, const block *b, int acc[])
+{
+    forget_channels(s);
+    if (g->kind == STAGE_MAXIMA)
+        simd_maxima(s, g->value, b, acc);
+    else if (g->core >= 0)
+        simd_window(s, g->core, b, acc);
+}
+
 static void emit_columns(simd *s, const stage *g, block b, int width, int pixels)
 {
     row_sums sums = {0};
@@ -203,18 +222,14 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
     if (blocks) {
         b.pixels = pixels;
         b.x = simd_open(s, 0, blocks, pixels);
-        forget_channels(s);
-        if (g->core >= 0)
-            simd_window(s, g->core, &b, acc);
+        compute_block(s, g, &b, acc);
         sink_block(s, g, &b, acc, &sums);
         simd_close(s, blocks);
     }
     if (rest) {
         b.pixels = rest;
         b.x = loop_at((int64_t)blocks * pixels);
-        forget_channels(s);
-        if (g->core >= 0)
-            simd_window(s, g->core, &b, acc);
+        compute_block(s, g, &b, acc);
         sink_block(s, g, &b, acc, &sums);
     }
     end_sums(s, g, &b, &sums);
@@ -268,7 +283,7 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
         emit_shuffled_row(s, g, rel);
         return;
     }
-    simd_block_size(s, g->core, g->w, channels, &pixels, &vectors);
+    simd_block_size(s, g->kind == STAGE_MAXIMA ? -1 : g->core, g->w, channels, &pixels, &vectors);
     loop_index first = loop_at(0);
     block b = {.rel = rel};
     if (groups > 1) {
@@ -281,7 +296,7 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
         simd_emit_by_rows(s, g, rel);
         return;
     }
-    if (g->core < 0 && g->sums.count == 0) {
+    if (g->core < 0 && g->sums.count == 0 && g->kind != STAGE_MAXIMA) {
         emit_maps(s, g, b, run, runs, pixels);
         return;
     }
@@ -373,16 +388,17 @@ static void emit_inserted(simd *s, const stage *g)
 static void fill_sides(simd *s, const stage *g, loop_index rel)
 {
     int64_t columns = g->w + g->left + g->right;
-    loop_index row = loop_times(loop_offset(rel, g->lo), columns * g->c);
+    loop_index row = loop_times(loop_offset(rel, g->lo), columns * g->pixel);
     if (g->left)
-        simd_fill(s, g->scratch, row, (int64_t)g->left * g->c, g->fill);
+        simd_fill(s, g->scratch, row, (int64_t)g->left * g->pixel, g->fill);
     if (g->right)
-        simd_fill(s, g->scratch, loop_offset(row, (int64_t)(g->left + g->w) * g->c), (int64_t)g->right * g->c, g->fill);
+        simd_fill(s, g->scratch, loop_offset(row, (int64_t)(g->left + g->w) * g->pixel), (int64_t)g->right * g->pixel,
+                  g->fill);
 }
 
 static void fill_rows(simd *s, const stage *g, int lo, int hi)
 {
-    int64_t row = (int64_t)(g->w + g->left + g->right) * g->c;
+    int64_t row = (int64_t)(g->w + g->left + g->right) * g->pixel;
     if (lo < hi)
         simd_fill(s, g->scratch, loop_at((lo + g->lo) * row), (hi - lo) * row, g->fill);
 }
@@ -412,7 +428,7 @@ static void emit_rows(simd *s, const stage *g)
         loop_end(&s->pen);
         return;
     }
-    int64_t row = (int64_t)(g->w + g->left + g->right) * g->c;
+    int64_t row = (int64_t)(g->w + g->left + g->right) * g->pixel;
     loop_index y = loop_sum(rel, loop_times(s->tile, g->ratio));
     loop_if(&s->pen, loop_at(-1), y);
     loop_if(&s->pen, y, loop_at(g->h));
@@ -432,9 +448,6 @@ static void emit_stage(simd *s, const stage *g)
 {
     forget_channels(s);
     switch (g->kind) {
-    case STAGE_SCATTER:
-        simd_scatter(s, g);
-        break;
     case STAGE_WEIGHTS:
         simd_weights(s, g);
         break;
@@ -527,7 +540,8 @@ static void name_kernel(simd *s)
 lowered *simd_lower(arena *a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
                     const lower_options *o)
 {
-    simd s = {.a = a, .f = f, .n = f->n, .g = g, .layout = layout, .t = t, .o = o, .core = -1, .finished = -1};
+    simd s = {
+        .a = a, .f = f, .n = f->n, .g = g, .layout = layout, .t = t, .o = o, .core = -1, .finished = -1, .at_hand = -1};
     s.out = NEW(a, lowered);
     s.out->k = NEW(a, kernel);
     s.pen = (loop_pen){.arena = a, .k = s.out->k};

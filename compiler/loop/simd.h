@@ -13,20 +13,22 @@
 enum stage_kind {
     STAGE_TILE,    /* scratch = a value with padding around, for a window to read */
     STAGE_CHIP,    /* scratch = a window's result, with padding around */
-    STAGE_SCATTER, /* scratch = a max pool's gradient */
+    STAGE_MAXIMA,  /* scratch = of each window of a max pool's gradient, its first maximum's place, and what goes there
+                    */
     STAGE_STORE,   /* memory = roots at their pixels, and the sums that ride on them */
     STAGE_WEIGHTS, /* memory = a convolution's partial weight gradient */
 };
 
 typedef struct stage {
     enum stage_kind kind;
-    int value;   /* TILE, CHIP, SCATTER: what stands in scratch; WEIGHTS: the conv_dw */
-    int core;    /* CHIP, STORE: the window computed in registers; -1: none */
+    int value;   /* TILE, CHIP: what stands in scratch; MAXIMA: the max_pool_dx; WEIGHTS: the conv_dw */
+    int core;    /* CHIP, STORE: the window computed in registers; MAXIMA: the max pool known by the way; -1: none */
     int insert;  /* TILE: zeros between rows and columns so that a strided gradient lies at its x's resolution */
     double fill; /* TILE: what stands beyond the edge */
     int h, w, c, ratio;
     int lo, hi, left, right; /* rows and columns around the tile's own share */
     int scratch;             /* buffer */
+    int pixel;               /* elements a pixel in it */
     VEC(int) roots;          /* STORE */
     VEC(int) sums;           /* STORE: chan_sum roots */
 } stage;
@@ -78,6 +80,7 @@ typedef struct simd {
     loop_index image, tile;     /* number of the image; the tile's first row of the smallest map */
     int core, core_reg;         /* a window's result at the present pixel */
     bool ahead;                 /* what is read of maps in memory is fetched for the next row */
+    int at_hand;                /* planning: a window on chip that the reader computes itself; -1: none */
     int finished, finished_row; /* a long sum that stands in a row of scratch; -1: none */
     memo_list pixel_memo, channel_memo;
     VEC(share_table) shares;
@@ -102,6 +105,7 @@ stage *simd_stage_of(simd *s, int value, enum stage_kind kind);
 /* What window `core` reads around a pixel: operand 0, as it stands in scratch or, where it needs no padding, in memory.
  */
 view simd_source(simd *s, int core);
+view simd_stage_view(const stage *g);
 /* Operand k of a conv_dw likewise. */
 view simd_operand_view(simd *s, int node, int k);
 /* simd_window.c: windows in registers: acc[p * vectors + v] for `pixels` columns from x on, `vectors` vectors from c on
@@ -113,7 +117,9 @@ typedef struct block {
 } block;
 void simd_window(simd *s, int core, const block *b, int acc[]);
 void simd_block_size(const simd *s, int core, int w, int c, int *pixels, int *vectors);
-void simd_scatter(simd *s, const stage *g);
+/* simd_max_pool.c: the gradient of a max pool, windows first, then pixels */
+void simd_maxima(simd *s, int node, const block *b, int best[]);
+void simd_gather(simd *s, int node, const block *b, int acc[]);
 /* simd_rows.c: long sums, a term at a time */
 bool simd_goes_by_rows(simd *s, const stage *g);
 void simd_emit_by_rows(simd *s, const stage *g, loop_index rel);

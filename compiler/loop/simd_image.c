@@ -149,6 +149,7 @@ void simd_lower_image(simd *s, int root)
     s->image = loop_plus(loop_at(0), s->unit, 1);
     s->tile = loop_at(0);
     s->smallest = s->tiles = 1;
+    simd_fill_shares(s);
     switch (s->n->nodes.at[root].prim) {
     case NET_global_pool:
     case NET_image_sum:

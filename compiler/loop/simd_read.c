@@ -95,11 +95,8 @@ static int evaluate(simd *s, int node, const spot *at)
         CHECK(g);
         return load_scratch(s, g, at);
     case PLACE_REGISTER:
+        BUG("a window in registers is read apart from its pixel");
     case PLACE_MEMORY:
-        if ((g = simd_stage_of(s, node, STAGE_SCATTER)))
-            return load_scratch(s, g, at);
-        CHECK(s->f->place[node] == PLACE_MEMORY);
-        return load_memory(s, node, at);
     case PLACE_LEAF:
         return load_memory(s, node, at);
     default:

@@ -5,6 +5,7 @@
 #include "loop/simd.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The window of a node; padding is one of one tap. */
 static net_window window_of(const simd *s, int node)
@@ -66,7 +67,7 @@ static stage *tile_of(simd *s, int value, int insert, double fill)
 
 static stage *add_stage(simd *s, enum stage_kind kind, int value, const net_type *t)
 {
-    stage g = {.kind = kind, .value = value, .core = -1, .insert = 1, .h = t->h, .w = t->w, .c = t->c};
+    stage g = {.kind = kind, .value = value, .core = -1, .insert = 1, .h = t->h, .w = t->w, .c = t->c, .pixel = t->c};
     VEC_PUSH(s->a, &s->stages, g);
     return &s->stages.at[s->stages.count - 1];
 }
@@ -97,19 +98,48 @@ static void need_source(simd *s, int x, reading how, const net_type *resolution)
     g->fill = how.fill;
 }
 
+/* The pool on chip under `node` whose maxima the gradient `dx` finds again, or -1. */
+static int pool_under(const simd *s, int node, const net_node *dx)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    if (s->f->place[node] == PLACE_CHIP)
+        return v->prim == NET_max_pool && v->operand[0] == dx->operand[0] &&
+                       memcmp(&v->attr.window, &dx->attr.window, sizeof dx->attr.window) == 0
+                   ? node
+                   : -1;
+    int found = -1;
+    for (int k = 0; k < v->count && s->f->place[node] == PLACE_INLINE && found < 0; k++)
+        found = pool_under(s, v->operand[k], dx);
+    return found;
+}
+
+static void need_maxima(simd *s, int core)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    int gradient = v->operand[1], pool = pool_under(s, gradient, v);
+    s->at_hand = pool;
+    need_read(s, gradient);
+    s->at_hand = -1;
+    stage *g = add_stage(s, STAGE_MAXIMA, core, &s->n->nodes.at[gradient].type);
+    g->core = pool;
+    g->pixel = 2 * g->c;
+    g->fill = -1;
+}
+
 static void need_core(simd *s, int core)
 {
     const net_node *v = &s->n->nodes.at[core];
     reading how = reading_of(s, core);
     const net_type *x = &s->n->nodes.at[v->operand[0]].type;
+    int before = s->at_hand; /* of the reader, at its pixel; not around it */
+    s->at_hand = -1;
     if (how.direct)
         need_read(s, v->operand[0]);
     else
         need_source(s, v->operand[0], how, how.insert > 1 ? &v->type : x);
-    if (v->prim == NET_max_pool_dx && !simd_stage_of(s, core, STAGE_SCATTER)) {
-        need_read(s, v->operand[1]);
-        add_stage(s, STAGE_SCATTER, core, &v->type);
-    }
+    if (v->prim == NET_max_pool_dx && !simd_stage_of(s, core, STAGE_MAXIMA))
+        need_maxima(s, core);
+    s->at_hand = before;
 }
 
 /* Makes sure that `node` can be read at a pixel. */
@@ -118,7 +148,7 @@ static void need_read(simd *s, int node)
     const net_node *v = &s->n->nodes.at[node];
     switch (s->f->place[node]) {
     case PLACE_CHIP:
-        if (simd_stage_of(s, node, STAGE_CHIP))
+        if (node == s->at_hand || simd_stage_of(s, node, STAGE_CHIP))
             return;
         need_core(s, node);
         add_stage(s, STAGE_CHIP, node, &v->type)->core = node;
@@ -159,8 +189,6 @@ static void need_map_root(simd *s, int root)
         need_core(s, root);
     for (int k = 0; k < v->count && !window; k++)
         need_read(s, v->operand[k]);
-    if (core >= 0 && s->n->nodes.at[core].prim == NET_max_pool_dx)
-        core = -1; /* it stands in scratch */
     stage *last = s->stages.count ? &s->stages.at[s->stages.count - 1] : NULL;
     bool joins = core < 0 && last && last->kind == STAGE_STORE && last->core < 0 && last->h == v->type.h &&
                  last->w == v->type.w && last->c == v->type.c;
@@ -213,10 +241,10 @@ static void need_weights(simd *s, int root)
 /* ---- views --------------------------------------------------------------------------------------------------------
  */
 
-static view scratch_view(const stage *g)
+view simd_stage_view(const stage *g)
 {
     int64_t columns = g->w + g->left + g->right;
-    return (view){g->scratch, loop_at((g->lo * columns + g->left) * g->c), columns * g->c, g->c};
+    return (view){g->scratch, loop_at((g->lo * columns + g->left) * g->pixel), columns * g->pixel, g->pixel};
 }
 
 /* The scratch that holds what is read so, or NULL: it is read where it lies in memory. */
@@ -231,7 +259,7 @@ static view view_of(simd *s, int x, reading how)
 {
     stage *g = scratch_stage(s, x, how);
     if (g)
-        return scratch_view(g);
+        return simd_stage_view(g);
     const net_type *t = &s->n->nodes.at[x].type;
     int64_t stride = s->f->place[x] == PLACE_MEMORY ? s->layout->stride[x] : t->c;
     spot first = {.rel = loop_at(0), .x = loop_at(0), .c = loop_at(0), .lanes = 1, .ratio = t->h / s->smallest};
@@ -277,9 +305,24 @@ static halo halo_transposed(const net_window *v, const stage *reader, int h, int
                   (v->kw - 1) * v->dw - v->left, reader->w + v->left - w};
 }
 
+static int floor_div(int a, int b)
+{
+    return a / b - (a % b < 0);
+}
+
+/* The windows that cover a reader's pixels; there are h × w. */
+static halo halo_gathered(const net_window *v, const stage *reader, int h, int w)
+{
+    return (halo){floor_div(reader->lo + (v->kh - 1) * v->dh - v->top, v->sh),
+                  (reader->h + reader->hi - 1 + v->top) / v->sh + 1 - h,
+                  floor_div((v->kw - 1) * v->dw - v->left, v->sw), (reader->w - 1 + v->left) / v->sw + 1 - w};
+}
+
 /* Values on chip that are read at the reader's own pixels. */
 static void widen_chips(simd *s, int node, const stage *reader)
 {
+    if (node == reader->core)
+        return;
     if (s->f->place[node] == PLACE_CHIP) {
         stage *g = simd_stage_of(s, node, STAGE_CHIP);
         int by = reader->kind == STAGE_TILE ? reader->insert : 1;
@@ -296,17 +339,21 @@ static void infer_core(simd *s, int core, const stage *reader)
     const net_window w = window_of(s, core);
     reading how = reading_of(s, core);
     stage *g = how.direct ? NULL : scratch_stage(s, v->operand[0], how);
+    stage *maxima = v->prim == NET_max_pool_dx ? simd_stage_of(s, core, STAGE_MAXIMA) : NULL;
     bool transposed = v->prim == NET_conv_dx || v->prim == NET_sum_pool_dx;
     if (how.direct) {
         widen_chips(s, v->operand[0], reader);
-    } else if (v->prim == NET_max_pool_dx) {
-        stage windows = {.h = s->n->nodes.at[v->operand[1]].type.h, .w = s->n->nodes.at[v->operand[1]].type.w};
-        widen(g, halo_forward(&w, &windows, v->type.h, v->type.w));
+    } else if (maxima) {
+        if (reader->kind != STAGE_MAXIMA)
+            widen(maxima, halo_gathered(&w, reader, maxima->h, maxima->w));
+        else if (g)
+            widen(g, halo_forward(&w, reader, v->type.h, v->type.w));
     } else if (g) {
         widen(g, transposed ? halo_transposed(&w, reader, g->h, g->w) : halo_forward(&w, reader, g->h, g->w));
     }
     const net_type *x = &s->n->nodes.at[v->operand[0]].type;
-    s->whole |= transposed ? x->h * w.sh != v->type.h : x->h != v->type.h * w.sh;
+    int coarse = maxima ? maxima->h : transposed ? x->h : v->type.h;
+    s->whole |= coarse * w.sh != (transposed ? v->type.h : x->h);
 }
 
 static void infer_rows(simd *s)
@@ -314,22 +361,18 @@ static void infer_rows(simd *s)
     for (int i = s->stages.count - 1; i >= 0; i--) {
         stage *g = &s->stages.at[i];
         const net_node *v = g->value >= 0 ? &s->n->nodes.at[g->value] : NULL;
-        if (g->core >= 0)
+        if (g->kind == STAGE_MAXIMA) {
+            infer_core(s, g->value, g);
+            widen_chips(s, s->n->nodes.at[g->value].operand[1], g);
+        } else if (g->core >= 0) {
             infer_core(s, g->core, g);
+        }
         if (g->kind == STAGE_TILE)
             widen_chips(s, g->value, g);
         if (g->kind == STAGE_STORE)
             for (int r = 0; r < g->roots.count; r++)
-                for (int k = 0; k < s->n->nodes.at[g->roots.at[r]].count; k++)
+                for (int k = 0; k < s->n->nodes.at[g->roots.at[r]].count && g->roots.at[r] != g->core; k++)
                     widen_chips(s, s->n->nodes.at[g->roots.at[r]].operand[k], g);
-        if (g->kind == STAGE_SCATTER) {
-            CHECK(v);
-            infer_core(s, g->value, g);
-            const net_window *w = &v->attr.window;
-            stage windows = {.h = s->n->nodes.at[v->operand[1]].type.h, .w = s->n->nodes.at[v->operand[1]].type.w};
-            widen(g, halo_forward(w, &windows, g->h, g->w));
-            s->whole = true;
-        }
         if (g->kind == STAGE_WEIGHTS) {
             CHECK(v);
             const net_window *w = &v->attr.window;
@@ -352,7 +395,7 @@ static int64_t rows_of(const simd *s, const stage *g, int rows)
 
 static bool in_scratch(const stage *g)
 {
-    return g->kind == STAGE_TILE || g->kind == STAGE_CHIP || g->kind == STAGE_SCATTER;
+    return g->kind == STAGE_TILE || g->kind == STAGE_CHIP || g->kind == STAGE_MAXIMA;
 }
 
 /* Multiply-adds an element of a window's result. */
@@ -377,9 +420,12 @@ static double tile_cost(const simd *s, int rows)
         const stage *g = &s->stages.at[i];
         if (!in_scratch(g))
             continue;
-        double count = (double)rows_of(s, g, rows) * (g->w + g->left + g->right) * g->c;
-        elements += count;
-        work += count * (g->kind == STAGE_CHIP ? work_of(s, g->core) : 3);
+        double count = (double)rows_of(s, g, rows) * (g->w + g->left + g->right);
+        elements += count * g->pixel;
+        work += count * g->c *
+                (g->kind == STAGE_CHIP     ? work_of(s, g->core)
+                 : g->kind == STAGE_MAXIMA ? 2 * work_of(s, g->value)
+                                           : 3);
     }
     double bytes = elements * 4;
     double reach = bytes <= s->t->l1_bytes * 0.9 ? 0 : bytes <= s->t->l2_bytes * 0.8 ? 2 : 16;
@@ -447,6 +493,6 @@ void simd_plan(simd *s)
         stage *g = &s->stages.at[i];
         if (in_scratch(g))
             g->scratch =
-                loop_scratch(&s->pen, DT_F32, rows_of(s, g, s->rows) * (g->w + g->left + g->right) * (int64_t)g->c);
+                loop_scratch(&s->pen, DT_F32, rows_of(s, g, s->rows) * (g->w + g->left + g->right) * (int64_t)g->pixel);
     }
 }

@@ -189,6 +189,10 @@ void simd_window(simd *s, int core, const block *b, int acc[])
 {
     const net_node *v = &s->n->nodes.at[core];
     CHECK(b->pixels * b->vectors <= SIMD_ACC_MAX);
+    if (v->prim == NET_max_pool_dx) {
+        simd_gather(s, core, b, acc);
+        return;
+    }
     if (v->prim != NET_conv && v->prim != NET_conv_dx) {
         pool(s, core, b, acc);
         return;
@@ -214,70 +218,13 @@ void simd_block_size(const simd *s, int core, int width, int channels, int *pixe
     if (s->t->lanes == 1)
         most = 4;
     most = most > 14 ? 14 : most;
+    int phases = v && v->prim == NET_max_pool_dx ? v->attr.window.sw : 1; /* blocks that begin with a window each */
+    if (phases > 1 && most >= phases && width > most)
+        most -= most % phases;
     *pixels = width < most ? width : most;
     for (int p = *pixels; p > *pixels / 2; p--) /* no remainder, if that costs less than half the block */
-        if (width % p == 0) {
+        if (width % p == 0 && (p == width || p % phases == 0)) {
             *pixels = p;
             return;
         }
-}
-
-/* ---- the gradient of a max pool
- * -------------------------------------------------------------------------------------------- Window by window in
- * row-major order: find the first maximum, add the gradient where it is. Lanes find different places, so every tap adds
- * either g or zero. */
-static void scatter_window(simd *s, const stage *g, const spot *at, view x)
-{
-    const net_node *v = &s->n->nodes.at[g->value];
-    const net_window *w = &v->attr.window;
-    int64_t columns = g->w + g->left + g->right;
-    s->pixel_memo.count = s->channel_memo.count = 0;
-    int gradient = simd_read(s, v->operand[1], at), best = -1, where = -1;
-    int zero = loop_const(&s->pen, DT_F32, at->lanes, 0);
-    for (int tap = 0; tap < w->kh * w->kw; tap++) {
-        loop_index row = loop_offset(loop_times(at->rel, w->sh), tap / w->kw * w->dh - w->top);
-        loop_index column = loop_offset(loop_times(at->x, w->sw), tap % w->kw * w->dw - w->left);
-        loop_index e = loop_sum(loop_sum(x.origin, loop_times(row, x.row)), loop_times(column, x.column));
-        int value = loop_load(&s->pen, DT_F32, at->lanes, x.buffer, loop_sum(e, at->c));
-        int number = loop_const(&s->pen, DT_F32, at->lanes, tap);
-        where = best < 0 ? number : loop_math(&s->pen, LOOP_SELECT_LT, best, value, number, where);
-        best = best < 0 ? value : loop_math(&s->pen, LOOP_MAX, best, value, -1, -1);
-    }
-    for (int tap = 0; tap < w->kh * w->kw; tap++) {
-        loop_index row = loop_offset(loop_times(at->rel, w->sh), tap / w->kw * w->dh - w->top + g->lo);
-        loop_index column = loop_offset(loop_times(at->x, w->sw), tap % w->kw * w->dw - w->left + g->left);
-        loop_index e = loop_sum(loop_times(row, columns * g->c), loop_times(column, g->c));
-        e = loop_sum(e, at->c);
-        int number = loop_const(&s->pen, DT_F32, at->lanes, tap);
-        int more = loop_math(&s->pen, LOOP_SELECT_EQ, where, number, gradient, zero);
-        int sum = loop_load(&s->pen, DT_F32, at->lanes, g->scratch, e);
-        loop_store(&s->pen, g->scratch, e, loop_math(&s->pen, LOOP_ADD, sum, more, -1, -1));
-    }
-}
-
-void simd_scatter(simd *s, const stage *g)
-{
-    const net_node *v = &s->n->nodes.at[g->value];
-    const net_type *windows = &s->n->nodes.at[v->operand[1]].type;
-    int64_t columns = g->w + g->left + g->right, rows = g->h + g->lo + g->hi;
-    CHECK(s->tiles == 1);
-    view x = simd_source(s, g->value);
-    simd_fill(s, g->scratch, loop_at(0), rows * columns * g->c, 0);
-    int y = loop_for(&s->pen, loop_at(0), loop_at(windows->h), 1);
-    int column = loop_for(&s->pen, loop_at(0), loop_at(windows->w), 1);
-    channel_run run[8];
-    int runs = simd_channel_runs(s, g->c, 1, run);
-    for (int r = 0; r < runs; r++) {
-        loop_index c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
-        spot at = {.rel = loop_plus(loop_at(0), y, 1),
-                   .x = loop_plus(loop_at(0), column, 1),
-                   .c = c,
-                   .lanes = run[r].lanes,
-                   .ratio = 1};
-        scatter_window(s, g, &at, x);
-        simd_close(s, run[r].count);
-    }
-    loop_end(&s->pen);
-    loop_end(&s->pen);
-    s->pixel_memo.count = s->channel_memo.count = 0;
 }

@@ -4,10 +4,11 @@
  * again where they are read count as often as they run. */
 #include "loop/simd.h"
 
+/* A max pool's gradient is half in the stage of its maxima, half in that of its sums. */
 static int64_t flops_of(const simd *s, int node)
 {
     const net_node *v = &s->n->nodes.at[node];
-    return net_prim_info[v->prim].cost(s->n, v).flops;
+    return net_prim_info[v->prim].cost(s->n, v).flops / (v->prim == NET_max_pool_dx ? 2 : 1);
 }
 
 /* Maps that are evaluated where `node` is read; each once, as pixels remember them. */
@@ -28,7 +29,7 @@ static int64_t inline_flops(simd *s, int node, node_list *seen)
 static int64_t root_flops(simd *s, int root, node_list *seen)
 {
     const net_node *v = &s->n->nodes.at[root];
-    int64_t flops = simd_stage_of(s, root, STAGE_SCATTER) ? 0 : flops_of(s, root);
+    int64_t flops = flops_of(s, root);
     bool elsewhere = net_prim_info[v->prim].class == NET_WINDOW || v->prim == NET_conv_dw; /* in a tile's stage */
     for (int k = 0; k < v->count && !elsewhere; k++)
         flops += inline_flops(s, v->operand[k], seen);
@@ -63,6 +64,8 @@ static int64_t stage_flops(simd *s, const stage *g)
         flops = inline_flops(s, g->value, &seen);
     else
         flops = flops_of(s, g->value);
+    if (g->kind == STAGE_MAXIMA)
+        flops += inline_flops(s, s->n->nodes.at[g->value].operand[1], &seen);
     return flops * rows_computed(s, g) / g->h;
 }
 
