@@ -75,12 +75,12 @@ typedef struct simd {
     bool chunked, whole; /* units are chunks of images; a tile is the whole map */
     int rows;            /* of the smallest map, a tile */
     int tiles;
-    int smallest;               /* height of the smallest map */
-    int unit;                   /* variable of the parallel loop */
-    loop_index image, tile;     /* number of the image; the tile's first row of the smallest map */
-    int core, core_reg;         /* a window's result at the present pixel */
-    bool ahead;                 /* what is read of maps in memory is fetched for the next row */
-    int at_hand;                /* planning: a window on chip that the reader computes itself; -1: none */
+    int smallest;           /* height of the smallest map */
+    int unit;               /* variable of the parallel loop */
+    loop_index image, tile; /* number of the image; the tile's first row of the smallest map */
+    int core, core_reg;     /* a window's result at the present pixel */
+    bool ahead;  /* maps in memory are fetched for the next row: where a batch is summed they lie far apart */
+    int at_hand; /* planning: a window on chip that the reader computes itself; -1: none */
     int finished, finished_row; /* a long sum that stands in a row of scratch; -1: none */
     memo_list pixel_memo, channel_memo;
     VEC(share_table) shares;
@@ -121,6 +121,7 @@ void simd_block_size(const simd *s, int core, int w, int c, int *pixels, int *ve
 void simd_maxima(simd *s, int node, const block *b, int best[]);
 void simd_gather(simd *s, int node, const block *b, int acc[]);
 /* simd_rows.c: long sums, a term at a time */
+int simd_line_vectors(int lanes); /* vectors of a cache line */
 bool simd_goes_by_rows(simd *s, const stage *g);
 void simd_emit_by_rows(simd *s, const stage *g, loop_index rel);
 int simd_read_finished(simd *s, const spot *at);

@@ -8,7 +8,7 @@ enum { LONG = 5, ROW_PIXELS = 8, ROW_TERMS = 4 }; /* so many tensors make a sum 
 
 enum { LINE_FLOATS = 16, LINE_VECTORS_MAX = LINE_FLOATS }; /* of a cache line: what is fetched ahead at once */
 
-static int line_vectors(int lanes)
+int simd_line_vectors(int lanes)
 {
     return lanes >= LINE_FLOATS || lanes == 1 ? 1 : LINE_FLOATS / lanes;
 }
@@ -203,7 +203,7 @@ static void sums_over_run(simd *s, const row_walk *w, const int *sum, int sums, 
             spot here = spot_at(w, x, p, loop_offset(c, (int64_t)v * run->lanes), run->lanes);
             s->channel_memo = seen[v];
             forget(s);
-            s->ahead = v % line_vectors(run->lanes) == 0;
+            s->ahead = v % simd_line_vectors(run->lanes) == 0;
             for (int i = 0; i < sums; i++)
                 simd_add_to_sum(s, sum[i], acc[i * run->vectors + v], &here);
             seen[v] = s->channel_memo;
@@ -237,7 +237,7 @@ static void sums_over_row(simd *s, const row_walk *w)
 void simd_emit_by_rows(simd *s, const stage *g, loop_index rel)
 {
     row_walk w = {.g = g, .rel = rel};
-    w.runs = simd_channel_runs(s, g->c, line_vectors(s->t->lanes), w.run);
+    w.runs = simd_channel_runs(s, g->c, simd_line_vectors(s->t->lanes), w.run);
     for (int i = 0; i < g->roots.count; i++) {
         row_target to = {.node = g->roots.at[i]};
         if (is_long_sum(s, to.node))

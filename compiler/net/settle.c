@@ -12,7 +12,7 @@ typedef struct settler {
     net *to;
     const net *from;
     int *map;
-    bool *taken; /* of nodes of `to`: lives in some place already */
+    bool *taken;  /* of nodes of `to`: lives in some place already */
     int *readers; /* of nodes of `from` */
     nasc_diag *d;
 } settler;
@@ -50,8 +50,8 @@ static int add_filled(settler *s, const net_node *old)
     int *part = NEW_ARRAY(s->a, int, old->count);
     for (int k = 0; k < old->count; k++) {
         int region = old->prim == NET_select ? old->attr.first_region + k : old->region, x = s->map[old->operand[k]];
-        part[k] = old->prim == NET_concat && is_dense_home(s, old->operand[k]) ? copy_of(s, x, region)
-                                                                               : place(s, x, region);
+        part[k] =
+            old->prim == NET_concat && is_dense_home(s, old->operand[k]) ? copy_of(s, x, region) : place(s, x, region);
         if (part[k] < 0)
             return -1;
     }
