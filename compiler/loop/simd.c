@@ -223,10 +223,11 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
 {
     row_sums sums = {0};
     begin_sums(s, g, &b, &sums);
-    int blocks = width / pixels, rest = width % pixels, acc[SIMD_ACC_MAX];
+    int blocks = width / pixels, rest = width % pixels, acc[SIMD_ACC_MAX], phases = simd_column_phases(s, g->core);
     if (blocks) {
+        CHECK(pixels % phases == 0 || blocks * pixels == width);
         b.pixels = pixels;
-        b.x = simd_open(s, 0, blocks, pixels);
+        b.x = blocks > 1 ? loop_times(simd_open(s, 0, blocks, pixels / phases), phases) : loop_at(0);
         compute_block(s, g, &b, acc);
         sink_block(s, g, &b, acc, &sums);
         simd_close(s, blocks);
@@ -351,44 +352,6 @@ static void emit_shuffled_row(simd *s, const stage *g, loop_index rel)
 /* ---- stages
  * ----------------------------------------------------------------------------------------------------------------- */
 
-/* Rows of a tile with `insert` zeros between: the whole is zeroed first, then every insert-th place is written. */
-static void emit_inserted(simd *s, const stage *g)
-{
-    const net_type *t = &s->n->nodes.at[g->value].type;
-    int64_t columns = g->w + g->left + g->right;
-    int64_t rows = (s->tiles == 1 ? g->h : (int64_t)s->rows * g->ratio) + g->lo + g->hi;
-    simd_fill(s, g->scratch, loop_at(0), rows * columns * g->c, g->fill);
-    int before = (g->lo + g->insert - 1) / g->insert, after = (g->hi + g->insert - 1) / g->insert;
-    int64_t own = s->tiles == 1 ? t->h : (int64_t)s->rows * g->ratio / g->insert;
-    int ratio = s->tiles == 1 ? 1 : g->ratio / g->insert;
-    /* source row j = rel / insert must lie in the map and land in the scratch */
-    loop_index first = loop_times(s->tile, ratio);
-    int lo = loop_int(&s->pen, LOOP_INT_MAX, loop_offset(first, -before), loop_at(0), 0);
-    int hi = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, own + after), loop_at(t->h), 0);
-    int y = loop_for(&s->pen, loop_plus(loop_at(0), lo, 1), loop_plus(loop_at(0), hi, 1), 1);
-    loop_index rel = loop_sum(loop_plus(loop_at(0), y, 1), loop_times(first, -1));
-    loop_index landing = loop_offset(loop_times(rel, g->insert), g->lo);
-    loop_if(&s->pen, loop_at(-1), landing);
-    loop_if(&s->pen, landing, loop_at(rows));
-    int x = loop_for(&s->pen, loop_at(0), loop_at(t->w), 1);
-    channel_run run[8];
-    int runs = simd_channel_runs(s, g->c, 1, run);
-    for (int r = 0; r < runs; r++) {
-        loop_index c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
-        spot at = {.rel = rel, .x = loop_plus(loop_at(0), x, 1), .c = c, .lanes = run[r].lanes, .ratio = ratio};
-        forget_channels(s);
-        int reg = simd_read(s, g->value, &at);
-        loop_index to = loop_sum(loop_times(landing, columns * g->c),
-                                 loop_times(loop_offset(loop_times(at.x, g->insert), g->left), g->c));
-        loop_store(&s->pen, g->scratch, loop_sum(to, c), reg);
-        simd_close(s, run[r].count);
-    }
-    loop_end(&s->pen);
-    loop_end(&s->pen);
-    loop_end(&s->pen);
-    loop_end(&s->pen);
-}
-
 /* Scratch columns left and right of the map, in one row. */
 static void fill_sides(simd *s, const stage *g, loop_index rel)
 {
@@ -415,24 +378,35 @@ static void emit_filled_row(simd *s, const stage *g, loop_index rel)
     emit_row(s, g, rel);
 }
 
+/* Rows from the tile's first on, in order; where they differ by phase, one of each phase after the other. */
+static void emit_own_rows(simd *s, const stage *g, int rows)
+{
+    int phases = simd_row_phases(s, g->core), whole = rows / phases, y = 0;
+    if (whole)
+        y = loop_for(&s->pen, loop_at(0), loop_at(whole), 1);
+    for (int i = 0; i < phases && whole; i++)
+        emit_filled_row(s, g, loop_plus(loop_at(i), y, phases));
+    if (whole)
+        loop_end(&s->pen);
+    for (int i = whole * phases; i < rows; i++)
+        emit_filled_row(s, g, loop_at(i));
+}
+
 static void emit_rows(simd *s, const stage *g)
 {
     if (s->tiles == 1) {
         fill_rows(s, g, -g->lo, 0);
-        int y = loop_for(&s->pen, loop_at(0), loop_at(g->h), 1);
-        emit_filled_row(s, g, loop_plus(loop_at(0), y, 1));
-        loop_end(&s->pen);
+        emit_own_rows(s, g, g->h);
         fill_rows(s, g, g->h, g->h + g->hi);
         return;
     }
     int own = s->rows * g->ratio;
-    bool edges = g->lo || g->hi;
-    loop_index rel = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(-g->lo), loop_at(own + g->hi), 1), 1);
-    if (!edges) {
-        emit_filled_row(s, g, rel);
-        loop_end(&s->pen);
+    if (!g->lo && !g->hi) {
+        emit_own_rows(s, g, own);
         return;
     }
+    CHECK(simd_row_phases(s, g->core) == 1);
+    loop_index rel = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(-g->lo), loop_at(own + g->hi), 1), 1);
     int64_t row = (int64_t)(g->w + g->left + g->right) * g->pixel;
     loop_index y = loop_sum(rel, loop_times(s->tile, g->ratio));
     loop_if(&s->pen, loop_at(-1), y);
@@ -456,11 +430,6 @@ static void emit_stage(simd *s, const stage *g)
     case STAGE_WEIGHTS:
         simd_weights(s, g);
         break;
-    case STAGE_TILE:
-        if (g->insert > 1) {
-            emit_inserted(s, g);
-            break;
-        } /* fall through */
     default:
         emit_rows(s, g);
     }

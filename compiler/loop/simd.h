@@ -23,7 +23,6 @@ typedef struct stage {
     enum stage_kind kind;
     int value;   /* TILE, CHIP: what stands in scratch; MAXIMA: the max_pool_dx; WEIGHTS: the conv_dw */
     int core;    /* CHIP, STORE: the window computed in registers; MAXIMA: the max pool known by the way; -1: none */
-    int insert;  /* TILE: zeros between rows and columns so that a strided gradient lies at its x's resolution */
     double fill; /* TILE: what stands beyond the edge */
     int h, w, c, ratio;
     int lo, hi, left, right; /* rows and columns around the tile's own share */
@@ -117,6 +116,10 @@ typedef struct block {
 } block;
 void simd_window(simd *s, int core, const block *b, int acc[]);
 void simd_block_size(const simd *s, int core, int w, int c, int *pixels, int *vectors);
+/* Rows and columns after which a window sees the same taps again: the stride of one that takes a gradient back, else 1.
+ * Loops of its stage take so many at a time. */
+int simd_row_phases(const simd *s, int core);
+int simd_column_phases(const simd *s, int core);
 /* simd_max_pool.c: the gradient of a max pool, windows first, then pixels */
 void simd_maxima(simd *s, int node, const block *b, int best[]);
 void simd_gather(simd *s, int node, const block *b, int acc[]);

@@ -16,9 +16,36 @@ static net_window window_of(const simd *s, int node)
     return w;
 }
 
+/* ---- around a window
+ * ---------------------------------------------------------------------------------------------- */
+
+typedef struct halo {
+    int lo, hi, left, right;
+} halo;
+
+/* What a window with `reader`'s rows reads of a source of h × w. */
+static halo halo_forward(const net_window *v, const stage *reader, int h, int w)
+{
+    return (halo){reader->lo * v->sh + v->top,
+                  (reader->h + reader->hi - 1) * v->sh - v->top + (v->kh - 1) * v->dh + 1 - h, v->left,
+                  (reader->w - 1) * v->sw - v->left + (v->kw - 1) * v->dw + 1 - w};
+}
+
+static int floor_of(int a, int b)
+{
+    return a / b - (a % b < 0);
+}
+
+/* The same where each pixel of the source went through the window: rows (y + top - ky·dh) / sh where that is whole. */
+static halo halo_transposed(const net_window *v, const stage *reader, int h, int w)
+{
+    return (halo){floor_of(reader->lo + (v->kh - 1) * v->dh - v->top, v->sh),
+                  floor_of(reader->h + reader->hi - 1 + v->top, v->sh) + 1 - h,
+                  floor_of((v->kw - 1) * v->dw - v->left, v->sw), floor_of(reader->w - 1 + v->left, v->sw) + 1 - w};
+}
+
 /* How a window reads its operand 0. */
 typedef struct reading {
-    int insert;  /* zeros between */
     double fill; /* beyond the edge */
     bool padded; /* needs neighbours or an edge */
     bool direct; /* reads other channels of the same pixel: no tile */
@@ -28,22 +55,23 @@ static reading reading_of(const simd *s, int core)
 {
     const net_node *v = &s->n->nodes.at[core];
     const net_window *w = &v->attr.window;
+    const net_type *x = &s->n->nodes.at[v->operand[0]].type;
+    halo o;
     switch (v->prim) {
     case NET_conv:
-        return (reading){1, 0, !(w->kh * w->kw == 1 && !w->top && !w->left && !w->bottom && !w->right), false};
+        return (reading){0, !(w->kh * w->kw == 1 && !w->top && !w->left && !w->bottom && !w->right), false};
     case NET_conv_dx:
-        return (reading){w->sh, 0,
-                         !(w->kh * w->kw == 1 && w->sh == 1 && !w->top && !w->left && !w->bottom && !w->right), false};
+    case NET_sum_pool_dx:
+        o = halo_transposed(w, &(stage){.h = v->type.h, .w = v->type.w}, x->h, x->w);
+        return (reading){0, o.lo > 0 || o.hi > 0 || o.left > 0 || o.right > 0, false};
     case NET_sum_pool:
     case NET_pad:
-        return (reading){1, 0, true, false};
-    case NET_sum_pool_dx:
-        return (reading){w->sh, 0, true, false};
+        return (reading){0, true, false};
     case NET_max_pool:
     case NET_max_pool_dx:
-        return (reading){1, -INFINITY, true, false};
+        return (reading){-INFINITY, true, false};
     default: /* shuffle, channel_pad */
-        return (reading){1, 0, false, true};
+        return (reading){0, false, true};
     }
 }
 
@@ -55,11 +83,11 @@ stage *simd_stage_of(simd *s, int value, enum stage_kind kind)
     return NULL;
 }
 
-static stage *tile_of(simd *s, int value, int insert, double fill)
+static stage *tile_of(simd *s, int value, double fill)
 {
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
-        if (g->kind == STAGE_TILE && g->value == value && g->insert == insert && g->fill == fill)
+        if (g->kind == STAGE_TILE && g->value == value && g->fill == fill)
             return g;
     }
     return NULL;
@@ -67,7 +95,7 @@ static stage *tile_of(simd *s, int value, int insert, double fill)
 
 static stage *add_stage(simd *s, enum stage_kind kind, int value, const net_type *t)
 {
-    stage g = {.kind = kind, .value = value, .core = -1, .insert = 1, .h = t->h, .w = t->w, .c = t->c, .pixel = t->c};
+    stage g = {.kind = kind, .value = value, .core = -1, .h = t->h, .w = t->w, .c = t->c, .pixel = t->c};
     VEC_PUSH(s->a, &s->stages, g);
     return &s->stages.at[s->stages.count - 1];
 }
@@ -82,20 +110,16 @@ static bool is_plain(const simd *s, int node)
     return s->f->place[node] == PLACE_MEMORY || s->f->place[node] == PLACE_LEAF;
 }
 
-static void need_source(simd *s, int x, reading how, const net_type *resolution)
+static void need_source(simd *s, int x, reading how)
 {
-    if (s->f->place[x] == PLACE_CHIP && how.insert == 1 && how.fill == 0) {
+    if (s->f->place[x] == PLACE_CHIP && how.fill == 0) {
         need_read(s, x);
         return;
     }
-    if ((!how.padded && is_plain(s, x)) || tile_of(s, x, how.insert, how.fill))
+    if ((!how.padded && is_plain(s, x)) || tile_of(s, x, how.fill))
         return;
     need_read(s, x);
-    net_type t = *resolution;
-    t.c = s->n->nodes.at[x].type.c;
-    stage *g = add_stage(s, STAGE_TILE, x, &t);
-    g->insert = how.insert;
-    g->fill = how.fill;
+    add_stage(s, STAGE_TILE, x, &s->n->nodes.at[x].type)->fill = how.fill;
 }
 
 /* The pool on chip under `node` whose maxima the gradient `dx` finds again, or -1. */
@@ -130,13 +154,12 @@ static void need_core(simd *s, int core)
 {
     const net_node *v = &s->n->nodes.at[core];
     reading how = reading_of(s, core);
-    const net_type *x = &s->n->nodes.at[v->operand[0]].type;
     int before = s->at_hand; /* of the reader, at its pixel; not around it */
     s->at_hand = -1;
     if (how.direct)
         need_read(s, v->operand[0]);
     else
-        need_source(s, v->operand[0], how, how.insert > 1 ? &v->type : x);
+        need_source(s, v->operand[0], how);
     if (v->prim == NET_max_pool_dx && !simd_stage_of(s, core, STAGE_MAXIMA))
         need_maxima(s, core);
     s->at_hand = before;
@@ -226,16 +249,15 @@ static reading weights_reading(const simd *s, int root, int k)
 {
     const net_window *w = &s->n->nodes.at[root].attr.window;
     bool edges = w->top || w->left || w->bottom || w->right;
-    return (reading){1, 0, k == 0 && (w->kh * w->kw > 1 || edges), false};
+    return (reading){0, k == 0 && (w->kh * w->kw > 1 || edges), false};
 }
 
 static void need_weights(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
-    const net_type *x = &s->n->nodes.at[v->operand[0]].type, *g = &s->n->nodes.at[v->operand[1]].type;
-    need_source(s, v->operand[0], weights_reading(s, root, 0), x);
-    need_source(s, v->operand[1], weights_reading(s, root, 1), g);
-    add_stage(s, STAGE_WEIGHTS, root, g);
+    need_source(s, v->operand[0], weights_reading(s, root, 0));
+    need_source(s, v->operand[1], weights_reading(s, root, 1));
+    add_stage(s, STAGE_WEIGHTS, root, &s->n->nodes.at[v->operand[1]].type);
 }
 
 /* ---- views --------------------------------------------------------------------------------------------------------
@@ -250,9 +272,9 @@ view simd_stage_view(const stage *g)
 /* The scratch that holds what is read so, or NULL: it is read where it lies in memory. */
 static stage *scratch_stage(simd *s, int x, reading how)
 {
-    if (s->f->place[x] == PLACE_CHIP && how.insert == 1 && how.fill == 0)
+    if (s->f->place[x] == PLACE_CHIP && how.fill == 0)
         return simd_stage_of(s, x, STAGE_CHIP);
-    return !how.padded && is_plain(s, x) ? NULL : tile_of(s, x, how.insert, how.fill);
+    return !how.padded && is_plain(s, x) ? NULL : tile_of(s, x, how.fill);
 }
 
 static view view_of(simd *s, int x, reading how)
@@ -279,43 +301,12 @@ view simd_operand_view(simd *s, int node, int k)
 /* ---- rows ---------------------------------------------------------------------------------------------------------
  */
 
-typedef struct halo {
-    int lo, hi, left, right;
-} halo;
-
 static void widen(stage *g, halo o)
 {
     g->lo = o.lo > g->lo ? o.lo : g->lo;
     g->hi = o.hi > g->hi ? o.hi : g->hi;
     g->left = o.left > g->left ? o.left : g->left;
     g->right = o.right > g->right ? o.right : g->right;
-}
-
-/* What a window with `reader`'s rows reads of a source of h × w. */
-static halo halo_forward(const net_window *v, const stage *reader, int h, int w)
-{
-    return (halo){reader->lo * v->sh + v->top,
-                  (reader->h + reader->hi - 1) * v->sh - v->top + (v->kh - 1) * v->dh + 1 - h, v->left,
-                  (reader->w - 1) * v->sw - v->left + (v->kw - 1) * v->dw + 1 - w};
-}
-
-static halo halo_transposed(const net_window *v, const stage *reader, int h, int w)
-{
-    return (halo){reader->lo + (v->kh - 1) * v->dh - v->top, reader->h + reader->hi + v->top - h,
-                  (v->kw - 1) * v->dw - v->left, reader->w + v->left - w};
-}
-
-static int floor_div(int a, int b)
-{
-    return a / b - (a % b < 0);
-}
-
-/* The windows that cover a reader's pixels; there are h × w. */
-static halo halo_gathered(const net_window *v, const stage *reader, int h, int w)
-{
-    return (halo){floor_div(reader->lo + (v->kh - 1) * v->dh - v->top, v->sh),
-                  (reader->h + reader->hi - 1 + v->top) / v->sh + 1 - h,
-                  floor_div((v->kw - 1) * v->dw - v->left, v->sw), (reader->w - 1 + v->left) / v->sw + 1 - w};
 }
 
 /* Values on chip that are read at the reader's own pixels. */
@@ -325,8 +316,7 @@ static void widen_chips(simd *s, int node, const stage *reader)
         return;
     if (s->f->place[node] == PLACE_CHIP) {
         stage *g = simd_stage_of(s, node, STAGE_CHIP);
-        int by = reader->kind == STAGE_TILE ? reader->insert : 1;
-        widen(g, (halo){(reader->lo + by - 1) / by, (reader->hi + by - 1) / by, 0, 0});
+        widen(g, (halo){reader->lo, reader->hi, 0, 0});
     } else if (s->f->place[node] == PLACE_INLINE) {
         for (int k = 0; k < s->n->nodes.at[node].count; k++)
             widen_chips(s, s->n->nodes.at[node].operand[k], reader);
@@ -345,7 +335,7 @@ static void infer_core(simd *s, int core, const stage *reader)
         widen_chips(s, v->operand[0], reader);
     } else if (maxima) {
         if (reader->kind != STAGE_MAXIMA)
-            widen(maxima, halo_gathered(&w, reader, maxima->h, maxima->w));
+            widen(maxima, halo_transposed(&w, reader, maxima->h, maxima->w));
         else if (g)
             widen(g, halo_forward(&w, reader, v->type.h, v->type.w));
     } else if (g) {
@@ -479,7 +469,7 @@ void simd_plan(simd *s)
     s->smallest = s->stages.at[0].h;
     for (int i = 0; i < s->stages.count; i++) {
         const stage *g = &s->stages.at[i];
-        int h = g->insert > 1 ? s->n->nodes.at[g->value].type.h : g->h;
+        int h = simd_row_phases(s, g->core) > 1 ? s->n->nodes.at[s->n->nodes.at[g->core].operand[0]].type.h : g->h;
         s->smallest = h < s->smallest ? h : s->smallest;
     }
     infer_rows(s);

@@ -7,12 +7,13 @@
 
 enum { UNROLLED_TAPS = 25, UNROLLED_CHANNELS = 4 };
 
-/* A convolution as its inner loop sees it, forward or transposed. */
+/* A window as its inner loop sees it, forward or transposed. */
 typedef struct sweep {
     view x;
     int kh, kw;
-    int64_t row_step, row_tap, row_shift; /* source row = rel·row_step + ky·row_tap + row_shift */
+    int64_t row_step, row_tap, row_shift; /* source row = (rel·row_step + ky·row_tap + row_shift) / row_over */
     int64_t column_step, column_tap, column_shift;
+    int64_t row_over, column_over;    /* a tap that meets no whole row or column sees none of the source */
     int weights;                      /* buffer */
     int64_t weight_tap, weight_inner; /* elements from tap to tap, from inner channel to inner channel */
     loop_index weight_base;           /* of the block's first channel */
@@ -20,19 +21,57 @@ typedef struct sweep {
     loop_index inner_base;            /* first source channel */
 } sweep;
 
+static bool is_transposed(const net_node *v)
+{
+    return v->prim == NET_conv_dx || v->prim == NET_sum_pool_dx;
+}
+
+int simd_row_phases(const simd *s, int core)
+{
+    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
+    return v && is_transposed(v) ? v->attr.window.sh : 1;
+}
+
+int simd_column_phases(const simd *s, int core)
+{
+    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
+    return v && is_transposed(v) ? v->attr.window.sw : 1;
+}
+
+/* Where the taps of a window lie; rows and columns of padding alone are those of one tap. */
+static sweep sweep_taps(simd *s, int core)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    const net_window *w = &v->attr.window;
+    bool pad = v->prim == NET_pad;
+    sweep q = {.x = simd_source(s, core), .kh = pad ? 1 : w->kh, .kw = pad ? 1 : w->kw};
+    q.row_over = simd_row_phases(s, core);
+    q.column_over = simd_column_phases(s, core);
+    if (is_transposed(v)) {
+        q.row_step = q.column_step = 1;
+        q.row_tap = -w->dh;
+        q.row_shift = w->top;
+        q.column_tap = -w->dw;
+        q.column_shift = w->left;
+        return q;
+    }
+    q.row_step = pad ? 1 : w->sh;
+    q.row_tap = w->dh;
+    q.row_shift = -w->top;
+    q.column_step = pad ? 1 : w->sw;
+    q.column_tap = w->dw;
+    q.column_shift = -w->left;
+    return q;
+}
+
 static sweep sweep_of(simd *s, int core, const block *b)
 {
     const net_node *v = &s->n->nodes.at[core];
     const net_window *w = &v->attr.window;
     bool forward = v->prim == NET_conv, depthwise = net_is_depthwise(s->n, v);
     int from = s->n->nodes.at[v->operand[0]].type.c, to = v->type.c, groups = w->groups < 1 ? 1 : w->groups;
-    sweep q = {.x = simd_source(s, core), .kh = w->kh, .kw = w->kw, .weights = simd_arg(s, v->operand[1], LOOP_IN)};
-    q.row_step = forward ? w->sh : 1;
-    q.row_tap = forward ? w->dh : -w->dh;
-    q.row_shift = forward ? -w->top : w->top;
-    q.column_step = forward ? w->sw : 1;
-    q.column_tap = forward ? w->dw : -w->dw;
-    q.column_shift = forward ? -w->left : w->left;
+    sweep q = sweep_taps(s, core);
+    q.weights = simd_arg(s, v->operand[1], LOOP_IN);
     q.weight_base = b->c;
     if (depthwise) {
         q.weight_tap = to;
@@ -54,14 +93,40 @@ static sweep sweep_of(simd *s, int core, const block *b)
     return q;
 }
 
-/* Element of the source under tap (ky, kx) of column p. */
-static loop_index tap_element(const sweep *q, const block *b, loop_index ky, int kx, int p)
+static loop_index divided(loop_index i, int64_t by)
+{
+    CHECK(i.base % by == 0);
+    i.base /= by;
+    for (int t = 0; t < i.count; t++) {
+        CHECK(i.term[t].coef % by == 0);
+        i.term[t].coef /= (int32_t)by;
+    }
+    return i;
+}
+
+/* Taps in a row are told apart by `column`, of the source before division, from the block's first on. */
+static int64_t tap_column(const sweep *q, int kx, int p)
+{
+    return p * q->column_step + kx * q->column_tap;
+}
+
+/* Blocks begin at columns of phase 0, but for a constant; rows likewise. */
+static bool meets_column(const sweep *q, const block *b, int64_t column)
+{
+    return (b->x.base * q->column_step + q->column_shift + column) % q->column_over == 0;
+}
+
+static bool meets_row(const sweep *q, const block *b, int ky)
+{
+    return (b->rel.base * q->row_step + q->row_shift + ky * q->row_tap) % q->row_over == 0;
+}
+
+static loop_index tap_element(const sweep *q, const block *b, loop_index ky, int64_t tap)
 {
     loop_index row = loop_sum(loop_offset(loop_times(b->rel, q->row_step), q->row_shift), loop_times(ky, q->row_tap));
-    loop_index column =
-        loop_offset(loop_times(loop_offset(b->x, p), q->column_step), q->column_shift + kx * q->column_tap);
-    loop_index e = loop_sum(q->x.origin, loop_times(row, q->x.row));
-    return loop_sum(e, loop_times(column, q->x.column));
+    loop_index column = loop_offset(loop_times(b->x, q->column_step), q->column_shift + tap);
+    loop_index e = loop_sum(q->x.origin, loop_times(divided(row, q->row_over), q->x.row));
+    return loop_sum(e, loop_times(divided(column, q->column_over), q->x.column));
 }
 
 /* One row of taps: each column of the source is loaded once, for all the pixels and taps that meet there. A pixel still
@@ -82,13 +147,14 @@ static void depthwise_row(simd *s, const sweep *q, const block *b, loop_index ky
         for (int64_t i = 0; i <= last - first; i++) {
             int64_t column = backwards ? last - i : first + i;
             int x = -1;
+            if (!meets_column(q, b, column))
+                continue;
             for (int p = 0; p < b->pixels; p++) {
                 int64_t off = column - p * q->column_step;
                 if (off % q->column_tap || off / q->column_tap < 0 || off / q->column_tap >= q->kw)
                     continue;
                 if (x < 0) {
-                    loop_index e = tap_element(q, b, ky, 0, 0);
-                    e = loop_offset(loop_sum(e, loop_offset(q->inner_base, c)), column * q->x.column);
+                    loop_index e = loop_sum(tap_element(q, b, ky, column), loop_offset(q->inner_base, c));
                     x = loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer, e);
                 }
                 simd_fma_to(s, acc[p * b->vectors + v], x, w[off / q->column_tap]);
@@ -97,23 +163,41 @@ static void depthwise_row(simd *s, const sweep *q, const block *b, loop_index ky
     }
 }
 
-/* One input channel of one tap: a vector of weights, a broadcast of each pixel. */
-static void dense_step(simd *s, const sweep *q, const block *b, loop_index ky, int kx, loop_index k, const int acc[])
+/* How many taps to the left of kx meet a column of the source under pixel p; -1: kx meets none. */
+static int rank_of(const sweep *q, const block *b, int kx, int p)
 {
+    int rank = 0;
+    for (int i = 0; i < kx; i++)
+        rank += meets_column(q, b, tap_column(q, i, p));
+    return meets_column(q, b, tap_column(q, kx, p)) ? rank : -1;
+}
+
+/* One input channel of one tap: a vector of weights, a broadcast of each pixel that it is the `rank`th tap of. */
+static void dense_step(simd *s, const sweep *q, const block *b, loop_index ky, int kx, int rank, loop_index k,
+                       const int acc[])
+{
+    bool any = false;
+    for (int p = 0; p < b->pixels; p++)
+        any |= rank_of(q, b, kx, p) == rank;
+    if (!any)
+        return;
     loop_index at = loop_sum(loop_times(ky, q->kw * q->weight_tap), loop_at(kx * q->weight_tap));
     at = loop_sum(loop_sum(at, loop_times(k, q->weight_inner)), q->weight_base);
     int w[SIMD_ACC_MAX];
     for (int v = 0; v < b->vectors; v++)
         w[v] = loop_load(&s->pen, DT_F32, b->lanes, q->weights, loop_offset(at, (int64_t)v * b->lanes));
     for (int p = 0; p < b->pixels; p++) {
-        loop_index e = loop_sum(loop_sum(tap_element(q, b, ky, kx, p), q->inner_base), k);
+        if (rank_of(q, b, kx, p) != rank)
+            continue;
+        loop_index e = loop_sum(loop_sum(tap_element(q, b, ky, tap_column(q, kx, p)), q->inner_base), k);
         int x = loop_bcast(&s->pen, DT_F32, b->lanes, q->x.buffer, e);
         for (int v = 0; v < b->vectors; v++)
             simd_fma_to(s, acc[p * b->vectors + v], x, w[v]);
     }
 }
 
-static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, int kx, const int acc[])
+/* The `rank`th tap in a row of each pixel: pixels of different phases, whose taps differ, keep each other company. */
+static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, int rank, const int acc[])
 {
     int whole = q->inner - q->inner % UNROLLED_CHANNELS;
     if (whole <= UNROLLED_CHANNELS)
@@ -121,24 +205,42 @@ static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, in
     if (whole) {
         int k = loop_for(&s->pen, loop_at(0), loop_at(whole), UNROLLED_CHANNELS);
         for (int i = 0; i < UNROLLED_CHANNELS; i++)
-            dense_step(s, q, b, ky, kx, loop_offset(loop_plus(loop_at(0), k, 1), i), acc);
+            for (int kx = 0; kx < q->kw; kx++)
+                dense_step(s, q, b, ky, kx, rank, loop_offset(loop_plus(loop_at(0), k, 1), i), acc);
         loop_end(&s->pen);
     }
     for (int i = whole; i < q->inner; i++)
-        dense_step(s, q, b, ky, kx, loop_at(i), acc);
+        for (int kx = 0; kx < q->kw; kx++)
+            dense_step(s, q, b, ky, kx, rank, loop_at(i), acc);
+}
+
+/* The most taps of a row that a pixel of the block sees. */
+static int taps_in_a_row(const sweep *q, const block *b)
+{
+    int most = 0;
+    for (int p = 0; p < b->pixels; p++)
+        for (int kx = 0; kx < q->kw; kx++)
+            most = rank_of(q, b, kx, p) >= most ? rank_of(q, b, kx, p) + 1 : most;
+    return most;
 }
 
 static void convolve(simd *s, int core, const block *b, const int acc[])
 {
     sweep q = sweep_of(s, core, b);
-    bool rolled = q.kh > 1 && q.kh * q.kw * (q.inner ? 4 : 1) > UNROLLED_TAPS * (q.inner ? 2 : 1);
-    int ky = rolled ? loop_for(&s->pen, loop_at(0), loop_at(q.kh), 1) : 0;
-    for (int y = 0; y < (rolled ? 1 : q.kh); y++) {
-        loop_index row = rolled ? loop_plus(loop_at(0), ky, 1) : loop_at(y);
+    int first = 0, apart = 1; /* rows of taps that meet rows of the source: which, and how far from each to the next */
+    while (first < q.kh && !meets_row(&q, b, first))
+        first++;
+    while (first + apart < q.kh && !meets_row(&q, b, first + apart))
+        apart++;
+    int rows = (q.kh - first + apart - 1) / apart, taps = taps_in_a_row(&q, b);
+    bool rolled = rows > 1 && rows * taps * (q.inner ? 4 : 1) > UNROLLED_TAPS * (q.inner ? 2 : 1);
+    int var = rolled ? loop_for(&s->pen, loop_at(0), loop_at(rows), 1) : 0;
+    for (int y = 0; y < (rolled ? 1 : rows); y++) {
+        loop_index row = rolled ? loop_plus(loop_at(first), var, apart) : loop_at(first + y * apart);
         if (!q.inner)
             depthwise_row(s, &q, b, row, acc);
-        for (int kx = 0; kx < q.kw && q.inner; kx++)
-            dense_tap(s, &q, b, row, kx, acc);
+        for (int rank = 0; rank < taps && q.inner; rank++)
+            dense_tap(s, &q, b, row, rank, acc);
     }
     if (rolled)
         loop_end(&s->pen);
@@ -151,38 +253,37 @@ static void pool_row(simd *s, const sweep *q, const block *b, int ky, int vector
     int loaded[SIMD_ACC_MAX], count = 0;
     for (int kx = 0; kx < q->kw; kx++)
         for (int p = 0; p < b->pixels; p++) {
-            int64_t column = p * q->column_step + kx * q->column_tap;
+            int64_t column = tap_column(q, kx, p);
             int known = 0, *a = &acc[p * b->vectors + vector];
+            if (!meets_column(q, b, column))
+                continue;
             while (known < count && at[known] != column)
                 known++;
             if (known == count) {
                 CHECK(count < SIMD_ACC_MAX);
-                loop_index e = loop_sum(tap_element(q, b, loop_at(ky), kx, p), b->c);
+                loop_index e = loop_sum(tap_element(q, b, loop_at(ky), column), b->c);
                 at[count] = column;
                 loaded[count++] =
                     loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer, loop_offset(e, (int64_t)vector * b->lanes));
             }
-            *a = ky + kx == 0 ? loaded[known] : loop_math(&s->pen, fold, *a, loaded[known], -1, -1);
+            *a = *a < 0 ? loaded[known] : loop_math(&s->pen, fold, *a, loaded[known], -1, -1);
         }
 }
 
 /* Pools and padding: every tap added, or the greatest kept. */
 static void pool(simd *s, int core, const block *b, int acc[])
 {
-    const net_node *v = &s->n->nodes.at[core];
-    const net_window *w = &v->attr.window;
-    bool forward = v->prim != NET_sum_pool_dx, max = v->prim == NET_max_pool;
-    int kh = v->prim == NET_pad ? 1 : w->kh, kw = v->prim == NET_pad ? 1 : w->kw;
-    sweep q = {.x = simd_source(s, core), .kh = kh, .kw = kw};
-    q.row_step = forward && v->prim != NET_pad ? w->sh : 1;
-    q.column_step = forward && v->prim != NET_pad ? w->sw : 1;
-    q.row_tap = forward ? w->dh : -w->dh;
-    q.column_tap = forward ? w->dw : -w->dw;
-    q.row_shift = forward ? -w->top : w->top;
-    q.column_shift = forward ? -w->left : w->left;
+    sweep q = sweep_taps(s, core);
+    bool max = s->n->nodes.at[core].prim == NET_max_pool;
+    for (int i = 0; i < b->pixels * b->vectors; i++)
+        acc[i] = -1;
     for (int i = 0; i < b->vectors; i++)
-        for (int ky = 0; ky < kh; ky++)
-            pool_row(s, &q, b, ky, i, max ? LOOP_MAX : LOOP_ADD, acc);
+        for (int ky = 0; ky < q.kh; ky++)
+            if (meets_row(&q, b, ky))
+                pool_row(s, &q, b, ky, i, max ? LOOP_MAX : LOOP_ADD, acc);
+    for (int i = 0; i < b->pixels * b->vectors; i++)
+        if (acc[i] < 0) /* a gradient that comes from no window */
+            acc[i] = loop_const(&s->pen, DT_F32, b->lanes, 0);
 }
 
 void simd_window(simd *s, int core, const block *b, int acc[])
@@ -203,6 +304,19 @@ void simd_window(simd *s, int core, const block *b, int acc[])
     convolve(s, core, b, acc);
 }
 
+/* Of the columns that a stride takes at once, how many see a tap? */
+static int phases_reached(const net_window *w)
+{
+    int reached = 0;
+    for (int x = 0; x < w->sw; x++) {
+        bool any = false;
+        for (int kx = 0; kx < w->kw; kx++)
+            any |= (x + w->left - kx * w->dw) % w->sw == 0;
+        reached += any;
+    }
+    return reached > 0 ? reached : 1;
+}
+
 /* Columns and vectors of a block: as many accumulators as the registers hold beside the operands, few columns left
  * over. */
 void simd_block_size(const simd *s, int core, int width, int channels, int *pixels, int *vectors)
@@ -218,9 +332,14 @@ void simd_block_size(const simd *s, int core, int width, int channels, int *pixe
     if (s->t->lanes == 1)
         most = 4;
     most = most > 14 ? 14 : most;
-    int phases = v && v->prim == NET_max_pool_dx ? v->attr.window.sw : 1; /* blocks that begin with a window each */
-    if (phases > 1 && most >= phases && width > most)
-        most -= most % phases;
+    int phases = simd_column_phases(s, core);
+    if (phases > 1) /* columns that no tap reaches take no register */
+        most = most * phases / phases_reached(&v->attr.window);
+    if (v && v->prim == NET_max_pool_dx) /* blocks that begin with a window each */
+        phases = most >= v->attr.window.sw ? v->attr.window.sw : 1;
+    most = most > SIMD_ACC_MAX / *vectors ? SIMD_ACC_MAX / *vectors : most;
+    if (width > most)
+        most = most < phases ? phases : most - most % phases;
     *pixels = width < most ? width : most;
     for (int p = *pixels; p > *pixels / 2; p--) /* no remainder, if that costs less than half the block */
         if (width % p == 0 && (p == width || p % phases == 0)) {
