@@ -30,6 +30,12 @@ net_cost cost_map(const net *n, const net_node *node)
     return (net_cost){0, largest * (node->count > 0 ? node->count : 1), bytes_moved(n, node)};
 }
 
+/* One operation between each operand and the next, for every element. */
+net_cost cost_between(const net *n, const net_node *node)
+{
+    return (net_cost){0, (node->count - 1) * net_elements(&node->type), bytes_moved(n, node)};
+}
+
 net_cost cost_madds(const net *n, const net_node *node)
 {
     return (net_cost){0, 2 * (node->count - 1) * net_elements(&node->type), bytes_moved(n, node)};

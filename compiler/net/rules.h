@@ -32,7 +32,7 @@
 #define shape_standard       shape_with_bn
 #define shape_fixed_dx       shape_with_bn
 
-/* ---- shared cost rules: free; one operation an element of the result; a few; one for each tap of the window;
+/* ---- shared cost rules: free; one operation between operands; one an element of the largest; one for each tap;
  * a multiply-add for each operand but the first ---- */
 #define cost_input          cost_free
 #define cost_constant       cost_free
@@ -46,27 +46,27 @@
 #define cost_zero           cost_free
 #define cost_channel_pad    cost_free
 #define cost_scatter_rows   cost_free
-#define cost_bias           cost_map
+#define cost_bias           cost_between
 #define cost_relu           cost_map
 #define cost_relu6          cost_map
 #define cost_hard_swish     cost_map
 #define cost_hard_sigmoid   cost_map
 #define cost_sigmoid        cost_map
 #define cost_tanh           cost_map
-#define cost_add            cost_map
-#define cost_mul            cost_map
+#define cost_add            cost_between
+#define cost_mul            cost_between
 #define cost_mix            cost_madds
 #define cost_pool_scale     cost_map
 #define cost_global_pool    cost_map
 #define cost_global_pool_dx cost_map
 #define cost_batch_norm     cost_map
-#define cost_centre         cost_map
+#define cost_centre         cost_between
 #define cost_normalise      cost_madds
 #define cost_standard       cost_map
 #define cost_bn_dx          cost_madds
-#define cost_fixed_dx       cost_map
+#define cost_fixed_dx       cost_between
 #define cost_act_dx         cost_map
-#define cost_scale          cost_map
+#define cost_scale          cost_between
 #define cost_chan_sum       cost_map
 #define cost_image_sum      cost_map
 #define cost_bn_finish      cost_map
@@ -80,11 +80,11 @@
 #define cost_xent_dx        cost_map
 #define cost_batch_mean     cost_map
 #define cost_correct        cost_map
-#define cost_sub            cost_map
-#define cost_divide         cost_map
+#define cost_sub            cost_between
+#define cost_divide         cost_between
 #define cost_square_root    cost_map
 #define cost_madd           cost_map
-#define cost_minimum        cost_map
+#define cost_minimum        cost_between
 #define cost_norm2          cost_map
 #define cost_row_softmax    cost_map
 #define cost_row_softmax_dx cost_map

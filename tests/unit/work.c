@@ -65,6 +65,9 @@ static int64_t arithmetic(const kernel *k, const loop_ins *i)
     case LOOP_MIN:
     case LOOP_SQRT:
         return k->regs.at[i->dst].lanes;
+    case LOOP_SELECT_LT:
+    case LOOP_SELECT_EQ: /* compares and chooses */
+        return 2 * k->regs.at[i->dst].lanes;
     default:
         return 0;
     }
@@ -132,8 +135,7 @@ static program *compile(arena *a, const char *path, const char *const *set, int 
     return p;
 }
 
-/* Kernels that hold a convolution, one by one and together. Where the gradient of a strided one is taken, up to three
- * of four multiply-adds meet a zero that stands between rows or columns: done, not said. */
+/* Kernels that hold a convolution, one by one and together. */
 static void compare(const program *p)
 {
     double all_said = 0, all_does = 0;
@@ -143,14 +145,14 @@ static void compare(const program *p)
         if (!strstr(k->name, "conv"))
             continue;
         double said = (double)in->flops_image * BATCH, does = (double)counted(k, in);
-        if (said > 1.05 * does || said < 0.25 * does)
+        if (said > 1.05 * does || said < 0.9 * does)
             fail_msg("%s of %s: said %.0f, does %.0f", k->name, in->name ? in->name : "?", said, does);
         assert_true(in->bytes_image > 0);
         all_said += said;
         all_does += does;
     }
     print_message("convolutions: said %.0f, does %.0f\n", all_said, all_does);
-    assert_true(all_said > 0.85 * all_does && all_said < 1.02 * all_does);
+    assert_true(all_said > 0.95 * all_does && all_said < 1.02 * all_does);
 }
 
 static void test_search(void **state)
