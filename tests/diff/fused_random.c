@@ -41,8 +41,8 @@ static int add(maker *m, enum net_prim prim, const int *operand, int count, cons
 
 static net_window window(maker *m, bool symmetric)
 {
-    net_window w = {.kh = 1 + below(m, 3), .kw = 1 + below(m, 3), .sh = 1 + below(m, 2), .dh = 1, .dw = 1, .groups = 1};
-    w.sw = w.sh;
+    net_window w = {.kh = 1 + below(m, 4), .kw = 1 + below(m, 4), .sh = 1 + below(m, 2), .dh = 1, .dw = 1, .groups = 1};
+    w.sw = below(m, 3) == 0 ? 1 + below(m, 3) : w.sh;
     if (!symmetric && below(m, 3) == 0)
         w.dh = w.dw = 2;
     w.top = below(m, w.kh);
