@@ -221,15 +221,24 @@ static bool is_copy(const net *n, int node)
     return n->nodes.at[node].prim == NET_add && n->nodes.at[node].count == 1;
 }
 
+/* Does a kernel of images read `node`, whole or a slice of it? */
+static bool is_read_by_image(const fuser *u, int node)
+{
+    for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
+        int by = u->users[i].node;
+        if (class_of(u->n, by) == NET_IMAGE || (u->n->nodes.at[by].prim == NET_slice && is_read_by_image(u, by)))
+            return true;
+    }
+    return false;
+}
+
 /* Must a map be stored whatever it costs? Views and small kernels read memory alone; those of images have no tiles. */
 static bool must_store(const fuser *u, int node)
 {
-    if (u->is_output[node] || is_copy(u->n, node))
+    if (u->is_output[node] || is_copy(u->n, node) || (is_over_chip(u, node) && is_read_by_image(u, node)))
         return true;
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         enum net_class c = class_of(u->n, u->users[i].node);
-        if (c == NET_IMAGE && is_over_chip(u, node))
-            return true;
         if (c == NET_VECTOR || (c == NET_VIEW && u->n->nodes.at[u->users[i].node].prim == NET_concat) || c == NET_LEAF)
             return true;
     }
