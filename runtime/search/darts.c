@@ -1,7 +1,6 @@
 /* DARTS: the two steps of the bilevel search. */
 #include "runtime/search/darts.h"
 #include "runtime/rng.h"
-#include "runtime/train/evaluate.h"
 
 #include <string.h>
 
@@ -40,8 +39,7 @@ static bool data_new(darts *s, arena *a, nasc_diag *d)
     s->order = NEW_ARRAY(a, uint32_t, count);
     s->held_order = s->order + half;
     data_halves(count, q->seed, s->halves);
-    s->batch = feed_new(a, set, q->batch);
-    s->held = feed_new(a, set, q->batch);
+    s->ahead = prefetch_new(a, set, q->batch, 2);
     return true;
 }
 

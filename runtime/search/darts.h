@@ -12,7 +12,7 @@
 #define NASC_DARTS_H
 
 #include "runtime/checkpoint.h"
-#include "runtime/data/data.h"
+#include "runtime/data/prefetch.h"
 #include "runtime/optimise.h"
 #include "runtime/progress.h"
 
@@ -78,7 +78,7 @@ typedef struct darts {
     darts_sums sums;
     int steps;                             /* an epoch */
     uint32_t *halves, *order, *held_order; /* samples */
-    feed batch, held;
+    prefetch *ahead;                       /* a step's two batches: to learn weights, held out to learn alphas */
 } darts;
 
 /* Initial weights and alphas from the seed, or the run's checkpoint. Owned by `a`. */

@@ -86,11 +86,22 @@ static bool log_epoch(darts *s, nasc_diag *d)
 
 /* ---- epochs ------------------------------------------------------------------------------------------------------ */
 
-static void fill(const darts *s, feed *to, const uint32_t *order, int at)
+static bool learns_alphas(const darts *s, int at)
 {
+    return s->epoch >= s->config.settings.warmup_epochs && at % s->config.settings.alpha_every == 0;
+}
+
+/* The batches of a step, ahead of it: orders and epoch stay as they are while the steps are taken. */
+static bool fill(const void *user, int at, feed *to, nasc_diag *d)
+{
+    const darts *s = user;
     const darts_settings *q = &s->config.settings;
-    data_batch(s->config.data, &s->config.data->train, order + (int64_t)at * q->batch, q->batch, &q->augment, q->seed,
-               (uint32_t)s->epoch, to->x, to->y);
+    const uint32_t *order[] = {s->order, s->held_order};
+    (void)d;
+    for (int f = 0; f < (learns_alphas(s, at) ? 2 : 1); f++)
+        data_batch(s->config.data, &s->config.data->train, order[f] + (int64_t)at * q->batch, q->batch, &q->augment,
+                   q->seed, (uint32_t)s->epoch, to[f].x, to[f].y);
+    return true;
 }
 
 static bool step_taken(darts *s, int at, nasc_diag *d)
@@ -98,20 +109,22 @@ static bool step_taken(darts *s, int at, nasc_diag *d)
     const darts_settings *q = &s->config.settings;
     if (q->lr_by_step)
         s->lr = schedule_cosine(q->weights.lr, q->lr_min, s->step, (int64_t)s->steps * q->epochs);
-    fill(s, &s->batch, s->order, at);
-    if (s->epoch >= q->warmup_epochs && at % q->alpha_every == 0) {
-        fill(s, &s->held, s->held_order, at);
-        if (!darts_alpha_step(s, &s->batch, &s->held, d))
-            return false;
-        s->sums.held_loss += (double)s->run.loss * s->held.n;
-        s->sums.held_correct += (double)s->run.correct * s->held.n;
-        s->sums.held_images += s->held.n;
-    }
-    if (!darts_weight_step(s, &s->batch, d))
+    const feed *batch = prefetch_next(s->ahead, d);
+    if (!batch)
         return false;
-    s->sums.loss += (double)s->run.loss * s->batch.n;
-    s->sums.correct += (double)s->run.correct * s->batch.n;
-    s->sums.images += s->batch.n;
+    if (learns_alphas(s, at)) {
+        const feed *held = batch + 1;
+        if (!darts_alpha_step(s, batch, held, d))
+            return false;
+        s->sums.held_loss += (double)s->run.loss * held->n;
+        s->sums.held_correct += (double)s->run.correct * held->n;
+        s->sums.held_images += held->n;
+    }
+    if (!darts_weight_step(s, batch, d))
+        return false;
+    s->sums.loss += (double)s->run.loss * batch->n;
+    s->sums.correct += (double)s->run.correct * batch->n;
+    s->sums.images += batch->n;
     s->step++;
     return true;
 }
@@ -128,6 +141,23 @@ static bool goes_on(const darts *s, int done)
     return progress_report(s->config.progress, &state);
 }
 
+/* Steps first … s->steps - 1 of the epoch. `go`: nobody has asked to stop. */
+static enum run_end steps_run(darts *s, int first, bool *go, nasc_diag *d)
+{
+    const darts_settings *q = &s->config.settings;
+    for (int at = first; at < s->steps; at++) {
+        if (!step_taken(s, at, d))
+            return RUN_FAILED;
+        *go = goes_on(s, at + 1);
+        bool last = at + 1 == s->steps, due = q->checkpoint_steps > 0 && s->step % q->checkpoint_steps == 0;
+        if (!last && (due || !*go) && !save(s, d))
+            return RUN_FAILED;
+        if (!last && !*go)
+            return RUN_STOPPED;
+    }
+    return RUN_DONE;
+}
+
 static enum run_end epoch_run(darts *s, nasc_diag *d)
 {
     const darts_settings *q = &s->config.settings;
@@ -137,16 +167,12 @@ static enum run_end epoch_run(darts *s, nasc_diag *d)
     if (!q->lr_by_step)
         s->lr = schedule_cosine(q->weights.lr, q->lr_min, s->epoch, q->epochs);
     bool go = true;
-    for (int at = (int)(s->step - s->epoch * s->steps); at < s->steps; at++) {
-        if (!step_taken(s, at, d))
-            return RUN_FAILED;
-        go = goes_on(s, at + 1);
-        bool last = at + 1 == s->steps, due = q->checkpoint_steps > 0 && s->step % q->checkpoint_steps == 0;
-        if (!last && (due || !go) && !save(s, d))
-            return RUN_FAILED;
-        if (!last && !go)
-            return RUN_STOPPED;
-    }
+    int first = (int)(s->step - s->epoch * s->steps);
+    prefetch_start(s->ahead, fill, s, first, s->steps);
+    enum run_end end = steps_run(s, first, &go, d);
+    prefetch_stop(s->ahead);
+    if (end != RUN_DONE)
+        return end;
     s->epoch++;
     bool ok = log_epoch(s, d);
     s->sums = (darts_sums){.baseline = s->sums.baseline};

@@ -2,7 +2,7 @@
 #ifndef NASC_EVALUATE_H
 #define NASC_EVALUATE_H
 
-#include "runtime/data/data.h"
+#include "runtime/data/prefetch.h"
 #include "runtime/parameters.h"
 #include "runtime/progress.h"
 #include "runtime/runner.h"
@@ -23,12 +23,11 @@ typedef struct evaluation {
 } evaluation;
 
 samples samples_of(const struct data_part *part);
-/* Room for one batch of the set's images; owned by `a`. */
-feed feed_new(arena *a, const dataset *set, int batch);
 
-/* `pass.what` is a program with running statistics. The batch is `room`'s; the short last one is kept. `result` comes
- * with its tables (zeroed) or NULL. False with nothing in `d`: progress asked to stop. */
-bool evaluate(runner *r, const pass *pass, const dataset *set, const samples *of, feed *room, evaluation *result,
+/* `pass.what` is a program with running statistics. Batches are as large as `ahead`'s (one a step, not started); the
+ * short last one is kept. `result` comes with its tables (zeroed) or NULL. False with nothing in `d`: progress asked to
+ * stop. */
+bool evaluate(runner *r, const pass *pass, const dataset *set, const samples *of, prefetch *ahead, evaluation *result,
               const struct progress *progress, nasc_diag *d);
 
 #endif

@@ -24,7 +24,7 @@ train *train_open(arena *a, const train_config *config, nasc_diag *d)
     t->masks = NEW_ARRAY(a, float, masks_elements(p->weights.program));
     t->steps = steps_of(config);
     t->order = NEW_ARRAY(a, uint32_t, config->learn.count);
-    t->batch = feed_new(a, config->data, config->settings.batch);
+    t->ahead = prefetch_new(a, config->data, config->settings.batch, 1);
     const runnable *all[] = {&p->weights, &p->eval, &p->sgd};
     if (!runner_open(&t->run, a, config->device, all, COUNT(all), d))
         return NULL;
@@ -96,21 +96,30 @@ bool train_step(train *t, const feed *batch, nasc_diag *d)
     return runner_pass(&t->run, &p, batch, d) && sgd_step(&t->weights, t->config.device, t->weight_grad, &rates, d);
 }
 
-static bool step_taken(train *t, int at, nasc_diag *d)
+/* The batch of a step, ahead of it: order and epoch stay as they are while the steps are taken. */
+static bool fill(const void *user, int at, feed *to, nasc_diag *d)
 {
+    const train *t = user;
     const train_settings *q = &t->config.settings;
     const samples *learn = &t->config.learn;
+    (void)d;
+    to->n = data_batch_size(learn->count, q->batch, at);
+    data_batch(t->config.data, learn->part, t->order + (int64_t)at * q->batch, to->n, &q->augment, q->seed,
+               (uint32_t)t->epoch, to->x, to->y);
+    return true;
+}
+
+static bool step_taken(train *t, nasc_diag *d)
+{
+    const train_settings *q = &t->config.settings;
     if (q->lr_by_step)
         t->lr = schedule_cosine(q->weights.lr, q->lr_min, t->step, (int64_t)t->steps * q->epochs);
-    feed batch = t->batch;
-    batch.n = data_batch_size(learn->count, q->batch, at);
-    data_batch(t->config.data, learn->part, t->order + (int64_t)at * q->batch, batch.n, &q->augment, q->seed,
-               (uint32_t)t->epoch, batch.x, batch.y);
-    if (!train_step(t, &batch, d))
+    const feed *batch = prefetch_next(t->ahead, d);
+    if (!batch || !train_step(t, batch, d))
         return false;
-    t->sums.loss += (double)t->run.loss * batch.n;
-    t->sums.correct += (double)t->run.correct * batch.n;
-    t->sums.images += batch.n;
+    t->sums.loss += (double)t->run.loss * batch->n;
+    t->sums.correct += (double)t->run.correct * batch->n;
+    t->sums.images += batch->n;
     t->step++;
     return true;
 }
@@ -131,10 +140,9 @@ static bool goes_on(const train *t, int done)
 static bool judge(train *t, evaluation *judged, nasc_diag *d)
 {
     pass p = {.what = &t->config.programs->eval, .weights = t->weights.value, .stats = t->stats, .keep_stats = true};
-    feed room = t->batch;
     if (t->config.judge.count == 0)
         return true;
-    if (!evaluate(&t->run, &p, t->config.data, &t->config.judge, &room, judged, NULL, d))
+    if (!evaluate(&t->run, &p, t->config.data, &t->config.judge, t->ahead, judged, NULL, d))
         return false;
     t->accuracy = (double)judged->right / (double)judged->images;
     return true;
@@ -150,6 +158,23 @@ static bool epoch_end(train *t, nasc_diag *d)
     return ok && save(t, d);
 }
 
+/* Steps first … t->steps - 1 of the epoch. `go`: nobody has asked to stop. */
+static enum run_end steps_run(train *t, int first, bool *go, nasc_diag *d)
+{
+    const train_settings *q = &t->config.settings;
+    for (int at = first; at < t->steps; at++) {
+        if (!step_taken(t, d))
+            return RUN_FAILED;
+        *go = goes_on(t, at + 1);
+        bool last = at + 1 == t->steps, due = q->checkpoint_steps > 0 && t->step % q->checkpoint_steps == 0;
+        if (!last && (due || !*go) && !save(t, d))
+            return RUN_FAILED;
+        if (!last && !*go)
+            return RUN_STOPPED;
+    }
+    return RUN_DONE;
+}
+
 static enum run_end epoch_run(train *t, nasc_diag *d)
 {
     const train_settings *q = &t->config.settings;
@@ -157,16 +182,12 @@ static enum run_end epoch_run(train *t, nasc_diag *d)
     if (!q->lr_by_step)
         t->lr = schedule_cosine(q->weights.lr, q->lr_min, t->epoch, q->epochs);
     bool go = true;
-    for (int at = (int)(t->step - t->epoch * t->steps); at < t->steps; at++) {
-        if (!step_taken(t, at, d))
-            return RUN_FAILED;
-        go = goes_on(t, at + 1);
-        bool last = at + 1 == t->steps, due = q->checkpoint_steps > 0 && t->step % q->checkpoint_steps == 0;
-        if (!last && (due || !go) && !save(t, d))
-            return RUN_FAILED;
-        if (!last && !go)
-            return RUN_STOPPED;
-    }
+    int first = (int)(t->step - t->epoch * t->steps);
+    prefetch_start(t->ahead, fill, t, first, t->steps);
+    enum run_end end = steps_run(t, first, &go, d);
+    prefetch_stop(t->ahead);
+    if (end != RUN_DONE)
+        return end;
     if (!epoch_end(t, d))
         return RUN_FAILED;
     return go ? RUN_DONE : RUN_STOPPED;

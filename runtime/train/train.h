@@ -49,7 +49,7 @@ typedef struct train {
     train_sums sums;
     int steps; /* an epoch */
     uint32_t *order;
-    feed batch;
+    prefetch *ahead;
     double accuracy; /* of the last evaluation */
 } train;
 

@@ -51,9 +51,9 @@ static bool measure(evaluating *e, evaluation *result, nasc_diag *d)
     result->confusion = NEW_ARRAY(s->arena, int64_t, (int64_t)t->classes * t->classes);
     result->said = NEW_ARRAY(s->arena, int32_t, test.count + 1);
     result->logits = e->a->logits ? NEW_ARRAY(s->arena, float, (int64_t)test.count * t->classes + 1) : NULL;
-    feed room = feed_new(s->arena, t->set, o.batch);
+    prefetch *ahead = prefetch_new(s->arena, t->set, o.batch, 1);
     pass one = {.what = &compiled, .weights = constants};
-    return evaluate(&r, &one, t->set, &test, &room, result, &s->progress, d);
+    return evaluate(&r, &one, t->set, &test, ahead, result, &s->progress, d);
 }
 
 /* ---- results

@@ -14,15 +14,15 @@ static const struct use {
     int network_count;
     enum objective_use network[3];
     int weights, mix, stats; /* vectors */
-    int feeds;               /* batches in memory */
+    int feeds;               /* batches in memory: of this step and the next */
     bool one;                /* of one image: inference */
     bool learns;             /* runs the methods' programs */
 } uses[] = {
-    {"search darts-1st", false, true, 2, {USE_WEIGHTS, USE_MIX}, 5, 12, 1, 2, false, true},
-    {"search darts-2nd", false, true, 3, {USE_WEIGHTS, USE_MIX, USE_BOTH}, 6, 12, 1, 2, false, true},
-    {"search darts-reinforce", false, true, 1, {USE_WEIGHTS}, 5, 12, 1, 2, false, true}, /* forward alone: less */
-    {"weights of one path", false, false, 1, {USE_WEIGHTS}, 5, 0, 1, 1, false, true},
-    {"train", true, false, 2, {USE_WEIGHTS, USE_EVAL}, 5, 0, 1, 1, false, true},
+    {"search darts-1st", false, true, 2, {USE_WEIGHTS, USE_MIX}, 5, 12, 1, 4, false, true},
+    {"search darts-2nd", false, true, 3, {USE_WEIGHTS, USE_MIX, USE_BOTH}, 6, 12, 1, 4, false, true},
+    {"search darts-reinforce", false, true, 1, {USE_WEIGHTS}, 5, 12, 1, 4, false, true}, /* forward alone: less */
+    {"weights of one path", false, false, 1, {USE_WEIGHTS}, 5, 0, 1, 2, false, true},
+    {"train", true, false, 2, {USE_WEIGHTS, USE_EVAL}, 5, 0, 1, 2, false, true},
     {"inference", true, false, 1, {USE_EVAL}, 1, 0, 1, 1, true, false},
 };
 
