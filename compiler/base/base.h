@@ -60,6 +60,8 @@ void *arena_copy(arena *a, const void *from, size_t bytes);
 char *arena_strdup(arena *a, const char *s);
 char *arena_printf(arena *a, const char *format, ...) PRINTF(2, 3);
 void arena_free(arena *a);
+/* Everything in it dies, but the memory is kept for what comes next, which is of the same kind. */
+void arena_reset(arena *a);
 
 #define NEW(a, T) ((T *)arena_alloc(a, sizeof(T)))
 #define NEW_ARRAY(a, T, n) ((T *)arena_alloc(a, (size_t)(n) * sizeof(T)))

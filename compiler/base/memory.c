@@ -19,29 +19,39 @@ static void out_of_memory(arena *a)
     BUG("out of memory in an arena without a guard");
 }
 
-void *arena_alloc(arena *a, size_t bytes)
+static bool block_add(arena *a, size_t size)
+{
+    struct arena_block *block = mem_alloc(sizeof *block + size);
+    if (!block)
+        return false;
+    *block = (struct arena_block){.older = a->blocks, .size = size};
+    a->blocks = block;
+    a->used = 0;
+    a->total += size;
+    return true;
+}
+
+/* Not zeroed. */
+static void *take(arena *a, size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
         out_of_memory(a);
     bytes = (bytes + 15) & ~(size_t)15;
-    if (!a->blocks || bytes > a->blocks->size - a->used) {
-        size_t size = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
-        struct arena_block *block = mem_alloc(sizeof *block + size);
-        if (!block)
-            out_of_memory(a);
-        *block = (struct arena_block){.older = a->blocks, .size = size};
-        a->blocks = block;
-        a->used = 0;
-        a->total += size;
-    }
+    if ((!a->blocks || bytes > a->blocks->size - a->used) && !block_add(a, bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES))
+        out_of_memory(a);
     void *p = a->blocks->bytes + a->used;
     a->used += bytes;
-    return memset(p, 0, bytes);
+    return p;
+}
+
+void *arena_alloc(arena *a, size_t bytes)
+{
+    return memset(take(a, bytes), 0, bytes);
 }
 
 void *arena_copy(arena *a, const void *from, size_t bytes)
 {
-    void *to = arena_alloc(a, bytes);
+    void *to = take(a, bytes);
     if (bytes)
         memcpy(to, from, bytes);
     return to;
@@ -75,12 +85,25 @@ void arena_free(arena *a)
     *a = (arena){.unwind = a->unwind};
 }
 
+/* Many blocks become one that would have held it all. */
+void arena_reset(arena *a)
+{
+    size_t total = a->total;
+    a->used = 0;
+    if (!a->blocks || !a->blocks->older)
+        return;
+    arena_free(a);
+    (void)block_add(a, total); /* if not now, then when it is needed */
+}
+
 void *vec_grow(arena *a, void *at, int *capacity, int count, size_t item)
 {
     int wider = *capacity ? *capacity * 2 : 8;
-    void *to = arena_alloc(a, (size_t)wider * item);
+    size_t old = (size_t)count * item, bytes = (size_t)wider * item;
+    char *to = take(a, bytes);
     if (count)
-        memcpy(to, at, (size_t)count * item);
+        memcpy(to, at, old);
+    memset(to + old, 0, bytes - old);
     *capacity = wider;
     return to;
 }

@@ -209,7 +209,7 @@ kernel *loop_parse(arena *a, const char *source, const char *file, nasc_diag *d)
 /* What every kernel promises: nesting, types, definition before use on every path, buffers and variables in range,
  * access respected, one PARALLEL outermost. Returns false with a diagnostic that names the instruction. */
 bool loop_verify(const kernel *k, nasc_diag *d);
-/* Replaces exp, log, tanh, sigmoid of f32 by arithmetic (fma stands only where `fma` is true).
+/* Replaces exp, log, tanh, sigmoid of f32 by arithmetic (fma stands only where `fma` is true). Shares storage with k.
  * requires: loop_verify. breaks: nothing. */
 kernel *loop_expand_math(arena *a, const kernel *k, bool fma);
 /* Key of everything that compilation sees (not the name). Two kernels with equal keys are equal. */

@@ -11,6 +11,15 @@ typedef struct lower_layout {
     const int *stride; /* elements from pixel to pixel, of each value in PLACE_MEMORY */
 } lower_layout;
 
+/* Tables over all nodes of a net, which one lowering hands to the next: a kernel touches few of them. */
+typedef struct lower_room {
+    int *arg_of; /* node → buffer number + 1, once it is an argument; all zero between lowerings */
+    int *seen;   /* node → number of the walk that saw it last */
+    int walks;
+} lower_room;
+
+lower_room lower_room_new(arena *a, const net *n);
+
 typedef struct lower_options {
     int tile_rows; /* > 0: rows a tile, wherever that divides the map */
 } lower_options;
@@ -29,8 +38,8 @@ typedef struct lowered {
     int64_t flops_image, bytes_image;
 } lowered;
 
-/* The simd lowering: vectors over channels, one thread a unit. requires: what net_fuse gives. */
+/* The simd lowering: vectors over channels, one thread a unit. requires: what net_fuse gives, room for its net. */
 lowered *simd_lower(arena *a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
-                    const lower_options *o);
+                    const lower_options *o, lower_room *room);
 
 #endif

@@ -180,8 +180,18 @@ static kernel *assemble(expander *e)
     return whole;
 }
 
+static bool has_math(const kernel *k)
+{
+    for (int i = 0; i < k->ins.count; i++)
+        if (is_expanded(&k->ins.at[i]))
+            return true;
+    return false;
+}
+
 kernel *loop_expand_math(arena *a, const kernel *k, bool fma)
 {
+    if (!has_math(k))
+        return arena_copy(a, k, sizeof *k);
     expander *e = NEW(a, expander);
     e->pen.arena = a;
     e->pen.k = arena_copy(a, k, sizeof *k);

@@ -511,15 +511,20 @@ static void name_kernel(simd *s)
     }
 }
 
+lower_room lower_room_new(arena *a, const net *n)
+{
+    return (lower_room){.arg_of = NEW_ARRAY(a, int, n->nodes.count), .seen = NEW_ARRAY(a, int, n->nodes.count)};
+}
+
 lowered *simd_lower(arena *a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
-                    const lower_options *o)
+                    const lower_options *o, lower_room *room)
 {
     simd s = {
         .a = a, .f = f, .n = f->n, .g = g, .layout = layout, .t = t, .o = o, .core = -1, .finished = -1, .at_hand = -1};
+    s.room = room;
     s.out = NEW(a, lowered);
     s.out->k = NEW(a, kernel);
     s.pen = (loop_pen){.arena = a, .k = s.out->k};
-    s.arg_of = NEW_ARRAY(a, int, f->n->nodes.count);
     const net_node *root = &f->n->nodes.at[g->roots.at[0]];
     enum net_class class = net_prim_info[root->prim].class;
     if (class == NET_VECTOR)
@@ -532,5 +537,7 @@ lowered *simd_lower(arena *a, const fusion *f, const group *g, const lower_layou
         lower_pixels(&s);
     simd_count_work(&s);
     name_kernel(&s);
+    for (int i = 0; i < s.out->args.count; i++)
+        room->arg_of[s.out->args.at[i].value] = 0;
     return s.out;
 }

@@ -70,7 +70,7 @@ typedef struct simd {
     loop_pen pen;
     lowered *out;
     VEC(stage) stages;
-    int *arg_of;         /* node → buffer number + 1, once it is an argument */
+    lower_room *room;
     bool chunked, whole; /* units are chunks of images; a tile is the whole map */
     int rows;            /* of the smallest map, a tile */
     int tiles;

@@ -243,13 +243,13 @@ static void fill_shares(simd *s, int kh, int kw, int table)
                        loop_const(&s->pen, DT_F32, 1, 1.0 / ((double)y * x)));
 }
 
-static void need_shares(simd *s, int node, bool seen[])
+static void need_shares(simd *s, int node)
 {
     const net_node *v = &s->n->nodes.at[node];
     const net_window *w = &v->attr.window;
-    if (seen[node])
+    if (s->room->seen[node] == s->room->walks)
         return;
-    seen[node] = true;
+    s->room->seen[node] = s->room->walks;
     if (v->prim == NET_pool_scale) {
         bool known = false;
         for (int i = 0; i < s->shares.count; i++)
@@ -262,14 +262,14 @@ static void need_shares(simd *s, int node, bool seen[])
     }
     for (int k = 0; k < v->count; k++)
         if (s->f->place[v->operand[k]] != PLACE_MEMORY && s->f->place[v->operand[k]] != PLACE_LEAF)
-            need_shares(s, v->operand[k], seen);
+            need_shares(s, v->operand[k]);
 }
 
 void simd_fill_shares(simd *s)
 {
-    bool *seen = NEW_ARRAY(s->a, bool, s->n->nodes.count + 1);
+    s->room->walks++;
     for (int i = 0; i < s->g->roots.count; i++)
-        need_shares(s, s->g->roots.at[i], seen);
+        need_shares(s, s->g->roots.at[i]);
 }
 
 /* clang-format off */

@@ -12,9 +12,10 @@ static int new_arg(simd *s, int node, enum loop_access access, int64_t offset)
 
 int simd_arg(simd *s, int node, enum loop_access access)
 {
-    if (!s->arg_of[node])
-        s->arg_of[node] = 1 + new_arg(s, node, access, 0);
-    int buffer = s->arg_of[node] - 1;
+    int *arg = &s->room->arg_of[node];
+    if (!*arg)
+        *arg = 1 + new_arg(s, node, access, 0);
+    int buffer = *arg - 1;
     s->pen.k->args.at[buffer].access |= (int)access;
     s->out->args.at[buffer].access |= (int)access;
     return buffer;
@@ -23,7 +24,7 @@ int simd_arg(simd *s, int node, enum loop_access access)
 int simd_arg_from(simd *s, int node, int64_t offset)
 {
     for (int i = 0; i < s->out->args.count; i++)
-        if (s->out->args.at[i].value == node && s->out->args.at[i].offset == offset && s->arg_of[node] != i + 1)
+        if (s->out->args.at[i].value == node && s->out->args.at[i].offset == offset && s->room->arg_of[node] != i + 1)
             return i;
     return new_arg(s, node, LOOP_IN, offset);
 }

@@ -99,15 +99,40 @@ static int by_size(const void *x, const void *y)
     return (a->value > b->value) - (a->value < b->value);
 }
 
-static int by_offset(const void *x, const void *y)
-{
-    const object *a = *(object *const *)x, *b = *(object *const *)y;
-    return (a->offset > b->offset) - (a->offset < b->offset);
-}
-
 static int64_t aligned(int64_t elements)
 {
     return (elements + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+}
+
+static bool meet(const planner *p, const object *a, const object *b)
+{
+    return a->first <= b->last && b->first <= a->last && !exclusive(p, a, b);
+}
+
+/* The lowest offset at which `o` meets none of those placed, which stand in the order of their offsets. */
+static int64_t lowest_offset(const planner *p, object *const *placed, int count, const object *o)
+{
+    int64_t size = aligned(o->elements), at = 0;
+    for (int j = 0; j < count && placed[j]->offset < at + size; j++) {
+        int64_t end = placed[j]->offset + aligned(placed[j]->elements);
+        if (end > at && meet(p, o, placed[j]))
+            at = end;
+    }
+    return at;
+}
+
+static void insert(object **placed, int count, object *o)
+{
+    int low = 0, high = count;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (placed[middle]->offset <= o->offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    memmove(placed + low + 1, placed + low, (size_t)(count - low) * sizeof *placed);
+    placed[low] = o;
 }
 
 /* The elements that the arena must have. */
@@ -115,24 +140,16 @@ static int64_t place_objects(planner *p)
 {
     int count = p->objects.count;
     int64_t total = 0;
-    object **order = NEW_ARRAY(p->a, object *, count + 1), **meets = NEW_ARRAY(p->a, object *, count + 1);
+    object **order = NEW_ARRAY(p->a, object *, count + 1), **placed = NEW_ARRAY(p->a, object *, count + 1);
     for (int i = 0; i < count; i++)
         order[i] = &p->objects.at[i];
     qsort(order, (size_t)count, sizeof *order, by_size);
     for (int i = 0; i < count; i++) {
         object *o = order[i];
-        int met = 0;
-        for (int j = 0; j < i; j++)
-            if (order[j]->first <= o->last && o->first <= order[j]->last && !exclusive(p, o, order[j]))
-                meets[met++] = order[j];
-        qsort(meets, (size_t)met, sizeof *meets, by_offset);
-        int64_t size = aligned(o->elements), at = 0;
-        for (int j = 0; j < met && meets[j]->offset < at + size; j++) {
-            int64_t end = meets[j]->offset + aligned(meets[j]->elements);
-            at = end > at ? end : at;
-        }
-        o->offset = at;
-        total = at + size > total ? at + size : total;
+        o->offset = lowest_offset(p, placed, i, o);
+        insert(placed, i, o);
+        int64_t end = o->offset + aligned(o->elements);
+        total = end > total ? end : total;
     }
     return total;
 }

@@ -4,6 +4,12 @@
 
 #include <string.h>
 
+/* Kernels by their keys. */
+typedef VEC(struct known {
+    unsigned char key[16];
+    int kernel;
+}) known_list;
+
 typedef struct planner {
     arena *a, *scratch; /* scratch: of one lowering */
     const fusion *f;
@@ -12,11 +18,8 @@ typedef struct planner {
     const plan_options *o;
     program *p;
     const memory *memory;
-    VEC(struct kernel_entry {
-        unsigned char key[16];
-        int kernel;
-    })
-    known;
+    lower_room room;
+    known_list raw, known; /* as lowered, and as kept */
 } planner;
 
 /* ---- kernels ---- */
@@ -36,28 +39,52 @@ static kernel *keep_kernel(planner *p, const kernel *k)
     return copy;
 }
 
-/* The number of an equal kernel, or of this one, kept. */
-static int share_kernel(planner *p, const kernel *raw)
+/* The number of the kernel with `key`, or -1. */
+static int find_kernel(const known_list *known, const unsigned char key[16])
+{
+    for (int i = 0; i < known->count; i++)
+        if (memcmp(known->at[i].key, key, sizeof known->at[i].key) == 0)
+            return known->at[i].kernel;
+    return -1;
+}
+
+static int note_kernel(planner *p, known_list *known, const unsigned char key[16], int kernel)
+{
+    struct known k = {.kernel = kernel};
+    memcpy(k.key, key, sizeof k.key);
+    VEC_PUSH(p->a, known, k);
+    return kernel;
+}
+
+/* The number of a kernel that equals what `raw` becomes, or of that, kept. */
+static int finish_kernel(planner *p, const kernel *raw)
 {
     nasc_diag d = {0};
+    unsigned char key[16];
     if (!loop_verify(raw, &d)) {
         if (d.kind == DIAG_MEMORY)
             longjmp(*p->scratch->unwind, 1);
         BUG("the lowering wrote a kernel that does not verify: %s", d.message);
     }
     const kernel *k = loop_expand_math(p->scratch, raw, p->t->fma);
-    struct kernel_entry e;
-    loop_key(k, e.key);
-    for (int i = 0; i < p->known.count; i++)
-        if (memcmp(p->known.at[i].key, e.key, sizeof e.key) == 0)
-            return p->known.at[i].kernel;
-    e.kernel = p->p->kernels.count;
-    VEC_PUSH(p->a, &p->known, e);
+    loop_key(k, key);
+    int known = find_kernel(&p->known, key);
+    if (known >= 0)
+        return known;
     const kernel *kept = keep_kernel(p, k);
     VEC_PUSH(p->a, &p->p->kernels, kept);
     int64_t bytes = loop_scratch_offset(kept, kept->scratch.count);
     p->p->scratch_bytes = bytes > p->p->scratch_bytes ? bytes : p->p->scratch_bytes;
-    return e.kernel;
+    return note_kernel(p, &p->known, key, p->p->kernels.count - 1);
+}
+
+/* Most instances are lowered to what an earlier one was: they are known by that, and neither verified nor finished. */
+static int share_kernel(planner *p, const kernel *raw)
+{
+    unsigned char key[16];
+    loop_key(raw, key);
+    int known = find_kernel(&p->raw, key);
+    return known >= 0 ? known : note_kernel(p, &p->raw, key, finish_kernel(p, raw));
 }
 
 /* ---- launches ---- */
@@ -81,7 +108,7 @@ static program_arg bind(const planner *p, const lower_arg *arg)
 static void add_instance(planner *p, const group *g)
 {
     lower_layout layout = {.stride = p->memory->stride};
-    lowered *l = simd_lower(p->scratch, p->f, g, &layout, p->t, &p->o->lower);
+    lowered *l = simd_lower(p->scratch, p->f, g, &layout, p->t, &p->o->lower, &p->room);
     program_instance i = {.kernel = share_kernel(p, l->k),
                           .first_arg = p->p->args.count,
                           .args = l->args.count,
@@ -94,7 +121,7 @@ static void add_instance(planner *p, const group *g)
     for (int k = 0; k < l->args.count; k++)
         VEC_PUSH(p->a, &p->p->args, bind(p, &l->args.at[k]));
     VEC_PUSH(p->a, &p->p->instances, i);
-    arena_free(p->scratch);
+    arena_reset(p->scratch);
 }
 
 static void open_launch(planner *p, int group)
@@ -159,11 +186,13 @@ program *plan_program(arena *a, const fusion *f, const target *t, const plan_opt
     a->unwind = scratch->unwind = own->unwind = &out_of_memory;
     const schedule *s = schedule_groups(own, f, o->sequential);
     planner p = {.a = a, .scratch = scratch, .f = f, .n = f->n, .t = t, .o = o, .p = result};
+    p.room = lower_room_new(own, f->n);
     p.memory = memory_layout(own, f, s, o->batch);
     result->batch = o->batch;
     result->arena_elements = p.memory->elements;
     add_launches(&p, s);
     describe_slots(&p);
+    arena_free(scratch);
     arena_free(own);
     a->unwind = outer;
     return result;
