@@ -20,7 +20,7 @@ static net_window window(uint64_t *seed, bool max, const net_type *x)
     net_window w = {.kh = 1 + below(seed, 6), .kw = 1 + below(seed, 6), .dh = 1, .dw = 1, .groups = 1};
     bool same = below(seed, 3) > 0; /* the map's height divides: tiles */
     w.sh = same ? 1 + below(seed, 2) : 1 + below(seed, 6);
-    w.sw = same || !max ? w.sh : 1 + below(seed, 6);
+    w.sw = same ? w.sh : 1 + below(seed, 6);
     if (max && below(seed, 4) == 0) {
         w.dh = 1 + below(seed, 2);
         w.dw = 1 + below(seed, 3);
