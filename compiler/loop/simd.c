@@ -224,13 +224,16 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
     row_sums sums = {0};
     begin_sums(s, g, &b, &sums);
     int blocks = width / pixels, rest = width % pixels, acc[SIMD_ACC_MAX], phases = simd_column_phases(s, g->core);
-    if (blocks) {
-        CHECK(pixels % phases == 0 || blocks * pixels == width);
+    bool alike = pixels % phases == 0; /* else (a stride wider than a block) each block is written out */
+    for (int i = 0; i < (alike ? blocks > 0 : blocks); i++) {
         b.pixels = pixels;
-        b.x = blocks > 1 ? loop_times(simd_open(s, 0, blocks, pixels / phases), phases) : loop_at(0);
+        b.x = loop_at((int64_t)i * pixels);
+        if (alike && blocks > 1)
+            b.x = loop_times(simd_open(s, 0, blocks, pixels / phases), phases);
         compute_block(s, g, &b, acc);
         sink_block(s, g, &b, acc, &sums);
-        simd_close(s, blocks);
+        if (alike)
+            simd_close(s, blocks);
     }
     if (rest) {
         b.pixels = rest;

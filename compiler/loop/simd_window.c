@@ -338,7 +338,7 @@ void simd_block_size(const simd *s, int core, int width, int channels, int *pixe
     if (v && v->prim == NET_max_pool_dx) /* blocks that begin with a window each */
         phases = most >= v->attr.window.sw ? v->attr.window.sw : 1;
     most = most > SIMD_ACC_MAX / *vectors ? SIMD_ACC_MAX / *vectors : most;
-    if (width > most)
+    if (width > most && phases <= SIMD_ACC_MAX / *vectors)
         most = most < phases ? phases : most - most % phases;
     *pixels = width < most ? width : most;
     for (int p = *pixels; p > *pixels / 2; p--) /* no remainder, if that costs less than half the block */
