@@ -71,6 +71,7 @@ typedef struct simd {
     lowered *out;
     VEC(stage) stages;
     lower_room *room;
+    int sum_rows;        /* scratch: the unit\'s rows of chan_sum, in float64 */
     bool chunked, whole; /* units are chunks of images; a tile is the whole map */
     int rows;            /* of the smallest map, a tile */
     int tiles;

@@ -7,8 +7,8 @@
  * Types. A tensor is (dtype, n, h, w, c), element (n,y,x,c) at ((n·h + y)·w + x)·c. n is NET_BATCH for what exists once an
  * image, else 1. A chunked tensor holds one row for every NET_CHUNK images: partial sums, n = NET_BATCH and chunked true.
  * The order of every sum over images and pixels belongs to the net: chan_sum adds the pixels of a row, the rows of an
- * image, the images of a chunk; conv_dw adds all pixels of a chunk row-major; both in the compute type. Then chunks are
- * added in order, in float64.
+ * image, the images of a chunk; conv_dw adds all pixels of a chunk row-major; both in the compute type, but for the rows of
+ * chan_sum, which are added in float64. Then chunks are added in order, in float64.
  *
  * Weights have one canonical layout: a convolution's is [ky][kx][c_in/groups][c_out], with the type (n=ky, h=kx, w=ci, c=co);
  * a linear layer's is (1,1,c_in,c_out); per-channel vectors are (1,1,1,C), per-channel rows (1,1,rows,C).

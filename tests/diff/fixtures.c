@@ -17,12 +17,16 @@
 
 /* Largest errors allowed, relative to the tensor's largest value. */
 static const double OUTPUT = 2e-6, GRADIENT = 1e-5, SECOND_ORDER = 5e-5, AFTER = 5e-5;
-/* Two images leave some norms two values a channel, which magnifies the rounding of float32: PyTorch itself is beyond
- * the limits there. Such cases may have three times its error. */
+/* Two images leave some norms few values a channel, which magnifies the rounding of float32 beyond some limits.
+ * Measured in float64 with nothing but convolutions' results rounded to float32, 16 ways: cifar's gradients are off by
+ * 0.5 to 4e-4 (with the stem's result alone, 3e-5 to 1e-4), always beyond the limit; its auxiliary logits by 0.7 to
+ * 4e-6, beyond in 6 of 16. imagenet's logits and gradients would be within (at most 1.8e-6 and 5e-6): there it is what
+ * the forward convolution kernels do in float32 registers that is beyond. What is listed may have twice the error of
+ * PyTorch in float32; all else has the limits. */
 static const struct measured {
     const char *name;
-    double output, gradient;
-} pytorch[] = {{"darts_fixed_cifar", 1.4e-5, 7.4e-4}, {"darts_fixed_imagenet", 3.1e-6, 1.0e-5}};
+    double logits, auxiliary, gradient;
+} pytorch[] = {{"darts_fixed_cifar", 6.7e-7, 1.4e-5, 7.4e-4}, {"darts_fixed_imagenet", 3.1e-6, 0, 1.0e-5}};
 static const double ZERO = 1e-12, ZERO_GOT = 1e-6; /* what is zero by theory, and what it may be */
 
 static const char *folder;
@@ -34,7 +38,7 @@ typedef struct fixture {
     struct tensors *set;
     space *space;
     settings settings;
-    double output, gradient; /* largest errors allowed */
+    double logits, auxiliary, gradient; /* largest errors allowed, in training */
     int batch, bad;
 } fixture;
 
@@ -112,11 +116,12 @@ static void fixture_open(fixture *f, const char *name, enum engine_kind kind)
 {
     char path[1024];
     json_error_t error;
-    *f = (fixture){.name = name, .output = OUTPUT, .gradient = GRADIENT};
+    *f = (fixture){.name = name, .logits = OUTPUT, .auxiliary = OUTPUT, .gradient = GRADIENT};
     for (size_t i = 0; i < COUNT(pytorch); i++)
         if (strcmp(pytorch[i].name, name) == 0) {
-            f->output = fmax(OUTPUT, 3 * pytorch[i].output);
-            f->gradient = fmax(GRADIENT, 3 * pytorch[i].gradient);
+            f->logits = fmax(OUTPUT, 2 * pytorch[i].logits);
+            f->auxiliary = fmax(OUTPUT, 2 * pytorch[i].auxiliary);
+            f->gradient = fmax(GRADIENT, 2 * pytorch[i].gradient);
         }
     if (!workshop_open(&f->w, kind, 2)) {
         printf("%s: skipped, %s\n", name, f->w.d.message);
@@ -213,15 +218,15 @@ static void check_passes(fixture *f, supernet *s)
     pass one = {
         .what = &s->eval_run, .weights = q->weights.value, .mix = q->mix, .stats = q->stats, .keep_stats = true};
     MUST(runner_pass(&q->run, &one, &s->train, &f->w.d));
-    compare(f, "want.eval_logits", q->run.logits, logits, f->output);
+    compare(f, "want.eval_logits", q->run.logits, logits, OUTPUT);
     const runnable *what[] = {&s->programs.weights, &s->programs.mix, &s->programs.both};
     for (size_t i = 0; i < COUNT(what); i++) {
         one.what = what[i];
         one.weight_grad = q->weight_grad;
         one.mix_grad = q->mix_grad;
         MUST(runner_pass(&q->run, &one, &s->train, &f->w.d));
-        compare(f, "want.logits", q->run.logits, logits, f->output);
-        compare(f, "want.loss", &q->run.loss, 1, f->output);
+        compare(f, "want.logits", q->run.logits, logits, f->logits);
+        compare(f, "want.loss", &q->run.loss, 1, OUTPUT);
         if (i != 1)
             compare_parameters(f, p, SLOT_WEIGHTS, "want.grad.", q->weight_grad, f->gradient);
         if (i == 0)
@@ -359,13 +364,13 @@ static void check_fixed(fixture *f, fixed *n, const feed *batch)
     int64_t logits = (int64_t)f->batch * number(f, "classes");
     pass one = {.what = &n->eval_run, .weights = n->w, .stats = n->stats, .weight_grad = n->grad, .keep_stats = true};
     MUST(runner_pass(&r, &one, batch, &f->w.d));
-    compare(f, "want.eval_logits", r.logits, logits, f->output);
+    compare(f, "want.eval_logits", r.logits, logits, OUTPUT);
     one.what = &n->weights_run;
     MUST(runner_pass(&r, &one, batch, &f->w.d));
-    compare(f, "want.logits", r.logits, logits, f->output);
-    compare(f, "want.loss", &r.loss, 1, f->output);
+    compare(f, "want.logits", r.logits, logits, f->logits);
+    compare(f, "want.loss", &r.loss, 1, OUTPUT);
     if (number(f, "auxiliary") || json_real_value(json_object_get(f->config, "auxiliary")) > 0)
-        compare(f, "want.aux_logits", r.aux_logits, logits, f->output);
+        compare(f, "want.aux_logits", r.aux_logits, logits, f->auxiliary);
     compare_parameters(f, &p, SLOT_WEIGHTS, "want.grad.", n->grad, f->gradient);
 }
 
