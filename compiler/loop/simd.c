@@ -469,130 +469,122 @@ static void clear_sums(simd *s)
         int64_t row = (int64_t)v->type.h * v->type.w * v->type.c;
         if (v->prim == NET_chan_sum)
             wide += row;
-        else if (net_prim_info[v->prim].class == NET_REDUCE) {
+        else if (net_prim_info[v->prim].class == NET_REDUCE)
             simd_fill(s, simd_arg(s, root, LOOP_INOUT), loop_plus(loop_at(0), s->unit, row), row, 0);
-        }
-        if (wide > 0) {
-            s->sum_rows = loop_scratch(&s->pen, DT_F64, wide);
-            simd_fill(s, s->sum_rows, loop_at(0), wide, 0);
+    }
+    if (wide > 0) {
+        s->sum_rows = loop_scratch(&s->pen, DT_F64, wide);
+        simd_fill(s, s->sum_rows, loop_at(0), wide, 0);
+    }
+}
+
+/* The finished rows of chan_sum to memory. */
+static void store_sums(simd *s)
+{
+    for (int i = 0; i < s->g->roots.count; i++) {
+        int root = s->g->roots.at[i], channels = s->n->nodes.at[root].type.c;
+        if (s->n->nodes.at[root].prim != NET_chan_sum)
+            continue;
+        channel_run run[8];
+        int runs = simd_channel_runs(s, channels, 1, run), to = simd_arg(s, root, LOOP_OUT);
+        for (int r = 0; r < runs; r++) {
+            loop_index c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
+            int sum = loop_load(&s->pen, DT_F32, run[r].lanes, s->sum_rows, loop_offset(c, sum_row(s, root)));
+            loop_store(&s->pen, to, loop_sum(loop_plus(loop_at(0), s->unit, channels), c), sum);
+            simd_close(s, run[r].count);
         }
     }
+}
 
-    /* The finished rows of chan_sum to memory. */
-    static void store_sums(simd * s)
-    {
-        for (int i = 0; i < s->g->roots.count; i++) {
-            int root = s->g->roots.at[i], channels = s->n->nodes.at[root].type.c;
-            if (s->n->nodes.at[root].prim != NET_chan_sum)
-                continue;
-            channel_run run[8];
-            int runs = simd_channel_runs(s, channels, 1, run), to = simd_arg(s, root, LOOP_OUT);
-            for (int r = 0; r < runs; r++) {
-                loop_index c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
-                int sum = loop_load(&s->pen, DT_F32, run[r].lanes, s->sum_rows, loop_offset(c, sum_row(s, root)));
-                loop_store(&s->pen, to, loop_sum(loop_plus(loop_at(0), s->unit, channels), c), sum);
-                simd_close(s, run[r].count);
-            }
-        }
+static void lower_pixels(simd *s)
+{
+    s->unit = loop_parallel(&s->pen);
+    s->tile = loop_at(0);
+    int images = 0;
+    simd_plan(s);
+    simd_fill_shares(s);
+    if (s->chunked) {
+        clear_sums(s);
+        loop_index first = loop_plus(loop_at(0), s->unit, NET_CHUNK);
+        int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, NET_CHUNK), loop_plus(loop_at(0), 0, 1), 0);
+        images = loop_for(&s->pen, first, loop_plus(loop_at(0), end, 1), 1);
+        s->image = loop_plus(loop_at(0), images, 1);
+        if (s->tiles > 1)
+            s->tile = simd_open(s, 0, s->tiles, s->rows);
+    } else if (s->tiles > 1) {
+        loop_index unit = loop_plus(loop_at(0), s->unit, 1);
+        s->image = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_DIV, unit, loop_at(0), s->tiles), 1);
+        s->tile = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MOD, unit, loop_at(0), s->tiles), s->rows);
+    } else {
+        s->image = loop_plus(loop_at(0), s->unit, 1);
     }
-
-    static void lower_pixels(simd * s)
-    {
-        s->unit = loop_parallel(&s->pen);
-        s->tile = loop_at(0);
-        int images = 0;
-        simd_plan(s);
-        simd_fill_shares(s);
-        if (s->chunked) {
-            clear_sums(s);
-            loop_index first = loop_plus(loop_at(0), s->unit, NET_CHUNK);
-            int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, NET_CHUNK), loop_plus(loop_at(0), 0, 1), 0);
-            images = loop_for(&s->pen, first, loop_plus(loop_at(0), end, 1), 1);
-            s->image = loop_plus(loop_at(0), images, 1);
-            if (s->tiles > 1)
-                s->tile = simd_open(s, 0, s->tiles, s->rows);
-        } else if (s->tiles > 1) {
-            loop_index unit = loop_plus(loop_at(0), s->unit, 1);
-            s->image = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_DIV, unit, loop_at(0), s->tiles), 1);
-            s->tile = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MOD, unit, loop_at(0), s->tiles), s->rows);
-        } else {
-            s->image = loop_plus(loop_at(0), s->unit, 1);
-        }
-        for (int i = 0; i < s->stages.count; i++)
-            emit_stage(s, &s->stages.at[i]);
-        if (s->chunked) {
-            simd_close(s, s->tiles);
-            loop_end(&s->pen);
-            store_sums(s);
-        }
+    for (int i = 0; i < s->stages.count; i++)
+        emit_stage(s, &s->stages.at[i]);
+    if (s->chunked) {
+        simd_close(s, s->tiles);
         loop_end(&s->pen);
-        s->out->unit_images = s->chunked ? NET_CHUNK : 1;
-        s->out->unit_tiles = s->chunked ? 1 : s->tiles;
+        store_sums(s);
     }
+    loop_end(&s->pen);
+    s->out->unit_images = s->chunked ? NET_CHUNK : 1;
+    s->out->unit_tiles = s->chunked ? 1 : s->tiles;
+}
 
-    /* What the kernel does, for profiles and generated code: the primitives that its stages compute. */
-    static void name_kernel(simd * s)
-    {
-        char *to = s->pen.k->name;
-        size_t room = sizeof s->pen.k->name, used = 0;
-        const char *last = "";
-        for (int i = 0; i < s->stages.count + s->g->roots.count; i++) {
-            int node = i < s->stages.count ? s->stages.at[i].core : s->g->roots.at[i - s->stages.count];
-            if (node < 0 || (i < s->stages.count && s->f->place[node] == PLACE_MEMORY))
-                continue;
-            const net_node *v = &s->n->nodes.at[node];
-            const char *name = net_prim_info[v->prim].name;
-            if (strcmp(name, last) == 0)
-                continue;
-            last = name;
-            char part[32];
-            if ((v->prim == NET_conv || v->prim == NET_conv_dx || v->prim == NET_conv_dw) && v->attr.window.kh > 0)
-                snprintf(part, sizeof part, "%s%s%s%d", used ? "_" : "", net_is_depthwise(s->n, v) ? "dw_" : "", name,
-                         v->attr.window.kh);
-            else
-                snprintf(part, sizeof part, "%s%s", used ? "_" : "", name);
-            if (used + strlen(part) + 1 > room)
-                break;
-            memcpy(to + used, part, strlen(part) + 1);
-            used += strlen(part);
-        }
-    }
-
-    lower_room lower_room_new(arena * a, const net *n)
-    {
-        return (lower_room){.arg_of = NEW_ARRAY(a, int, n->nodes.count), .seen = NEW_ARRAY(a, int, n->nodes.count)};
-    }
-
-    lowered *simd_lower(arena * a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
-                        const lower_options *o, lower_room *room)
-    {
-        simd s = {.a = a,
-                  .f = f,
-                  .n = f->n,
-                  .g = g,
-                  .layout = layout,
-                  .t = t,
-                  .o = o,
-                  .core = -1,
-                  .finished = -1,
-                  .at_hand = -1};
-        s.room = room;
-        s.out = NEW(a, lowered);
-        s.out->k = NEW(a, kernel);
-        s.pen = (loop_pen){.arena = a, .k = s.out->k};
-        const net_node *root = &f->n->nodes.at[g->roots.at[0]];
-        enum net_class class = net_prim_info[root->prim].class;
-        if (class == NET_VECTOR)
-            simd_lower_vector(&s, g->roots.at[0]);
-        else if (class == NET_IMAGE)
-            simd_lower_image(&s, g->roots.at[0]);
-        else if (class == NET_MAP && root->type.n == 1)
-            simd_lower_flat(&s);
+/* What the kernel does, for profiles and generated code: the primitives that its stages compute. */
+static void name_kernel(simd *s)
+{
+    char *to = s->pen.k->name;
+    size_t room = sizeof s->pen.k->name, used = 0;
+    const char *last = "";
+    for (int i = 0; i < s->stages.count + s->g->roots.count; i++) {
+        int node = i < s->stages.count ? s->stages.at[i].core : s->g->roots.at[i - s->stages.count];
+        if (node < 0 || (i < s->stages.count && s->f->place[node] == PLACE_MEMORY))
+            continue;
+        const net_node *v = &s->n->nodes.at[node];
+        const char *name = net_prim_info[v->prim].name;
+        if (strcmp(name, last) == 0)
+            continue;
+        last = name;
+        char part[32];
+        if ((v->prim == NET_conv || v->prim == NET_conv_dx || v->prim == NET_conv_dw) && v->attr.window.kh > 0)
+            snprintf(part, sizeof part, "%s%s%s%d", used ? "_" : "", net_is_depthwise(s->n, v) ? "dw_" : "", name,
+                     v->attr.window.kh);
         else
-            lower_pixels(&s);
-        simd_count_work(&s);
-        name_kernel(&s);
-        for (int i = 0; i < s.out->args.count; i++)
-            room->arg_of[s.out->args.at[i].value] = 0;
-        return s.out;
+            snprintf(part, sizeof part, "%s%s", used ? "_" : "", name);
+        if (used + strlen(part) + 1 > room)
+            break;
+        memcpy(to + used, part, strlen(part) + 1);
+        used += strlen(part);
     }
+}
+
+lower_room lower_room_new(arena *a, const net *n)
+{
+    return (lower_room){.arg_of = NEW_ARRAY(a, int, n->nodes.count), .seen = NEW_ARRAY(a, int, n->nodes.count)};
+}
+
+lowered *simd_lower(arena *a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
+                    const lower_options *o, lower_room *room)
+{
+    simd s = {
+        .a = a, .f = f, .n = f->n, .g = g, .layout = layout, .t = t, .o = o, .core = -1, .finished = -1, .at_hand = -1};
+    s.room = room;
+    s.out = NEW(a, lowered);
+    s.out->k = NEW(a, kernel);
+    s.pen = (loop_pen){.arena = a, .k = s.out->k};
+    const net_node *root = &f->n->nodes.at[g->roots.at[0]];
+    enum net_class class = net_prim_info[root->prim].class;
+    if (class == NET_VECTOR)
+        simd_lower_vector(&s, g->roots.at[0]);
+    else if (class == NET_IMAGE)
+        simd_lower_image(&s, g->roots.at[0]);
+    else if (class == NET_MAP && root->type.n == 1)
+        simd_lower_flat(&s);
+    else
+        lower_pixels(&s);
+    simd_count_work(&s);
+    name_kernel(&s);
+    for (int i = 0; i < s.out->args.count; i++)
+        room->arg_of[s.out->args.at[i].value] = 0;
+    return s.out;
+}
