@@ -1,5 +1,5 @@
-/* The object cache: what is stored comes back, what is damaged does not, what is old goes, and no folder is trusted
- * that others may write. */
+/* The object cache: what is stored comes back, what is damaged does not, what is old goes, no folder is trusted that
+ * others may write, and processes that store, read and trim at once see whole objects or none. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "emit/cache.h"
 
@@ -155,6 +156,61 @@ static void strangers_files_are_left_alone(void **state)
     assert_int_equal(access(path, F_OK), 0);
 }
 
+/* Object i has i in every byte, whoever stored it, and one of three sizes. False: a load gave anything else. */
+static bool is_whole(const place *p, int i, int *found)
+{
+    unsigned char key[CACHE_KEY_BYTES];
+    size_t size = 0;
+    key_of(i, key);
+    char *object = cache_load(&p->cache, key, &size);
+    bool whole = !object || (size >= 40000 && size <= 40002);
+    for (size_t b = 0; object && whole && b < size; b++)
+        whole = object[b] == i;
+    *found += object != NULL;
+    mem_free(object);
+    return whole;
+}
+
+/* Exit status of one of the processes: 0, or what it saw. */
+static int store_read_and_trim(const place *p, int process)
+{
+    int found = 0;
+    for (int turn = 0; turn < 150; turn++) {
+        int i = (turn + process) % 5;
+        put(p, i, 40000 + (size_t)(turn + process) % 3);
+        for (int k = 0; k < 5; k++)
+            if (!is_whole(p, k, &found))
+                return 1;
+        if (turn % 10 == process)
+            cache_trim(&p->cache, 3 * 40960);
+    }
+    return found ? 0 : 2;
+}
+
+static void processes_share_it(void **state)
+{
+    enum { PROCESSES = 4 };
+    place *p = *state;
+    pid_t child[PROCESSES];
+    for (int i = 0; i < PROCESSES; i++) {
+        child[i] = fork();
+        assert_true(child[i] >= 0);
+        if (child[i] == 0)
+            _exit(store_read_and_trim(p, i));
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        int status;
+        assert_int_equal(waitpid(child[i], &status, 0), child[i]);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+    cache_trim(&p->cache, 3 * 40960);
+    int left = 0;
+    for (int i = 0; i < 5; i++)
+        assert_true(is_whole(p, i, &left));
+    assert_in_range(left, 1, 3);
+}
+
 static void a_folder_that_others_may_write_is_not_used(void **state)
 {
     place *p = *state;
@@ -196,6 +252,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(damage_is_noticed, place_make, place_remove),
         cmocka_unit_test_setup_teardown(the_longest_unused_go_first, place_make, place_remove),
         cmocka_unit_test_setup_teardown(strangers_files_are_left_alone, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(processes_share_it, place_make, place_remove),
         cmocka_unit_test_setup_teardown(a_folder_that_others_may_write_is_not_used, place_make, place_remove),
         cmocka_unit_test_setup_teardown(the_environment_chooses, place_make, place_remove),
     };
