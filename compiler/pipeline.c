@@ -65,7 +65,10 @@ static bool pass_fuse(pipeline *p, nasc_diag *d)
 
 static bool pass_plan(pipeline *p, nasc_diag *d)
 {
-    plan_options o = {.batch = p->o->batch, .sequential = p->o->sequential, .lower = {.tile_rows = p->o->tile_rows}};
+    plan_options o = {.batch = p->o->batch,
+                      .sequential = p->o->sequential,
+                      .lower = {.tile_rows = p->o->tile_rows},
+                      .kernels = p->o->kernels};
     p->program = plan_program(p->home, p->fusion, p->t, &o, d);
     return p->program != NULL;
 }

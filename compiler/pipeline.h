@@ -5,13 +5,14 @@
 
 #include "emit/emit.h"
 #include "net/net.h"
-#include "plan/program.h"
+#include "plan/plan.h"
 
 typedef struct pipeline_options {
     int batch;       /* the largest n of the program */
     unsigned grad;   /* GRAD_WEIGHTS | GRAD_MIX of what is output to SLOT_LOSS; 0: a forward program */
     bool sequential; /* launches in the net's order, least memory (inference); else widest launches (training) */
     int64_t memory;  /* most bytes of the arena: beyond, results are computed again in the backward pass; 0: no bound */
+    arena *kernels;  /* where what kernels consist of goes, for program_forget_kernels; NULL: with the program */
     int tile_rows;   /* > 0: rows a tile wherever that divides the map; results must not change (tests) */
 } pipeline_options;
 

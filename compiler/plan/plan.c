@@ -11,7 +11,8 @@ typedef VEC(struct known {
 }) known_list;
 
 typedef struct planner {
-    arena *a, *scratch; /* scratch: of one lowering */
+    arena *a, *own, *scratch; /* own: dies with the planner; scratch: of one lowering */
+    arena *kernels;           /* what they consist of */
     const fusion *f;
     const net *n;
     const target *t;
@@ -28,10 +29,10 @@ static kernel *keep_kernel(planner *p, const kernel *k)
 {
     kernel *copy = NEW(p->a, kernel);
     *copy = *k;
-    copy->ins.at = arena_copy(p->a, k->ins.at, (size_t)k->ins.count * sizeof *k->ins.at);
-    copy->regs.at = arena_copy(p->a, k->regs.at, (size_t)k->regs.count * sizeof *k->regs.at);
-    copy->args.at = arena_copy(p->a, k->args.at, (size_t)k->args.count * sizeof *k->args.at);
-    copy->scratch.at = arena_copy(p->a, k->scratch.at, (size_t)k->scratch.count * sizeof *k->scratch.at);
+    copy->ins.at = arena_copy(p->kernels, k->ins.at, (size_t)k->ins.count * sizeof *k->ins.at);
+    copy->regs.at = arena_copy(p->kernels, k->regs.at, (size_t)k->regs.count * sizeof *k->regs.at);
+    copy->args.at = arena_copy(p->kernels, k->args.at, (size_t)k->args.count * sizeof *k->args.at);
+    copy->scratch.at = arena_copy(p->kernels, k->scratch.at, (size_t)k->scratch.count * sizeof *k->scratch.at);
     copy->ins.capacity = k->ins.count;
     copy->regs.capacity = k->regs.count;
     copy->args.capacity = k->args.count;
@@ -52,7 +53,7 @@ static int note_kernel(planner *p, known_list *known, const unsigned char key[16
 {
     struct known k = {.kernel = kernel};
     memcpy(k.key, key, sizeof k.key);
-    VEC_PUSH(p->a, known, k);
+    VEC_PUSH(p->own, known, k);
     return kernel;
 }
 
@@ -171,6 +172,15 @@ static void describe_slots(planner *p)
             p->p->selects = p->n->regions.at[i].select + 1;
 }
 
+void program_forget_kernels(program *p)
+{
+    for (int i = 0; i < p->kernels.count; i++) {
+        kernel only_named = {0};
+        memcpy(only_named.name, p->kernels.at[i]->name, sizeof only_named.name);
+        *(kernel *)p->kernels.at[i] = only_named;
+    }
+}
+
 program *plan_program(arena *a, const fusion *f, const target *t, const plan_options *o, nasc_diag *d)
 {
     program *result = NEW(a, program);
@@ -179,13 +189,17 @@ program *plan_program(arena *a, const fusion *f, const target *t, const plan_opt
     if (setjmp(out_of_memory)) {
         arena_free(scratch);
         arena_free(own);
+        if (o->kernels)
+            o->kernels->unwind = NULL;
         a->unwind = outer;
         diag_memory(d);
         return NULL;
     }
-    a->unwind = scratch->unwind = own->unwind = &out_of_memory;
+    arena *kernels = o->kernels ? o->kernels : a;
+    a->unwind = scratch->unwind = own->unwind = kernels->unwind = &out_of_memory;
     const schedule *s = schedule_groups(own, f, o->sequential);
-    planner p = {.a = a, .scratch = scratch, .f = f, .n = f->n, .t = t, .o = o, .p = result};
+    planner p = {
+        .a = a, .own = own, .scratch = scratch, .kernels = kernels, .f = f, .n = f->n, .t = t, .o = o, .p = result};
     p.room = lower_room_new(own, f->n);
     p.memory = memory_layout(own, f, s, o->batch);
     result->batch = o->batch;
@@ -194,6 +208,7 @@ program *plan_program(arena *a, const fusion *f, const target *t, const plan_opt
     describe_slots(&p);
     arena_free(scratch);
     arena_free(own);
+    kernels->unwind = NULL;
     a->unwind = outer;
     return result;
 }

@@ -28,7 +28,7 @@ says '^total +4718752 +529911552$' ../genotypes/darts_v2.json --channels 48 --ce
 says '^cells.0 +32x32x64 ' $spaces/darts.json --cells=3
 says '^cells.2 ' $spaces/darts.json --cells=3
 says '^classifier +1x1x100 ' $spaces/darts.json --cells=1 --set classes=100
-says '^search darts-2nd +4 +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+$' golden/tiny.json
+says '^search darts-2nd +4 +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+$' golden/tiny.json
 says '"use": "search darts-1st"' golden/tiny.json --json
 says '^inference +1 ' ../genotypes/darts_v2.json --cells=3
 says '^train +impossible: .*does not fit into a map' ../genotypes/darts_v2.json --cells=3 --input 28x28x1

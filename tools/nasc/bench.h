@@ -41,7 +41,7 @@ bool peak_flops(session *s, int threads, double *flops, nasc_diag *d);
 
 /* A line of the table: a kernel with all its instances. */
 typedef struct profile_row {
-    unsigned char key[16];
+    kernel_fn *entry;           /* of its machine code */
     const char *kernel, *where; /* where: the first instance's name in the network */
     double seconds, flops, bytes;
     int64_t calls; /* of instances */

@@ -8,12 +8,14 @@
 
 /* ---- measuring --------------------------------------------------------------------------------------------------- */
 
-static profile_row *row_of(arena *a, profile *p, const kernel *k, const char *where)
+/* Equal kernels share their machine code. */
+static profile_row *row_of(arena *a, profile *p, const runnable *r, const program_instance *in)
 {
-    profile_row new = {.kernel = k->name, .where = where ? where : ""};
-    loop_key(k, new.key);
+    profile_row new = {.kernel = r->program->kernels.at[in->kernel]->name,
+                       .where = in->name ? in->name : "",
+                       .entry = r->code.entry[in->kernel]};
     for (int i = 0; i < p->rows.count; i++)
-        if (memcmp(p->rows.at[i].key, new.key, sizeof new.key) == 0)
+        if (p->rows.at[i].entry == new.entry)
             return &p->rows.at[i];
     VEC_PUSH(a, &p->rows, new);
     return &p->rows.at[p->rows.count - 1];
@@ -41,7 +43,7 @@ static void add_program(arena *a, profile *p, const runnable *r, int steps)
                            .calls = runs};
         if (one.seconds <= 0)
             continue;
-        add(row_of(a, p, q->kernels.at[in->kernel], in->name), &one);
+        add(row_of(a, p, r, in), &one);
         add(&p->total, &one);
     }
 }

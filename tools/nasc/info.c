@@ -84,8 +84,9 @@ static void print_memory(const memory *m)
         printf("%-22s impossible: %s: %s\n", m->use, m->problem.where, m->problem.message);
         return;
     }
-    printf("%-22s %6d %12.1f %12.1f %12.1f %12.1f %12.1f\n", m->use, m->batch, (double)m->arena / mib,
-           (double)m->scratch / mib, (double)m->vectors / mib, (double)m->batches / mib, (double)memory_total(m) / mib);
+    printf("%-22s %6d %12.1f %12.1f %12.1f %12.1f %12.1f %12.1f\n", m->use, m->batch, (double)m->arena / mib,
+           (double)m->scratch / mib, (double)m->vectors / mib, (double)m->batches / mib, (double)m->process / mib,
+           (double)memory_total(m) / mib);
 }
 
 static void print_text(const model *m, const summary *s, const space_net *net)
@@ -99,11 +100,11 @@ static void print_text(const model *m, const summary *s, const space_net *net)
     for (int i = 0; i < s->layers.count; i++)
         print_layer(&s->layers.at[i]);
     print_layer(&s->total);
-    printf("\n%-22s %6s %12s %12s %12s %12s %12s\n", "memory in MiB", "batch", "activations", "scratch", "weights",
-           "batches", "total");
+    printf("\n%-22s %6s %12s %12s %12s %12s %12s %12s\n", "memory in MiB", "batch", "activations", "scratch", "weights",
+           "batches", "nasc", "peak");
     for (int i = 0; i < s->memory_count; i++)
         print_memory(&s->memory[i]);
-    printf("(threads: %d; the data set and compiled code come on top)\n", s->threads);
+    printf("(threads: %d; the data set comes on top)\n", s->threads);
 }
 
 static json_t *layer_json(const layer *l)
@@ -116,10 +117,10 @@ static json_t *memory_json(const memory *m)
 {
     if (m->problem.kind)
         return json_pack("{s:s, s:s}", "use", m->use, "impossible", m->problem.message);
-    return json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I}", "use", m->use, "batch", m->batch, "threads",
+    return json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "use", m->use, "batch", m->batch, "threads",
                      m->threads, "activation_bytes", (json_int_t)m->arena, "scratch_bytes", (json_int_t)m->scratch,
-                     "weight_bytes", (json_int_t)m->vectors, "batch_bytes", (json_int_t)m->batches, "total_bytes",
-                     (json_int_t)memory_total(m));
+                     "weight_bytes", (json_int_t)m->vectors, "batch_bytes", (json_int_t)m->batches, "process_bytes",
+                     (json_int_t)m->process, "peak_bytes", (json_int_t)memory_total(m));
 }
 
 static bool print_json(const model *m, const summary *s, const space_net *net, nasc_diag *d)
@@ -143,15 +144,21 @@ static bool print_json(const model *m, const summary *s, const space_net *net, n
     return ok || diag_memory(d);
 }
 
-static bool info(const arguments *a, model *m, nasc_diag *d)
+typedef struct info_arguments {
+    arguments common;
+    int64_t memory;
+} info_arguments;
+
+static bool info(const info_arguments *given, model *m, nasc_diag *d)
 {
+    const arguments *a = &given->common;
     space_net net;
     if (!model_open(m, a, a->operand[0], d) || !model_build(m, a, (space_mode){0}, &net, d))
         return false;
     summary s = {.arena = a->arena, .total = {.name = "total"}};
     summarise(&s, net.net);
     s.threads = a->threads > 0 ? (int)a->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    s.memory_count = memory_predict(m, s.threads, s.memory, d);
+    s.memory_count = memory_predict(m, s.threads, given->memory, s.memory, d);
     if (s.memory_count < 0)
         return false;
     if (a->json)
@@ -168,11 +175,23 @@ static enum exit_code run(void *arguments, nasc_diag *d)
     return ok ? EXIT_DONE : EXIT_FAILED;
 }
 
+static const option_row options[] = {
+    {.name = "memory",
+     .value = "SIZE",
+     .kind = OPTION_SIZE,
+     .offset = offsetof(info_arguments, memory),
+     .least = 1,
+     .help = "most for the tensors of a step, as 300M or 2G: what is too much is computed again"},
+    {.name = "batch", .value = "N", .kind = OPTION_SETTING, .help = "images at a time"},
+};
+
 const command command_info = {
     .name = "info",
     .operands = "FILE",
     .summary = "How large a space's or genotype's network is: parameters, multiply-adds, memory.",
+    .options = options,
+    .option_count = COUNT(options),
     .settings = true,
-    .bytes = sizeof(arguments),
+    .bytes = sizeof(info_arguments),
     .run = run,
 };

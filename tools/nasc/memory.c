@@ -1,10 +1,15 @@
-/* Predicted memory: programs are compiled as the commands compile them (but not made machine code of), and what the
- * runtime allocates beside their arenas is counted here, vector by vector. */
+/* Predicted memory: programs are compiled as the commands compile them, but only the optimisers' become machine code;
+ * what the runtime allocates beside their arenas is counted here, vector by vector. What the process takes by itself is
+ * measured: this one has gone the same way as far as the first step. */
 #include "memory.h"
 
 #include "net/methods.h"
 #include "objective.h"
 #include "pipeline.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
 
 /* A row a command: the networks that it compiles, and how many vectors of each kind its runtime keeps. SGD keeps
  * values, momentum and a spare of each; Adam values, two moments and spares; a gradient belongs to either. */
@@ -20,7 +25,7 @@ static const struct use {
 } uses[] = {
     {"search darts-1st", false, true, 2, {USE_WEIGHTS, USE_MIX}, 5, 12, 1, 4, false, true},
     {"search darts-2nd", false, true, 3, {USE_WEIGHTS, USE_MIX, USE_BOTH}, 6, 12, 1, 4, false, true},
-    {"search darts-reinforce", false, true, 1, {USE_WEIGHTS}, 5, 12, 1, 4, false, true}, /* forward alone: less */
+    {"search darts-reinforce", false, true, 2, {USE_WEIGHTS, USE_FORWARD}, 5, 12, 1, 4, false, true},
     {"weights of one path", false, false, 1, {USE_WEIGHTS}, 5, 0, 1, 2, false, true},
     {"train", true, false, 2, {USE_WEIGHTS, USE_EVAL}, 5, 0, 1, 2, false, true},
     {"inference", true, false, 1, {USE_EVAL}, 1, 0, 1, 1, true, false},
@@ -30,6 +35,7 @@ static const struct use {
 typedef struct need {
     bool known;
     int64_t arena, scratch;      /* scratch: a thread's */
+    int64_t kept;                /* nets and programs */
     int64_t weights, stats, mix; /* elements */
     int64_t logits, masks;       /* elements an image */
 } need;
@@ -37,6 +43,8 @@ typedef struct need {
 typedef struct predictor {
     const model *model;
     target target;
+    engine *engine; /* NULL: this nasc makes no machine code by itself */
+    int64_t budget;
     need network[2][USE_EVAL + 1]; /* [one image] */
     need methods;                  /* the largest of them */
     bool mixes;                    /* the space has choices whose candidates are summed */
@@ -50,26 +58,33 @@ static void take_program(need *n, const program *p)
     n->known = true;
 }
 
-static bool compile(need *n, arena *a, const target *t, const net *of, const pipeline_options *o, nasc_diag *d)
+/* `load`: as machine code, too. */
+static bool compile(predictor *p, need *n, arena *a, const net *of, pipeline_options o, bool load, nasc_diag *d)
 {
-    const program *p = pipeline_compile(a, of, t, o, d);
-    if (p)
-        take_program(n, p);
-    return p != NULL;
+    arena kernels = {0};
+    program_code code;
+    o.kernels = &kernels;
+    const program *q = pipeline_compile(a, of, &p->target, &o, d);
+    bool ok = q && (!load || !p->engine || engine_load(p->engine, q, &code, d));
+    arena_free(&kernels);
+    if (ok)
+        take_program(n, q);
+    return ok;
 }
 
 static bool compile_methods(predictor *p, arena *a, const net *model, nasc_diag *d)
 {
     method_shape shape = method_shape_of(a, model);
-    pipeline_options o = {.batch = 1};
+    int64_t before = (int64_t)a->total;
     for (int m = 0; m < METHOD_COUNT; m++) {
         bool alphas = m != METHOD_sgd && m != METHOD_unroll && m != METHOD_perturb;
         if (alphas && shape.alphas == 0)
             continue;
         net *n = method_build(a, m, &shape, d);
-        if (!n || !compile(&p->methods, a, &p->target, n, &o, d))
+        if (!n || !compile(p, &p->methods, a, n, (pipeline_options){.batch = 1}, true, d))
             return false;
     }
+    p->methods.kept = (int64_t)a->total - before;
     return true;
 }
 
@@ -85,8 +100,10 @@ static bool compile_network(predictor *p, arena *a, enum objective_use use, bool
         p->mixes |= o.built.choices[i].combine == COMBINE_MIX;
     pipeline_options options = {
         .batch = one ? 1 : (int)settings_int(set, SETTING_batch), .grad = o.grad, .sequential = use == USE_EVAL};
-    if (!compile(n, a, &p->target, built, &options, d))
+    options.memory = o.grad ? p->budget : 0;
+    if (!compile(p, n, a, built, options, false, d))
         return false;
+    n->kept = (int64_t)a->total;
     n->weights = built->slot_size[SLOT_WEIGHTS];
     n->stats = built->slot_size[SLOT_STATS];
     n->mix = built->slot_size[SLOT_MIX];
@@ -123,6 +140,7 @@ static memory sum_of(const predictor *p, const struct use *u, int threads)
         const need *n = i < u->network_count ? &p->network[u->one][u->network[i]] : &p->methods;
         most.arena = n->arena > most.arena ? n->arena : most.arena;
         most.scratch = n->scratch > most.scratch ? n->scratch : most.scratch;
+        m.process += n->kept;
     }
     int64_t images = p->model->h * (int64_t)p->model->w * p->model->c;
     m.arena = most.arena;
@@ -132,31 +150,62 @@ static memory sum_of(const predictor *p, const struct use *u, int threads)
     return m;
 }
 
-int memory_predict(const model *m, int threads, memory rows[MEMORY_USES], nasc_diag *d)
+/* A line of what the kernel says of this process, in bytes; 0: it says nothing. */
+static int64_t status_of_process(const char *line)
 {
-    predictor p = {.model = m, .target = target_host()};
+    char text[160];
+    long long kib = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && kib == 0 && fgets(text, sizeof text, file))
+        if (strncmp(text, line, strlen(line)) == 0)
+            (void)sscanf(text + strlen(line), ": %lld", &kib);
+    if (file)
+        fclose(file);
+    return kib * 1024;
+}
+
+/* The rows, without what the process takes before it has any program. */
+static int predict(predictor *p, int threads, memory rows[MEMORY_USES], nasc_diag *d)
+{
+    const model *m = p->model;
     int count = 0;
-    if (!m->genotype && !learn(&p, USE_WEIGHTS, false, d))
+    if (!m->genotype && !learn(p, USE_WEIGHTS, false, d))
         return -1;
     for (size_t i = 0; i < COUNT(uses); i++) {
         const struct use *u = &uses[i];
-        if (u->genotype != m->genotype || u->mixes != p.mixes)
+        if (u->genotype != m->genotype || u->mixes != p->mixes)
             continue;
         nasc_diag problem = {0};
         for (int k = 0; k < u->network_count && !problem.kind; k++)
-            learn(&p, u->network[k], u->one, &problem);
+            learn(p, u->network[k], u->one, &problem);
         if (problem.kind != DIAG_NONE && problem.kind != DIAG_INPUT) {
             *d = problem;
             return -1;
         }
         CHECK(count < MEMORY_USES);
         memory row = {.use = u->name, .problem = problem};
-        rows[count++] = problem.kind ? row : sum_of(&p, u, threads);
+        rows[count] = problem.kind ? row : sum_of(p, u, threads);
+        rows[count++].planning = u->learns ? status_of_process("VmHWM") : 0;
     }
+    return count;
+}
+
+int memory_predict(const model *m, int threads, int64_t budget, memory rows[MEMORY_USES], nasc_diag *d)
+{
+    nasc_diag none = {0};
+    predictor p = {.model = m, .target = target_host(), .budget = budget};
+    p.engine = engine_open(ENGINE_JIT, &p.target, threads, &none);
+    int count = predict(&p, threads, rows, d);
+    malloc_trim(0);
+    int64_t process = status_of_process("VmRSS");
+    for (int i = 0; i < count; i++)
+        rows[i].process += process;
+    engine_close(p.engine);
     return count;
 }
 
 int64_t memory_total(const memory *m)
 {
-    return m->arena + m->scratch + m->vectors + m->batches;
+    int64_t step = m->arena + m->scratch + m->vectors + m->batches + m->process;
+    return step > m->planning ? step : m->planning;
 }

@@ -9,15 +9,18 @@ typedef struct memory {
     nasc_diag problem; /* why this use is impossible (a head that does not fit the input); then all else is 0 */
     int batch, threads;
     /* Bytes: what passes leave for each other, the largest program's; working memory of all threads; weights, alphas
-     * and what optimisers keep of them; images, labels and logits. The data set and nasc itself come on top. */
-    int64_t arena, scratch, vectors, batches;
+     * and what optimisers keep of them; images, labels and logits; nasc itself, its
+     * libraries and the programs. The data set comes on top. */
+    int64_t arena, scratch, vectors, batches, process;
+    int64_t planning; /* the process at its largest before a step runs: of small networks this is the peak */
 } memory;
 
 enum { MEMORY_USES = 4 };
 
 /* Plans the programs of each use that fits the model: of a space its searches, of a genotype training and inference.
- * The number of rows, or -1 with a diagnostic. */
-int memory_predict(const model *m, int threads, memory rows[MEMORY_USES], nasc_diag *d);
+ * `budget`: most bytes for the tensors of a step (0: no bound). The number of rows, or -1 with a diagnostic. */
+int memory_predict(const model *m, int threads, int64_t budget, memory rows[MEMORY_USES], nasc_diag *d);
+/* The peak of the process. */
 int64_t memory_total(const memory *m);
 
 #endif

@@ -1,6 +1,7 @@
 /* Engine, device, data and compiled networks of one command. */
 #include "session.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,6 +66,7 @@ void session_close(session *s)
     progress_close(&s->bar);
     device_close(s->device);
     engine_close(s->engine);
+    arena_free(&s->kernels);
     s->device = NULL;
     s->engine = NULL;
 }
@@ -129,10 +131,18 @@ bool session_fit_auxiliary(const session *s, const space *of, settings *set, nas
 
 bool session_compile(session *s, const net *n, const pipeline_options *o, runnable *to, nasc_diag *d)
 {
-    *to = (runnable){.program = pipeline_compile(s->arena, n, &s->target, o, d)};
+    pipeline_options apart = *o;
+    apart.kernels = &s->kernels;
+    program *p = pipeline_compile(s->arena, n, &s->target, &apart, d);
     double start = clock_seconds();
-    bool ok = to->program && engine_load(s->engine, to->program, &to->code, d);
+    *to = (runnable){.program = p};
+    bool ok = p && engine_load(s->engine, p, &to->code, d);
     s->load_seconds += clock_seconds() - start;
+    if (ok && to->code.entry) {
+        program_forget_kernels(p);
+        arena_free(&s->kernels);
+    }
+    malloc_trim(0); /* what compiling took is not to lie beside what running takes */
     return ok;
 }
 

@@ -18,6 +18,7 @@ typedef struct session {
     target target;
     int threads;
     engine *engine;
+    arena kernels; /* of programs that are interpreted; of others they are forgotten */
     device *device;
     int64_t memory;      /* most bytes for the tensors of a step (--memory); 0: no bound */
     double load_seconds; /* that programs took to become machine code */
