@@ -68,19 +68,28 @@ static inline bound copy_slots(const bound *b)
     return c;
 }
 
+/* How far apart two numbers are; what is no number, or infinite, must be so on both sides. */
+static inline double distance(double want, double got)
+{
+    if (want == got || (isnan(want) && isnan(got)))
+        return 0;
+    double e = fabs(want - got);
+    return isnan(e) ? INFINITY : e;
+}
+
 static inline void compare_slot(const bound *want, const bound *got, int slot, const char *what)
 {
     double most = 1e-2, error = 0;
     int64_t where = 0;
     for (int64_t i = 0; i < want->size[slot]; i++) {
-        most = fabs(want->slot[slot][i]) > most ? fabs(want->slot[slot][i]) : most;
-        double e = fabs(want->slot[slot][i] - got->slot[slot][i]);
-        if (!(e <= error)) {
+        double w = want->slot[slot][i], e = distance(w, got->slot[slot][i]);
+        most = isfinite(w) && fabs(w) > most ? fabs(w) : most;
+        if (e > error) {
             error = e;
             where = i;
         }
     }
-    if (!(error <= 1e-8 * most)) /* exp and log are those of float32: 1e-9 */
+    if (error > 1e-8 * most) /* exp and log are those of float32: 1e-9 */
         fail_msg("%s, slot %d: error %g at %lld of %lld, largest %g (want %g, got %g)", what, slot, error,
                  (long long)where, (long long)want->size[slot], most, want->slot[slot][where], got->slot[slot][where]);
 }

@@ -1,6 +1,7 @@
 /* Gives every value one home: a concat, a select and an output slot are filled by whoever computes what lies in them.
  * What many read gets a home of its own, dense in memory: neither the place inside a concat nor the slice of one that
- * it would be, where a pixel's channels are few among many. */
+ * it would be, where a pixel's channels are few among many. So does what has none and is read by a kernel of small
+ * tensors, which reads memory alone: a slice, a constant. */
 #include "net/settle.h"
 #include "net/copy.h"
 #include "net/fuse.h"
@@ -12,8 +13,9 @@ typedef struct settler {
     net *to;
     const net *from;
     int *map;
-    bool *taken;  /* of nodes of `to`: lives in some place already */
-    int *readers; /* of nodes of `from` */
+    bool *taken;     /* of nodes of `to`: lives in some place already */
+    int *readers;    /* of nodes of `from` */
+    bool *in_memory; /* of nodes of `from`: read by a kernel that evaluates nothing */
     nasc_diag *d;
 } settler;
 
@@ -45,6 +47,27 @@ static bool is_dense_home(const settler *s, int node)
     return s->readers[node] > MANY_READERS && net_is_map_sized(&s->from->nodes.at[node].type);
 }
 
+/* Has `node` no memory that a kernel could read as it is? */
+static bool is_homeless(const settler *s, int node)
+{
+    enum net_prim prim = s->from->nodes.at[node].prim;
+    return s->in_memory[node] && (prim == NET_slice || prim == NET_constant);
+}
+
+/* Who reads each node: how many, and whether in memory alone. */
+static void find_readers(settler *s)
+{
+    s->readers = NEW_ARRAY(s->a, int, s->from->nodes.count + 1);
+    s->in_memory = NEW_ARRAY(s->a, bool, s->from->nodes.count + 1);
+    for (int i = 0; i < s->from->nodes.count; i++) {
+        const net_node *v = &s->from->nodes.at[i];
+        for (int k = 0; k < v->count; k++) {
+            s->readers[v->operand[k]]++;
+            s->in_memory[v->operand[k]] |= net_prim_info[v->prim].class == NET_VECTOR;
+        }
+    }
+}
+
 static int add_filled(settler *s, const net_node *old)
 {
     int *part = NEW_ARRAY(s->a, int, old->count);
@@ -66,16 +89,13 @@ net *net_settle(arena *a, const net *n, nasc_diag *d)
         copies += n->nodes.at[i].prim == NET_concat || n->nodes.at[i].prim == NET_select ? n->nodes.at[i].count : 1;
     settler s = {.a = a, .to = net_copy_frame(a, n), .from = n, .d = d};
     s.map = NEW_ARRAY(a, int, n->nodes.count + 1);
-    s.readers = NEW_ARRAY(a, int, n->nodes.count + 1);
-    for (int i = 0; i < n->nodes.count; i++)
-        for (int k = 0; k < n->nodes.at[i].count; k++)
-            s.readers[n->nodes.at[i].operand[k]]++;
+    find_readers(&s);
     s.taken = NEW_ARRAY(a, bool, n->nodes.count + copies + 1);
     for (int i = 0; i < n->nodes.count; i++) {
         const net_node *v = &n->nodes.at[i];
         bool filled = v->prim == NET_concat || v->prim == NET_select;
         s.map[i] = filled ? add_filled(&s, v) : net_copy_node(s.to, n, i, s.map, d);
-        if (s.map[i] >= 0 && v->prim == NET_slice && is_dense_home(&s, i))
+        if (s.map[i] >= 0 && ((v->prim == NET_slice && is_dense_home(&s, i)) || is_homeless(&s, i)))
             s.map[i] = copy_of(&s, s.map[i], v->region);
         if (s.map[i] < 0)
             return NULL;

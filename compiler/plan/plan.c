@@ -103,6 +103,7 @@ static program_arg bind(const planner *p, const lower_arg *arg)
     int64_t elements = memory_elements(&p->n->nodes.at[at->owner].type, p->o->batch) - from;
     if (output)
         return (program_arg){output->slot, output->offset + from, elements};
+    CHECK(p->memory->offset[at->owner] >= 0); /* what a kernel names is stored: nothing inline, nothing dead */
     return (program_arg){SLOT_NONE, p->memory->offset[at->owner] + from, elements};
 }
 
