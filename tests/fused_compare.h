@@ -25,6 +25,14 @@ static inline void fail_with(const nasc_diag *d, const char *what)
         fail_msg("%s: %s: %s", what, d->where, d->message);
 }
 
+static inline int64_t images_of(const net *n, int batch)
+{
+    for (int i = 0; i < n->nodes.count; i++)
+        if (n->nodes.at[i].prim == NET_input && n->nodes.at[i].attr.slot == SLOT_IMAGES)
+            return net_elements(&n->nodes.at[i].type) * batch;
+    return 0;
+}
+
 /* Every slot of the program, inputs at random (running variances positive). */
 static inline void fill_slots(bound *b, const net *n, const program *p, int batch, int classes, uint64_t seed)
 {
@@ -38,6 +46,8 @@ static inline void fill_slots(bound *b, const net *n, const program *p, int batc
             b->size[s] = p->slot_size[SLOT_MIX];
         if (s == SLOT_LOSS || s == SLOT_CORRECT)
             b->size[s] = 1;
+        if (s == SLOT_IMAGES && b->size[s] == 0) /* the program reads none; the definition does */
+            b->size[s] = images_of(n, batch);
         b->slot[s] = calloc((size_t)b->size[s] + 64, sizeof(double));
         for (int64_t i = 0; i < b->size[s]; i++)
             b->slot[s][i] = noise(&seed);
