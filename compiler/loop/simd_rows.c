@@ -190,7 +190,7 @@ static void map_row(simd *s, const row_walk *w, int root)
  * is read as it lies, and what the sums share is read once. */
 static void sums_over_run(simd *s, const row_walk *w, const int *sum, int sums, const channel_run *run)
 {
-    int pixels = w->g->w % 4 == 0 ? 4 : w->g->w % 2 == 0 ? 2 : 1, acc[SIMD_ACC_MAX];
+    int pixels = w->g->w % 4 == 0 ? 4 : w->g->w % 2 == 0 ? 2 : 1, acc[SIMD_ACC_MAX] = {0};
     memo_list seen[SIMD_ACC_MAX] = {{0}};
     loop_index c = simd_open(s, run->lo, run->count, run->vectors * run->lanes);
     int zero = loop_const(&s->pen, DT_F32, run->lanes, 0);
