@@ -78,13 +78,6 @@ static spot spot_of(const stage *g, const block *b, int p, int v)
                   .ratio = g->ratio};
 }
 
-static loop_index scratch_element(const stage *g, const spot *at)
-{
-    int64_t columns = g->w + g->left + g->right;
-    loop_index e = loop_times(loop_offset(at->rel, g->lo), columns * g->pixel);
-    return loop_sum(loop_sum(e, loop_times(loop_offset(at->x, g->left), g->pixel)), at->c);
-}
-
 void simd_add_to_sum(simd *s, int root, int acc, const spot *at)
 {
     const net_node *v = &s->n->nodes.at[root];
@@ -115,7 +108,7 @@ static void store_roots(simd *s, const stage *g, const spot *at)
 
 static void store_maximum(simd *s, const stage *g, const spot *at, int where)
 {
-    loop_index e = scratch_element(g, at);
+    loop_index e = simd_scratch_element(g, at);
     int gradient = simd_read(s, s->n->nodes.at[g->value].operand[1], at);
     loop_store(&s->pen, g->scratch, e, where);
     loop_store(&s->pen, g->scratch, loop_offset(e, g->c), gradient);
@@ -157,7 +150,7 @@ static void end_sums(simd *s, const stage *g, const block *b, const row_sums *su
 }
 
 /* Where the row of a chan_sum of this group begins among the unit's. */
-static int64_t sum_row(const simd *s, int sum)
+static int64_t wide_row(const simd *s, int sum)
 {
     int64_t row = 0;
     for (int i = 0; s->g->roots.at[i] != sum; i++)
@@ -176,7 +169,7 @@ static void add_wide(simd *s, loop_index e, int lanes, int value)
 
 void simd_add_row_sum(simd *s, int sum, int acc, const spot *at)
 {
-    loop_index e = loop_offset(at->c, sum_row(s, sum));
+    loop_index e = loop_offset(at->c, wide_row(s, sum));
     if (at->lanes == 1 || at->lanes < s->t->lanes) {
         add_wide(s, e, at->lanes, acc);
         return;
@@ -212,7 +205,7 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[],
                 store_maximum(s, g, &at, acc[b->pixels + p]);
             } else {
                 int reg = g->core >= 0 ? s->core_reg : simd_read(s, g->value, &at);
-                loop_store(&s->pen, g->scratch, scratch_element(g, &at), reg);
+                loop_store(&s->pen, g->scratch, simd_scratch_element(g, &at), reg);
             }
             s->ahead = false;
             seen[p] = s->pixel_memo;
@@ -489,7 +482,7 @@ static void store_sums(simd *s)
         int runs = simd_channel_runs(s, channels, 1, run), to = simd_arg(s, root, LOOP_OUT);
         for (int r = 0; r < runs; r++) {
             loop_index c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
-            int sum = loop_load(&s->pen, DT_F32, run[r].lanes, s->sum_rows, loop_offset(c, sum_row(s, root)));
+            int sum = loop_load(&s->pen, DT_F32, run[r].lanes, s->sum_rows, loop_offset(c, wide_row(s, root)));
             loop_store(&s->pen, to, loop_sum(loop_plus(loop_at(0), s->unit, channels), c), sum);
             simd_close(s, run[r].count);
         }

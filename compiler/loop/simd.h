@@ -71,7 +71,7 @@ typedef struct simd {
     lowered *out;
     VEC(stage) stages;
     lower_room *room;
-    int sum_rows;        /* scratch: the unit\'s rows of chan_sum, in float64 */
+    int sum_rows;        /* scratch: the unit's rows of chan_sum, in float64 */
     bool chunked, whole; /* units are chunks of images; a tile is the whole map */
     int rows;            /* of the smallest map, a tile */
     int tiles;
@@ -86,6 +86,12 @@ typedef struct simd {
     VEC(share_table) shares;
 } simd;
 
+/* Rounds down, b > 0. */
+static inline int64_t simd_floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
 /* simd_read.c: values at a spot, each computed once a pixel (memo) */
 int simd_arg(simd *s, int node, enum loop_access access);
 int simd_arg_from(simd *s, int node, int64_t offset); /* read only, from an element on */
@@ -96,6 +102,7 @@ int simd_weight(simd *s, int weights, int row, int pick, int lanes); /* one cand
 int simd_fma(simd *s, int a, int b, int c);
 void simd_fma_to(simd *s, int acc, int a, int b);
 loop_index simd_element(simd *s, int node, const spot *at); /* of a stored value */
+loop_index simd_scratch_element(const stage *g, const spot *at);
 /* simd_map.c: the rule of each map */
 int simd_map(simd *s, int node, const spot *at);
 void simd_fill_shares(simd *s); /* at the start of a unit: the tables that average pools of the group need */

@@ -215,13 +215,13 @@ static loop_index taps_inside(simd *s, loop_index p, int k, int stride, int befo
     return loop_plus(loop_plus(loop_at(0), hi, 1), lo, -1);
 }
 
-/* The table for windows of this size: 1 / (rows · columns) at rows · (kw + 1) + columns. */
-static int shares_of(simd *s, const net_window *w)
+/* The table for windows of this size: 1 / (rows · columns) at rows · (kw + 1) + columns. NULL: there is none. */
+static const share_table *shares_of(const simd *s, const net_window *w)
 {
     for (int i = 0; i < s->shares.count; i++)
         if (s->shares.at[i].kh == w->kh && s->shares.at[i].kw == w->kw)
-            return s->shares.at[i].scratch;
-    BUG("no table of shares for windows of %d x %d", w->kh, w->kw);
+            return &s->shares.at[i];
+    return NULL;
 }
 
 /* x · 1 / taps inside the map, from a table. Windows of pools are dense: dilation 1. */
@@ -231,7 +231,9 @@ static int map_pool_scale(simd *s, const net_node *v, const spot *at)
     loop_index y = loop_sum(at->rel, loop_times(s->tile, at->ratio));
     loop_index rows = taps_inside(s, y, w->kh, w->sh, w->top, v->attr.h);
     loop_index columns = taps_inside(s, at->x, w->kw, w->sw, w->left, v->attr.w);
-    int share = loop_bcast(&s->pen, DT_F32, at->lanes, shares_of(s, w), loop_sum(loop_times(rows, w->kw + 1), columns));
+    const share_table *table = shares_of(s, w);
+    CHECK(table);
+    int share = loop_bcast(&s->pen, DT_F32, at->lanes, table->scratch, loop_sum(loop_times(rows, w->kw + 1), columns));
     return math(s, LOOP_MUL, operand(s, v, 0, at), share);
 }
 
@@ -250,15 +252,10 @@ static void need_shares(simd *s, int node)
     if (s->room->seen[node] == s->room->walks)
         return;
     s->room->seen[node] = s->room->walks;
-    if (v->prim == NET_pool_scale) {
-        bool known = false;
-        for (int i = 0; i < s->shares.count; i++)
-            known |= s->shares.at[i].kh == w->kh && s->shares.at[i].kw == w->kw;
-        if (!known) {
-            int table = loop_scratch(&s->pen, DT_F32, (int64_t)(w->kh + 1) * (w->kw + 1));
-            fill_shares(s, w->kh, w->kw, table);
-            VEC_PUSH(s->a, &s->shares, ((share_table){w->kh, w->kw, table}));
-        }
+    if (v->prim == NET_pool_scale && !shares_of(s, w)) {
+        int table = loop_scratch(&s->pen, DT_F32, (int64_t)(w->kh + 1) * (w->kw + 1));
+        fill_shares(s, w->kh, w->kw, table);
+        VEC_PUSH(s->a, &s->shares, ((share_table){w->kh, w->kw, table}));
     }
     for (int k = 0; k < v->count; k++)
         if (s->f->place[v->operand[k]] != PLACE_MEMORY && s->f->place[v->operand[k]] != PLACE_LEAF)

@@ -71,18 +71,13 @@ static void take(simd *s, const gather *q, int *acc, int where, int gradient, in
         loop_math_to(&s->pen, *acc, LOOP_ADD, *acc, more, -1, -1);
 }
 
-static int64_t floor_div(int64_t a, int64_t b)
-{
-    return a / b - (a % b < 0);
-}
-
 /* One row of windows. Pixel p lies `phase` + p columns right of the windows that begin (with their padding) at column
  * `first`, and ky·dh rows below them. */
 static void gather_row(simd *s, const gather *q, const block *b, loop_index row, int ky, loop_index first, int phase,
                        int acc[])
 {
     const net_window *w = q->w;
-    int64_t lo = floor_div(phase - (int64_t)(w->kw - 1) * w->dw, w->sw), hi = (phase + b->pixels - 1) / w->sw;
+    int64_t lo = simd_floor_div(phase - (int64_t)(w->kw - 1) * w->dw, w->sw), hi = (phase + b->pixels - 1) / w->sw;
     for (int64_t column = lo; column <= hi; column++) {
         int where = -1, gradient = -1;
         for (int p = 0; p < b->pixels; p++) {

@@ -66,12 +66,16 @@ loop_index simd_element(simd *s, int node, const spot *at)
     return t->c > 1 ? loop_sum(e, at->c) : e;
 }
 
-static int load_scratch(simd *s, const stage *g, const spot *at)
+loop_index simd_scratch_element(const stage *g, const spot *at)
 {
     int64_t columns = g->w + g->left + g->right;
-    loop_index e = loop_times(loop_offset(at->rel, g->lo), columns * g->c);
-    e = loop_sum(e, loop_times(loop_offset(at->x, g->left), g->c));
-    return loop_load(&s->pen, DT_F32, at->lanes, g->scratch, loop_sum(e, at->c));
+    loop_index e = loop_times(loop_offset(at->rel, g->lo), columns * g->pixel);
+    return loop_sum(loop_sum(e, loop_times(loop_offset(at->x, g->left), g->pixel)), at->c);
+}
+
+static int load_scratch(simd *s, const stage *g, const spot *at)
+{
+    return loop_load(&s->pen, DT_F32, at->lanes, g->scratch, simd_scratch_element(g, at));
 }
 
 static int load_memory(simd *s, int node, const spot *at)

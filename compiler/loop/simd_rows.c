@@ -90,39 +90,57 @@ static int add_term(simd *s, const net_node *v, int k, int before, const spot *a
     return before < 0 ? loop_math(&s->pen, LOOP_MUL, weight, term, -1, -1) : simd_fma(s, weight, term, before);
 }
 
-/* Terms k … k + many - 1 of `sum` over the row: target = terms, or target + terms, where a mix weighs them. */
+/* Terms k … k + many - 1 of a sum, and where they go. */
+typedef struct row_terms {
+    const net_node *sum;
+    int k, many;
+    const row_target *to;
+} row_terms;
+
+/* The terms at one spot: target = terms, or target + terms, where a mix weighs them. */
+static void terms_at(simd *s, const row_terms *t, const spot *at)
+{
+    bool begins = t->k == (t->sum->prim == NET_mix ? 1 : 0);
+    loop_index e = target_element(s, t->to, at);
+    int value = begins ? -1 : loop_load(&s->pen, DT_F32, at->lanes, target_buffer(s, t->to, LOOP_INOUT), e);
+    for (int term = t->k; term < t->k + t->many; term++)
+        value = add_term(s, t->sum, term, value, at);
+    loop_store(&s->pen, target_buffer(s, t->to, LOOP_OUT), e, value);
+}
+
+/* Of a block of pixels, all channels, a line of memory at a time. */
+static void terms_block(simd *s, const row_walk *w, const row_terms *t, loop_index x, int pixels)
+{
+    for (int r = 0; r < w->runs; r++) {
+        const channel_run *run = &w->run[r];
+        loop_index c = simd_open(s, run->lo, run->count, run->vectors * run->lanes);
+        memo_list seen[LINE_VECTORS_MAX] = {{0}};
+        for (int i = 0; i < pixels * run->vectors; i++) {
+            int v = i % run->vectors;
+            spot at = spot_at(w, x, i / run->vectors, loop_offset(c, (int64_t)v * run->lanes), run->lanes);
+            s->channel_memo = seen[v];
+            forget(s);
+            s->ahead = v == 0;
+            terms_at(s, t, &at);
+            s->ahead = false;
+            seen[v] = s->channel_memo;
+        }
+        simd_close(s, run->count);
+    }
+}
+
+/* Terms k … k + many - 1 of `sum` over the row. */
 static void terms_row(simd *s, const row_walk *w, int sum, int k, int many, const row_target *to)
 {
-    const net_node *v = &s->n->nodes.at[sum];
-    bool mix = v->prim == NET_mix, first = k == (mix ? 1 : 0);
+    const row_terms t = {&s->n->nodes.at[sum], k, many, to};
     int blocks = w->g->w / ROW_PIXELS, rest = w->g->w % ROW_PIXELS;
-    for (int part = 0; part < 2; part++) {
-        int count = part ? rest > 0 : blocks, pixels = part ? rest : ROW_PIXELS;
-        if (!count)
-            continue;
-        loop_index x = simd_open(s, part ? blocks * ROW_PIXELS : 0, count, ROW_PIXELS);
-        for (int r = 0; r < w->runs; r++) {
-            const channel_run *run = &w->run[r];
-            loop_index c = simd_open(s, run->lo, run->count, run->vectors * run->lanes);
-            memo_list seen[LINE_VECTORS_MAX] = {{0}};
-            for (int i = 0; i < pixels * run->vectors; i++) {
-                int at_vector = i % run->vectors;
-                spot at = spot_at(w, x, i / run->vectors, loop_offset(c, (int64_t)at_vector * run->lanes), run->lanes);
-                s->channel_memo = seen[at_vector];
-                forget(s);
-                s->ahead = at_vector == 0;
-                loop_index e = target_element(s, to, &at);
-                int value = first ? -1 : loop_load(&s->pen, DT_F32, at.lanes, target_buffer(s, to, LOOP_INOUT), e);
-                for (int term = k; term < k + many; term++)
-                    value = add_term(s, v, term, value, &at);
-                loop_store(&s->pen, target_buffer(s, to, LOOP_OUT), e, value);
-                s->ahead = false;
-                seen[at_vector] = s->channel_memo;
-            }
-            simd_close(s, run->count);
-        }
-        simd_close(s, count);
+    if (blocks) {
+        loop_index x = simd_open(s, 0, blocks, ROW_PIXELS);
+        terms_block(s, w, &t, x, ROW_PIXELS);
+        simd_close(s, blocks);
     }
+    if (rest)
+        terms_block(s, w, &t, loop_at((int64_t)blocks * ROW_PIXELS), rest);
     s->channel_memo = (memo_list){0};
     forget(s);
 }

@@ -31,17 +31,13 @@ static halo halo_forward(const net_window *v, const stage *reader, int h, int w)
                   (reader->w - 1) * v->sw - v->left + (v->kw - 1) * v->dw + 1 - w};
 }
 
-static int floor_of(int a, int b)
-{
-    return a / b - (a % b < 0);
-}
-
 /* The same where each pixel of the source went through the window: rows (y + top - ky·dh) / sh where that is whole. */
 static halo halo_transposed(const net_window *v, const stage *reader, int h, int w)
 {
-    return (halo){floor_of(reader->lo + (v->kh - 1) * v->dh - v->top, v->sh),
-                  floor_of(reader->h + reader->hi - 1 + v->top, v->sh) + 1 - h,
-                  floor_of((v->kw - 1) * v->dw - v->left, v->sw), floor_of(reader->w - 1 + v->left, v->sw) + 1 - w};
+    return (halo){(int)simd_floor_div(reader->lo + (v->kh - 1) * v->dh - v->top, v->sh),
+                  (int)simd_floor_div(reader->h + reader->hi - 1 + v->top, v->sh) + 1 - h,
+                  (int)simd_floor_div((v->kw - 1) * v->dw - v->left, v->sw),
+                  (int)simd_floor_div(reader->w - 1 + v->left, v->sw) + 1 - w};
 }
 
 /* How a window reads its operand 0. */
