@@ -171,10 +171,10 @@ static void build_stage(walk *w, const section *s, const stage *st)
         size_t mark = path_enter_index(b, s->name, index);
         flow y = build_block(w, s, st, i, x, &p, &left_out);
         path_leave(b, mark);
-        if (left_out)
-            continue;
-        push(w, y);
-        number(w, s->name, index, y);
+        if (!left_out)
+            push(w, y);
+        if (!left_out || s->count_left_out)
+            number(w, s->name, index, y);
     }
 }
 

@@ -1,6 +1,6 @@
 /* Published genotypes: DARTS tuples, `Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=range(2, 6), …)`, and
  * NAS-Bench-201 strings, `|op~0|+|op~0|op~1|+…`. Both become decisions about the cells of a space that is given, so an
- * op that the space does not offer is refused where it stands. */
+ * op that the space does not offer is refused where it stands. ProxylessNAS publishes JSON: import_config.c. */
 #include "space/genotype.h"
 
 #include <ctype.h>
@@ -369,12 +369,16 @@ const char *space_import_kind(const char *source)
     importer m = {.source = source, .at = source, .diag = &(nasc_diag){0}};
     if (is_bench(&m))
         return "nasbench201";
+    if (*m.at == '{')
+        return "proxyless";
     return strstr(m.at, "Genotype") ? "darts" : NULL;
 }
 
 char *space_import(const space *into, const char *source, const char *file, arena *a, nasc_diag *d)
 {
     importer m = {.into = into, .source = source, .at = source, .file = file, .diag = d, .name = "imported"};
+    if (peek(&m, '{'))
+        return import_config(into, source, file, a, d);
     m.decisions.root = json_object();
     make_put(&m.decisions, m.decisions.root, "cells", json_object());
     if (is_bench(&m))

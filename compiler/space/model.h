@@ -267,8 +267,9 @@ typedef struct section {
     int reduce_count;
     stage *stages; /* blocks */
     int stage_count;
-    steps body;        /* steps, head */
-    const expr *after; /* auxiliary: index in the section before it */
+    bool count_left_out; /* a block without body keeps its number: the names of those after it */
+    steps body;          /* steps, head */
+    const expr *after;   /* auxiliary: index in the section before it */
 } section;
 
 /* What a space says of a setting, as text. */

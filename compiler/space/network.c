@@ -165,11 +165,12 @@ static void read_stage(reader *r, const json_t *j, stage *s)
 
 static void read_stages(reader *r, const json_t *j, section *s)
 {
-    static const char *const keys[] = {"blocks", "name"};
+    static const char *const keys[] = {"blocks", "name", "left_out"}, *const left_out[] = {"skipped", "counted"};
     size_t mark;
     if (!read_object(r, j, keys, COUNT(keys)))
         return;
     s->name = read_name_at(r, j, "name", "blocks");
+    s->count_left_out = read_word_at(r, j, "left_out", left_out, 2, 0) == 1;
     const json_t *list = read_array(r, read_at(r, j, "blocks", &mark), "a list of stages");
     s->stage_count = (int)json_array_size(list);
     if (s->stage_count > SPACE_CELLS_MAX) {

@@ -151,9 +151,12 @@ char *space_derive(const space *s, const space_net *built, const float *const *a
                    nasc_diag *d);
 /* Published text: `Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=range(2, 6), …)` in `into` = the DARTS
  * space, or
- * `|op~0|+|op~0|op~1|+…` in `into` = the NAS-Bench-201 space. Returns JSON text; NULL with line and column. */
+ * `|op~0|+|op~0|op~1|+…` in `into` = the NAS-Bench-201 space, or the JSON of a ProxylessNAS network (keys name, bn,
+ * first_conv, blocks, feature_mix_layer, classifier) in `into` = the ProxylessNAS space, whose widths and strides
+ * become the network's. Returns JSON text; NULL with line and column, or the JSON pointer. */
 char *space_import(const space *into, const char *source, const char *file, arena *a, nasc_diag *d);
-/* What kind of published text this is: the name of the space that it needs ("darts", "nasbench201"), or NULL. */
+/* What kind of published text this is: the name of the space that it needs ("darts", "nasbench201",
+ * "proxyless"), or NULL. */
 const char *space_import_kind(const char *source);
 
 #endif

@@ -20,6 +20,8 @@ END
 "$nasc" import '|none~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|avg_pool_3x3~2|' >"$work/bench.json" || bad=1
 "$nasc" info "$work/bench.json" >/dev/null || bad=1
 
+"$nasc" import cli/proxyless_mobile.config | cmp - ../genotypes/proxyless_mobile.json || bad=1
+
 fails() { # PATTERN ARGUMENTS…
     local pattern=$1 code
     shift
@@ -36,6 +38,9 @@ head -c 200 "$work/v2.txt" >"$work/cut.txt"
 fails "^nasc: $work/cut.txt:" "$work/cut.txt"
 printf 'Genotype\0' >"$work/zero.txt"
 fails "^nasc: $work/zero.txt: found a zero byte" "$work/zero.txt"
+sed '0,/relu6/s//relu/' cli/proxyless_mobile.config >"$work/net.config"
+fails "^nasc: $work/net.config#/first_conv/act_func: found \"relu\", expected \"relu6\"" "$work/net.config"
+fails '^nasc: text#/name: found nothing, expected "ProxylessNASNets"' '{"format": 1}'
 fails '^nasc: .*: is no genotype that is known here' ../LICENSE
 fails '^nasc: nowhere.txt: cannot be opened' nowhere.txt
 fails '^nasc: .*/no/v2.json: cannot be written' "$work/v2.txt" -o "$work/no/v2.json"

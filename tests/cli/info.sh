@@ -25,6 +25,7 @@ says '"parameters": 1930618,' $spaces/darts.json --json # as the DARTS authors' 
 says '^total +3349342 +528359040$' ../genotypes/darts_v2.json --channels 36 --cells 20
 says '^total +4718752 +529911552$' ../genotypes/darts_v2.json --channels 48 --cells 14 --stem imagenet \
     --input 224x224x3 --classes 1000
+says '^total +4080512 +3204[0-9]{5}$' ../genotypes/proxyless_mobile.json # 224x224, 1000 classes
 says '^cells.0 +32x32x64 ' $spaces/darts.json --cells=3
 says '^cells.2 ' $spaces/darts.json --cells=3
 says '^classifier +1x1x100 ' $spaces/darts.json --cells=1 --set classes=100

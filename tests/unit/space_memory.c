@@ -34,6 +34,25 @@ static const char cells_alone[] = SPACE("", "");
 static const char tuples[] = "Genotype(normal=[('conv', 0), ('conv', 0)], normal_concat=[1], "
                              "reduce=[('none', 0), ('conv', 0)], reduce_concat=range(1, 2))";
 
+/* What import needs of the ProxylessNAS space, and a configuration that adds an op to it. */
+static const char backbone[] =
+    "{\"format\": 1, \"space\": \"small\", \"train\": {\"stem\": \"imagenet\"}, \"ops\": {"
+    "  \"conv_bn\": [{\"conv\": {\"kernel\": \"k\", \"stride\": \"s\"}}, {\"batch_norm\": {}}],"
+    "  \"MBConv\": [{\"use\": \"conv_bn\"}, {\"conv\": {\"out\": \"e*C\", \"kernel\": 1}}],"
+    "  \"k3\": [{\"use\": \"MBConv\", \"with\": {\"k\": 3, \"e\": 2}}], \"Zero\": [{\"zero\": {}}]},"
+    " \"blocks\": {\"first\": {\"steps\": []}, \"mb\": {\"choice\": [\"k3\"], \"combine\": \"select\"}},"
+    " \"network\": [{\"stem\": {\"imagenet\": [{\"steps\": [{\"use\": \"conv_bn\", \"with\": {\"k\": 3, \"s\": "
+    "2}}]}]}},"
+    "  {\"blocks\": [{\"block\": \"mb\"}]}, {\"name\": \"feature_mix_layer\", \"steps\": []},"
+    "  {\"head\": [{\"global_pool\": {}}, {\"linear\": {\"out\": \"classes\"}}]}]}";
+static const char configuration[] =
+    "{\"name\": \"ProxylessNASNets\", \"bn\": {\"momentum\": 0.2, \"eps\": 0.001}, \"first_conv\": {\"name\": "
+    "\"ConvLayer\", \"kernel_size\": 3, \"stride\": 2, \"in_channels\": 3, \"out_channels\": 4}, \"blocks\": ["
+    "{\"name\": \"MobileInvertedResidualBlock\", \"mobile_inverted_conv\": {\"name\": \"MBInvertedConvLayer\", "
+    "\"in_channels\": 4, \"out_channels\": 8, \"kernel_size\": 5, \"stride\": 2, \"expand_ratio\": 4}, \"shortcut\": "
+    "null}], \"feature_mix_layer\": null, \"classifier\": {\"name\": \"LinearLayer\", \"in_features\": 8, "
+    "\"out_features\": 3, \"dropout_rate\": 0.5}}";
+
 static const char *derive(arena *a, nasc_diag *d)
 {
     space_net net;
@@ -52,12 +71,23 @@ static const char *derive(arena *a, nasc_diag *d)
     return made;
 }
 
-static const char *import(arena *a, nasc_diag *d)
+static const char *import_into(const char *into, const char *text, arena *a, nasc_diag *d)
 {
-    space *s = space_parse(cells_alone, sizeof cells_alone - 1, "cells_alone", d);
-    const char *made = s ? space_import(s, tuples, "tuples", a, d) : NULL;
+    space *s = space_parse(into, strlen(into), "into", d);
+    const char *made = s ? space_import(s, text, "text", a, d) : NULL;
     space_free(s);
     return made;
+}
+
+/* Jansson loses a character of a string of 16 and more where the allocation for it fails, and says nothing: the names
+ * of a configuration are as long, so only our allocations fail there. */
+static const char *import(arena *a, nasc_diag *d)
+{
+    const char *cells = import_into(cells_alone, tuples, a, d);
+    if (failing_of == ALLOCATOR_JANSSON)
+        return cells;
+    const char *blocks = cells ? import_into(backbone, configuration, a, d) : NULL;
+    return blocks ? arena_printf(a, "%s%s", cells, blocks) : NULL;
 }
 
 /* Everything once. The genotypes are compared with what was kept, or kept. */

@@ -21,6 +21,7 @@ static space *small_space(const char *stages, int last)
     assert_non_null(blocks);
     json_array_insert_new(blocks, 0, json_pack("{sssi}", "block", "first", "channels", 8));
     json_object_set_new(json_array_get(network, 1), "blocks", blocks);
+    json_object_del(json_array_get(network, 1), "left_out"); /* the reference numbers what is there */
     json_object_set_new(json_array_get(network, 2), "channels", json_integer(last));
     char *source = json_dumps(root, 0);
     space *s = space_parse(source, strlen(source), "small", &d);

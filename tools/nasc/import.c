@@ -16,6 +16,7 @@ static const struct published_space {
 } published[] = {
     {"darts", space_darts_json},
     {"nasbench201", space_nasbench201_json},
+    {"proxyless", space_proxyless_json},
 };
 
 /* The text itself, or that of the file of this name. */
@@ -23,7 +24,7 @@ static const char *read_text(const char *operand, const char **file, arena *a, n
 {
     size_t size;
     *file = operand;
-    if (strchr(operand, '(') || strchr(operand, '|')) {
+    if (strchr(operand, '(') || strchr(operand, '|') || operand[0] == '{') {
         *file = "text";
         return operand;
     }
@@ -46,7 +47,7 @@ static space *open_space(const import_arguments *a, const char *text, const char
             return space_parse(published[i].json, strlen(published[i].json), kind, d);
     diag_fail(d, DIAG_INPUT, file,
               "is no genotype that is known here; expected Genotype(normal=[('sep_conv_3x3', 0), …], …) "
-              "or |op~0|+|op~0|op~1|+…");
+              "or |op~0|+|op~0|op~1|+… or the JSON of a ProxylessNAS network");
     return NULL;
 }
 
@@ -85,8 +86,10 @@ const command command_import = {
     .name = "import",
     .operands = "TEXT",
     .summary = "Makes a genotype file of a published genotype.",
-    .details = "TEXT is a file, or the text itself: a DARTS genotype, Genotype(normal=[('sep_conv_3x3', 0), …],\n"
-               "normal_concat=range(2, 6), …), or a NAS-Bench-201 string, |op~0|+|op~0|op~1|+|op~0|op~1|op~2|.",
+    .details =
+        "TEXT is a file, or the text itself: a DARTS genotype, Genotype(normal=[('sep_conv_3x3', 0), …],\n"
+        "normal_concat=range(2, 6), …), a NAS-Bench-201 string, |op~0|+|op~0|op~1|+|op~0|op~1|op~2|, or the JSON\n"
+        "configuration of a ProxylessNAS network.",
     .options = options,
     .option_count = COUNT(options),
     .bytes = sizeof(import_arguments),
