@@ -20,6 +20,20 @@ double exact_log(double x)
     return exponent * ln2_high + (2 * s + (2 * s * sum + exponent * ln2_low));
 }
 
+double exact_exp(double x)
+{
+    const double ln2_high = 0x1.62e42fefap-1, ln2_low = 0x1.cf79abc9e3b3ap-40;
+    double whole = floor(x / ln2_high + 0.5), rest = (x - whole * ln2_high) - whole * ln2_low, sum = 1;
+    for (int k = 16; k >= 1; k--) /* |rest| <= 0.35 */
+        sum = 1 + sum * rest / k;
+    return ldexp(sum, (int)whole);
+}
+
+double exact_power(double x, double y)
+{
+    return exact_exp(y * exact_log(x));
+}
+
 /* Σ (-1)^k a^(2k) · first! / (first + 2k)!, |a| <= π/4: cos a for first = 0, sin a / a for first = 1. */
 static double alternating_series(double a, int first)
 {

@@ -5,9 +5,9 @@
 #include <math.h>
 
 bool method_run(device *v, const runnable *program, float *const user[BINDINGS], float scalars[SCALAR_COUNT],
-                nasc_diag *d)
+                const int *active, nasc_diag *d)
 {
-    device_run r = {.n = 1};
+    device_run r = {.n = 1, .active = active};
     for (int b = 0; b < BINDINGS; b++)
         r.slot[SLOT_USER + b] = user[b];
     r.slot[SLOT_SCALARS] = scalars;
@@ -23,12 +23,19 @@ static void swap(float **a, float **b)
 
 /* ---- SGD --------------------------------------------------------------------------------------------------------- */
 
+sgd sgd_new_in_place(arena *a, const runnable *program, int64_t count)
+{
+    return (sgd){.program = program,
+                 .count = count,
+                 .value = NEW_ARRAY(a, float, count),
+                 .momentum = NEW_ARRAY(a, float, count)};
+}
+
 sgd sgd_new(arena *a, const runnable *program, int64_t count)
 {
-    sgd s = {.program = program, .count = count};
-    float **vectors[] = {&s.value, &s.momentum, &s.spare, &s.spare_momentum};
-    for (size_t i = 0; i < COUNT(vectors); i++)
-        *vectors[i] = NEW_ARRAY(a, float, count);
+    sgd s = sgd_new_in_place(a, program, count);
+    s.spare = NEW_ARRAY(a, float, count);
+    s.spare_momentum = NEW_ARRAY(a, float, count);
     return s;
 }
 
@@ -40,19 +47,21 @@ void sgd_scalars(float scalars[SCALAR_COUNT], const sgd_rates *rates)
     scalars[SCALAR_CLIP] = rates->clip > 0 && rates->clip < FLT_MAX ? (float)rates->clip : FLT_MAX;
 }
 
-bool sgd_step(sgd *s, device *v, const float *grad, const sgd_rates *rates, nasc_diag *d)
+bool sgd_step(sgd *s, device *v, const float *grad, const int *active, const sgd_rates *rates, nasc_diag *d)
 {
     float scalars[SCALAR_COUNT] = {0};
     sgd_scalars(scalars, rates);
     float *user[BINDINGS] = {[BIND_VALUE] = s->value,
                              [BIND_GRAD] = (float *)grad,
                              [BIND_FIRST] = s->momentum,
-                             [BIND_VALUE_OUT] = s->spare,
-                             [BIND_FIRST_OUT] = s->spare_momentum};
-    if (!method_run(v, s->program, user, scalars, d))
+                             [BIND_VALUE_OUT] = s->spare ? s->spare : s->value,
+                             [BIND_FIRST_OUT] = s->spare ? s->spare_momentum : s->momentum};
+    if (!method_run(v, s->program, user, scalars, active, d))
         return false;
-    swap(&s->value, &s->spare);
-    swap(&s->momentum, &s->spare_momentum);
+    if (s->spare) {
+        swap(&s->value, &s->spare);
+        swap(&s->momentum, &s->spare_momentum);
+    }
     return true;
 }
 
@@ -100,7 +109,7 @@ bool adam_step(adam *s, device *v, const float *grad, const adam_rates *rates, n
                              [BIND_VALUE_OUT] = s->spare,
                              [BIND_FIRST_OUT] = s->spare_first,
                              [BIND_SECOND_OUT] = s->spare_second};
-    if (!method_run(v, s->program, user, scalars, d))
+    if (!method_run(v, s->program, user, scalars, NULL, d))
         return false;
     swap(&s->value, &s->spare);
     swap(&s->first, &s->spare_first);

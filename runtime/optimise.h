@@ -4,7 +4,8 @@
 
 #include "runtime/runner.h"
 
-/* SGD with momentum. `spare` is where the next values are written: free between steps. */
+/* SGD with momentum. `spare` is where the next values are written: free between steps. Without it (NULL) they are
+ * written over the old: where candidates rest, theirs stay. */
 typedef struct sgd {
     const runnable *program; /* METHOD_sgd */
     int64_t count;
@@ -27,15 +28,18 @@ typedef struct adam_rates {
 /* Vectors of `count` zeros, in `a`. */
 sgd sgd_new(arena *a, const runnable *program, int64_t count);
 adam adam_new(arena *a, const runnable *program, int64_t count);
-bool sgd_step(sgd *s, device *v, const float *grad, const sgd_rates *rates, nasc_diag *d);
+/* Without spare vectors. */
+sgd sgd_new_in_place(arena *a, const runnable *program, int64_t count);
+/* `active`: of each choice, the candidate whose weights move; NULL where there are no choices. */
+bool sgd_step(sgd *s, device *v, const float *grad, const int *active, const sgd_rates *rates, nasc_diag *d);
 bool adam_step(adam *s, device *v, const float *grad, const adam_rates *rates, nasc_diag *d);
 
 /* The scalars that sgd and unroll read. */
 void sgd_scalars(float scalars[SCALAR_COUNT], const sgd_rates *rates);
 
-/* A method's program with user[b] bound to SLOT_USER + b. */
+/* A method's program with user[b] bound to SLOT_USER + b; `active` as for sgd_step. */
 enum { BINDINGS = BIND_SECOND_OUT + 1 };
 bool method_run(device *v, const runnable *program, float *const user[BINDINGS], float scalars[SCALAR_COUNT],
-                nasc_diag *d);
+                const int *active, nasc_diag *d);
 
 #endif

@@ -22,6 +22,7 @@ enum rng_purpose {
     RNG_GENOTYPE = 12,
     RNG_LATENCY = 13,
     RNG_TEST = 14,
+    RNG_GATES = 15,
 };
 
 /* Block `block` (four words) of the stream (seed, purpose, step, index). */

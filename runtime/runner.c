@@ -36,7 +36,7 @@ bool runnable_run(const runnable *what, device *v, device_run *bound, nasc_diag 
 
 bool runner_pass(runner *r, const pass *p, const feed *batch, nasc_diag *d)
 {
-    device_run run = {.n = batch->n, .keep_stats = p->keep_stats};
+    device_run run = {.n = batch->n, .keep_stats = p->keep_stats, .active = p->active, .gates = p->gates};
     /* Programs write only to slots that they declare as outputs: what is const here is an input there. */
     run.slot[SLOT_IMAGES] = batch->x;
     run.slot[SLOT_LABELS] = batch->y;

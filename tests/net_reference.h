@@ -646,6 +646,22 @@ static void ref_row_softmax_dx(reference *r)
     }
 }
 
+static void ref_row_rescale(reference *r)
+{
+    int columns = r->node->type.c;
+    for (int row = 0; row < r->node->type.w; row++) {
+        const double *a = ref_value(r, 0) + row * columns, *b = ref_value(r, 1) + row * columns;
+        const double *mark = ref_value(r, 2) + row * columns;
+        double before = 0, after = 0;
+        for (int c = 0; c < columns; c++) {
+            before += mark[c] * exp(a[c]);
+            after += mark[c] * exp(b[c]);
+        }
+        for (int c = 0; c < columns; c++)
+            r->out[row * columns + c] = b[c] - mark[c] * log(after / before);
+    }
+}
+
 /* ---- leaves and the walk
  * --------------------------------------------------------------------------------------------- */
 
@@ -686,7 +702,7 @@ static void ref_select(reference *r)
         X(softmax_xent) X(batch_mean) X(correct) X(select) X(conv_dx) X(conv_dw) X(transpose) X(sum_pool)              \
             X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(bn_fixed) X(bn_move) \
                 X(bn_coef) X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(norm2) X(row_softmax)                 \
-                    X(row_softmax_dx)
+                    X(row_softmax_dx) X(row_rescale)
 /* clang-format on */
 
 /* Computes every node and writes the outputs whose slot is bound; in select's regions, those of active candidates. The

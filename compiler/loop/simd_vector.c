@@ -356,6 +356,40 @@ static void row_softmax_dx(simd *s, int root)
     s->out->unit_tiles = t->w;
 }
 
+/* One step of a row's sum: to += marks·exp(x - most). */
+static void add_marked(simd *s, int sum, int x, int most, int mark)
+{
+    int e = math(s, LOOP_EXP, math(s, LOOP_SUB, x, most), -1);
+    loop_math_to(&s->pen, sum, LOOP_ADD, sum, math(s, LOOP_MUL, mark, e), -1, -1);
+}
+
+/* b - marks·log(Σ marks·exp b / Σ marks·exp a), row by row. Both sums are taken about one value, the largest. */
+static void row_rescale(simd *s, int root)
+{
+    const net_type *t = &s->n->nodes.at[root].type;
+    s->unit = loop_parallel(&s->pen);
+    loop_index row = loop_plus(loop_at(0), s->unit, t->c);
+    int sum[2], most = math(s, LOOP_MOVE, loop_load(&s->pen, DT_F32, 1, in(s, 0), row), -1), x[3];
+    for (int i = 0; i < 2; i++)
+        sum[i] = math(s, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1);
+    for (int pass = 0; pass < 3; pass++) {
+        int k = loop_for(&s->pen, loop_at(0), loop_at(t->c), 1);
+        for (int i = 0; i < 3; i++)
+            x[i] = loop_load(&s->pen, DT_F32, 1, in(s, i), loop_plus(row, k, 1));
+        for (int i = 0; i < 2 && pass == 0; i++)
+            loop_math_to(&s->pen, most, LOOP_MAX, most, x[i], -1, -1);
+        for (int i = 0; i < 2 && pass == 1; i++)
+            add_marked(s, sum[i], x[i], most, x[2]);
+        if (pass == 2) {
+            int shift = math(s, LOOP_LOG, math(s, LOOP_DIV, sum[1], sum[0]), -1);
+            loop_store(&s->pen, out(s), loop_plus(row, k, 1), math(s, LOOP_SUB, x[1], math(s, LOOP_MUL, x[2], shift)));
+        }
+        loop_end(&s->pen);
+    }
+    loop_end(&s->pen);
+    s->out->unit_tiles = t->w;
+}
+
 void simd_lower_vector(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
@@ -400,6 +434,9 @@ void simd_lower_vector(simd *s, int root)
         break;
     case NET_row_softmax_dx:
         row_softmax_dx(s, root);
+        break;
+    case NET_row_rescale:
+        row_rescale(s, root);
         break;
     default:
         BUG("the simd lowering has no rule for %s", net_prim_info[v->prim].name);

@@ -17,7 +17,7 @@ net *net_new(arena *a)
 {
     net *n = NEW(a, net);
     n->arena = a;
-    VEC_PUSH(a, &n->regions, ((net_region){-1, -1, -1}));
+    VEC_PUSH(a, &n->regions, ((net_region){.select = -1, .candidate = -1, .parent = -1}));
     n->names = NEW(a, net_names);
     n->names->capacity = 64;
     n->names->at = NEW_ARRAY(a, struct net_name, 64);
@@ -266,7 +266,7 @@ int net_select_begin(net *n, int choice, int candidates)
 {
     int first = n->regions.count;
     for (int k = 0; k < candidates; k++)
-        VEC_PUSH(n->arena, &n->regions, ((net_region){choice, k, n->region}));
+        VEC_PUSH(n->arena, &n->regions, ((net_region){.select = choice, .candidate = k, .parent = n->region}));
     return first;
 }
 
@@ -286,4 +286,21 @@ int net_select_end(net *n, int first_region, const int *result, int candidates, 
 {
     net_attr attr = {.select = n->regions.at[first_region].select, .first_region = first_region};
     return net_add(n, NET_select, result, candidates, &attr, name, d);
+}
+
+void net_select_weights(net *n, int select, int weights, int row)
+{
+    net_attr *attr = &n->nodes.at[select].attr;
+    attr->slot = SLOT_MIX;
+    attr->offset = n->nodes.at[weights].attr.offset;
+    attr->row = row;
+}
+
+int net_region_candidates(const net *n, int first)
+{
+    int count = 1;
+    while (first + count < n->regions.count && n->regions.at[first + count].candidate == count &&
+           n->regions.at[first + count].select == n->regions.at[first].select)
+        count++;
+    return count;
 }

@@ -58,15 +58,6 @@ static int region_child(const net *n, int region, int target)
     return region > 0 ? region : -1;
 }
 
-static int candidates_from(const net *n, int first)
-{
-    int count = 1;
-    while (first + count < n->regions.count && n->regions.at[first + count].candidate == count &&
-           n->regions.at[first + count].select == n->regions.at[first].select)
-        count++;
-    return count;
-}
-
 static int sum_gifts(net_grad_context *g, const grad_gift *gift, int count, int target, const net_type *type);
 
 /* Those of the gifts that come from the select whose first region is `first`, as one value outside of it. */
@@ -74,7 +65,7 @@ static int sum_select(net_grad_context *g, const grad_gift *gift, int count, int
                       const net_type *type)
 {
     net *n = g->n;
-    int candidates = candidates_from(n, first), result[NET_OPERANDS_MAX];
+    int candidates = net_region_candidates(n, first), result[NET_OPERANDS_MAX];
     CHECK(candidates <= NET_OPERANDS_MAX);
     grad_gift *inside = NEW_ARRAY(n->arena, grad_gift, count);
     for (int k = 0; k < candidates; k++) {
@@ -164,7 +155,86 @@ static int gradient_region(const net_grad_context *g, int node)
 static void leaf_output(net_grad_context *g, int node, int gradient)
 {
     const net_attr *attr = &g->n->nodes.at[node].attr;
-    net_output_add(g->n, gradient, attr->slot == SLOT_WEIGHTS ? SLOT_WEIGHT_GRAD : SLOT_MIX_GRAD, attr->offset);
+    if (attr->slot != SLOT_WEIGHTS) {
+        net_output_add(g->n, gradient, SLOT_MIX_GRAD, attr->offset);
+        return;
+    }
+    int i = 0;
+    while (attr->offset >= g->paths->at.at[i].offset + g->paths->at.at[i].count)
+        i++;
+    net_output_add(g->n, gradient, SLOT_WEIGHT_GRAD, attr->offset - g->paths->at.at[i].offset + g->paths->at.at[i].grad);
+}
+
+/* ---- select ------------------------------------------------------------------------------------------------------ */
+
+/* `node`, which stands in region `from`, once more in the present region; what stands outside is taken as it is.
+ * `copy`: of each node that was copied. */
+static int computed_again(net_grad_context *g, int *copy, int node, int from)
+{
+    net *n = g->n;
+    if (n->nodes.at[node].region != from)
+        return node;
+    if (copy[node])
+        return copy[node];
+    net_node v = n->nodes.at[node];
+    int *operand = NEW_ARRAY(n->arena, int, v.count + 1);
+    for (int k = 0; k < v.count; k++)
+        operand[k] = computed_again(g, copy, v.operand[k], from);
+    if (v.prim == NET_select)
+        g->ok = diag_fail(g->d, DIAG_INPUT, v.name ? v.name : "gradient", "a choice inside a choice has no gates");
+    copy[node] = grad_new(g, v.prim, operand, v.count, &v.attr);
+    return copy[node];
+}
+
+/* The gate of candidate k: its gradient is noted, to be written when all places of the choice are known. */
+static void add_gate(net_grad_context *g, const net_node *select, int k, int gradient, int result)
+{
+    if (net_is_zero(g->n, result) || !g->ok)
+        return;
+    struct grad_gate gate = {select->attr.offset + (int64_t)select->attr.row * select->count + k, 0};
+    gate.value = grad_dot(g, gradient, result);
+    VEC_PUSH(g->n->arena, &g->gate_values, gate);
+}
+
+static void add_gate_regions(net_grad_context *g, const net_node *select, int gradient)
+{
+    net *n = g->n;
+    int outside = n->region, first = net_select_begin(n, select->attr.select, select->count);
+    int *copy = NEW_ARRAY(n->arena, int, n->nodes.count);
+    for (int k = 0; k < select->count; k++)
+        n->regions.at[first + k].gate = true;
+    for (int k = 0; k < select->count && g->ok; k++) {
+        n->region = first + k;
+        add_gate(g, select, k, gradient,
+                 computed_again(g, copy, select->operand[k], select->attr.first_region + k));
+    }
+    n->region = outside;
+}
+
+/* Writes each gate's gradient, where several places share a choice as their sum: once for the case that its candidate
+ * is active, once for that it is not. */
+static void write_gates(net_grad_context *g)
+{
+    net *n = g->n;
+    int count = g->gate_values.count, *same = NEW_ARRAY(n->arena, int, count + 1);
+    for (int i = 0; i < count && g->ok; i++) {
+        struct grad_gate *one = &g->gate_values.at[i];
+        bool gate = one->value >= 0 && n->regions.at[n->nodes.at[one->value].region].gate;
+        int found = 0, last = one->value;
+        for (int j = i; j < count && one->value >= 0; j++) {
+            struct grad_gate *other = &g->gate_values.at[j];
+            if (other->value < 0 || other->offset != one->offset ||
+                n->regions.at[n->nodes.at[other->value].region].gate != gate)
+                continue;
+            same[found++] = last = other->value;
+            other->value = j > i ? -1 : other->value;
+        }
+        if (found == 0)
+            continue;
+        n->region = n->nodes.at[last].region;
+        net_output_add(n, found == 1 ? last : grad_new(g, NET_add, same, found, NULL), SLOT_MIX_GRAD, one->offset);
+    }
+    n->region = 0;
 }
 
 /* Opens the backward regions and hands each candidate's result the gradient. */
@@ -173,11 +243,16 @@ static void select_rule(net_grad_context *g, int node, int gradient)
     net *n = g->n;
     net_node select = n->nodes.at[node];
     int outside = n->region, first = select.attr.first_region;
+    bool gates = g->gates && select.attr.slot == SLOT_MIX;
+    if (gates)
+        add_gate_regions(g, &select, gradient);
     int backward = net_select_begin(n, select.attr.select, select.count);
     for (int k = 0; k < select.count; k++)
         g->backward[first + k] = backward + k;
     for (int k = 0; k < select.count; k++) {
         n->region = backward + k;
+        if (gates)
+            add_gate(g, &select, k, gradient, select.operand[k]);
         if (grad_needs(g, node, k))
             grad_give(g, select.operand[k], gradient);
     }
@@ -208,25 +283,26 @@ static void visit(net_grad_context *g, int node)
         net_prim_info[prim].grad(g, node, gradient);
 }
 
-static bool leaf_wanted(const net_node *node, unsigned wanted)
+static bool node_wanted(const net_node *node, unsigned wanted)
 {
-    return node->prim == NET_input && ((node->attr.slot == SLOT_WEIGHTS && (wanted & GRAD_WEIGHTS)) ||
-                                       (node->attr.slot == SLOT_MIX && (wanted & GRAD_MIX)));
+    return (node->prim == NET_input && node->attr.slot == SLOT_WEIGHTS && (wanted & GRAD_WEIGHTS)) ||
+           ((node->prim == NET_input || node->prim == NET_select) && node->attr.slot == SLOT_MIX && (wanted & GRAD_MIX));
 }
 
 bool net_grad(net *n, int loss, unsigned wanted, nasc_diag *d)
 {
     int count = n->nodes.count;
     const net_type scalar = {DT_F32, false, 1, 1, 1, 1};
-    net_grad_context g = {.n = n, .d = d, .ok = true};
+    net_grad_context g = {.n = n, .d = d, .ok = true, .gates = wanted & GRAD_MIX};
     if (loss < 0 || loss >= count || !net_type_equal(&n->nodes.at[loss].type, &scalar))
         return diag_fail(d, DIAG_INPUT, "gradient", "the loss is not a scalar");
     g.needs = NEW_ARRAY(n->arena, bool, count);
     g.shares = NEW_ARRAY(n->arena, struct grad_shares, count);
     g.backward = NEW_ARRAY(n->arena, int, n->regions.count);
+    g.paths = wanted & GRAD_WEIGHTS ? net_paths_of(n->arena, n) : NULL;
     for (int i = 0; i < count; i++) {
         const net_node *node = &n->nodes.at[i];
-        g.needs[i] = leaf_wanted(node, wanted);
+        g.needs[i] = node_wanted(node, wanted);
         for (int j = 0; j < node->count; j++)
             g.needs[i] = g.needs[i] || g.needs[node->operand[j]];
     }
@@ -236,6 +312,7 @@ bool net_grad(net *n, int loss, unsigned wanted, nasc_diag *d)
         grad_give(&g, loss, net_constant(n, scalar, 1));
     for (int i = loss; i >= 0 && g.ok; i--)
         visit(&g, i);
+    write_gates(&g);
     n->region = 0;
     return g.ok;
 }

@@ -101,7 +101,31 @@ static void build_alpha_2nd(method_pen *p)
 static void build_reinforce(method_pen *p)
 {
     int away = two(p, NET_sub, alphas(p, BIND_VALUE), alphas(p, BIND_SAMPLE));
-    leave(p, two(p, NET_mul, away, scalar(p, SCALAR_ADVANTAGE)), BIND_VALUE_OUT, 0, p->shape->alphas);
+    leave(p, madd(p, away, scalar(p, SCALAR_ADVANTAGE), alphas(p, BIND_GRAD)), BIND_VALUE_OUT, 0, p->shape->alphas);
+}
+
+/* What is not marked has so little of the softmax that its exponential is 0. */
+static void build_gates(method_pen *p)
+{
+    const double far = 1e4;
+    int loss = scalar(p, SCALAR_LOSS_SCALE), price = scalar(p, SCALAR_COST_SCALE);
+    for (int k = 0; k < p->shape->kind_count; k++) {
+        const method_rows *rows = &p->shape->kinds[k];
+        int off = madd(p, part(p, BIND_SAMPLE, rows), constant(p, far), constant(p, -far));
+        int q = one(p, NET_row_softmax, two(p, NET_add, part(p, BIND_VALUE, rows), off));
+        int g = madd(p, part(p, BIND_COST, rows), price, two(p, NET_mul, part(p, BIND_GRAD, rows), loss));
+        leave(p, two(p, NET_row_softmax_dx, q, g), BIND_VALUE_OUT, rows->offset, p->shape->alphas);
+    }
+}
+
+static void build_rescale(method_pen *p)
+{
+    for (int k = 0; k < p->shape->kind_count; k++) {
+        const method_rows *rows = &p->shape->kinds[k];
+        int operand[] = {part(p, BIND_VALUE, rows), part(p, BIND_GRAD, rows), part(p, BIND_SAMPLE, rows)};
+        leave(p, net_add(p->n, NET_row_rescale, operand, 3, NULL, NULL, p->d), BIND_VALUE_OUT, rows->offset,
+              p->shape->alphas);
+    }
 }
 
 static void build_adam(method_pen *p)
@@ -123,17 +147,72 @@ static void build_adam(method_pen *p)
 
 /* ---- weights ----------------------------------------------------------------------------------------------------- */
 
-static void build_sgd(method_pen *p)
+/* A stretch of what is laid out like the weights, or of their gradients. */
+static int stretch(method_pen *p, enum method_binding b, const net_path *path)
+{
+    net_attr attr = {.slot = SLOT_USER + b, .offset = b == BIND_GRAD ? path->grad : path->offset};
+    attr.type = (net_type){DT_F32, false, 1, 1, 1, (int)path->count};
+    p->n->slot_size[attr.slot] = b == BIND_GRAD ? p->shape->paths->grad_elements : p->shape->weights;
+    return net_add(p->n, NET_input, NULL, 0, &attr, NULL, p->d);
+}
+
+/* Adds Σ x² of the gradients of a region, computed there, to `sum` (-1: none yet). */
+static int squares(method_pen *p, int region, int sum)
+{
+    for (int i = 0; i < p->shape->paths->at.count; i++) {
+        const net_path *path = &p->shape->paths->at.at[i];
+        if (path->region != region)
+            continue;
+        p->n->region = region;
+        int next = one(p, NET_norm2, stretch(p, BIND_GRAD, path));
+        sum = sum < 0 ? next : two(p, NET_add, sum, next);
+    }
+    p->n->region = 0;
+    return sum;
+}
+
+/* Σ x² of all gradients that there are: those of a choice are its active candidate's. */
+static int all_squares(method_pen *p)
+{
+    int sum = squares(p, 0, -1), result[NET_OPERANDS_MAX];
+    for (int first = 1; first < p->n->regions.count;) {
+        int candidates = net_region_candidates(p->n, first);
+        for (int k = 0; k < candidates; k++) {
+            result[k] = squares(p, first + k, -1);
+            result[k] = result[k] < 0 ? constant(p, 0) : result[k];
+        }
+        int chosen = net_select_end(p->n, first, result, candidates, NULL, p->d);
+        sum = sum < 0 ? chosen : two(p, NET_add, sum, chosen);
+        first += candidates;
+    }
+    return sum < 0 ? constant(p, 0) : sum;
+}
+
+static void step_stretch(method_pen *p, const net_path *path, int factor)
 {
     int64_t size = p->shape->weights;
-    int value = weights(p, BIND_VALUE), gradient = weights(p, BIND_GRAD), momentum = scalar(p, SCALAR_MOMENTUM);
-    int bound = two(p, NET_divide, scalar(p, SCALAR_CLIP), two(p, NET_add, norm(p, gradient), constant(p, 1e-6)));
-    int clipped = two(p, NET_mul, gradient, two(p, NET_minimum, constant(p, 1), bound));
+    int value = stretch(p, BIND_VALUE, path), momentum = scalar(p, SCALAR_MOMENTUM);
+    int clipped = two(p, NET_mul, stretch(p, BIND_GRAD, path), factor);
     int decayed = madd(p, value, scalar(p, SCALAR_DECAY), clipped);
-    int buffer = madd(p, weights(p, BIND_FIRST), momentum, decayed);
+    int buffer = madd(p, stretch(p, BIND_FIRST, path), momentum, decayed);
     int step = p->shape->nesterov ? madd(p, buffer, momentum, decayed) : buffer;
-    leave(p, two(p, NET_sub, value, two(p, NET_mul, step, scalar(p, SCALAR_LR))), BIND_VALUE_OUT, 0, size);
-    leave(p, buffer, BIND_FIRST_OUT, 0, size);
+    leave(p, two(p, NET_sub, value, two(p, NET_mul, step, scalar(p, SCALAR_LR))), BIND_VALUE_OUT, path->offset, size);
+    leave(p, buffer, BIND_FIRST_OUT, path->offset, size);
+}
+
+static void build_sgd(method_pen *p)
+{
+    const net_paths *paths = p->shape->paths;
+    for (int r = 1; r < p->shape->regions; r++)
+        VEC_PUSH(p->n->arena, &p->n->regions, p->shape->region[r]);
+    int length = one(p, NET_square_root, all_squares(p));
+    int bound = two(p, NET_divide, scalar(p, SCALAR_CLIP), two(p, NET_add, length, constant(p, 1e-6)));
+    int factor = two(p, NET_minimum, constant(p, 1), bound);
+    for (int i = 0; i < paths->at.count; i++) {
+        p->n->region = paths->at.at[i].region;
+        step_stretch(p, &paths->at.at[i], factor);
+    }
+    p->n->region = 0;
 }
 
 static void build_unroll(method_pen *p)
@@ -165,7 +244,11 @@ static void (*const builders[METHOD_COUNT])(method_pen *p) = {
 
 method_shape method_shape_of(arena *a, const net *n)
 {
-    method_shape shape = {.weights = n->slot_size[SLOT_WEIGHTS], .alphas = n->slot_size[SLOT_MIX]};
+    method_shape shape = {.weights = n->slot_size[SLOT_WEIGHTS],
+                          .alphas = n->slot_size[SLOT_MIX],
+                          .paths = net_paths_of(a, n),
+                          .region = n->regions.at,
+                          .regions = n->regions.count};
     method_rows *kinds = NEW_ARRAY(a, method_rows, n->params.count);
     for (int i = 0; i < n->params.count; i++) {
         const net_param *q = &n->params.at[i];

@@ -15,7 +15,8 @@
  *
  * Regions. A `select` node has one region a candidate. Nodes carry the number of the region they stand in (0: always run);
  * they may use values of their own region, of regions around it, and of a region with the same select and candidate (a
- * backward region reads what the forward region left). */
+ * backward region reads what the forward region left). One candidate of a choice runs, the active one; a region that is a
+ * gate runs where its candidate's gate is asked for, several of a choice one after the other, and sees gates alone. */
 #ifndef NASC_NET_H
 #define NASC_NET_H
 
@@ -75,7 +76,8 @@ typedef struct net_type {
     X(softmax_xent, 2, 2, IMAGE)    /* logits (N,1,1,K), labels i32 (N,1,1,1): loss an image; attr.value: smoothing */    \
     X(batch_mean, 1, 1, VECTOR)     /* (N,1,1,c) → (1,1,1,c): mean over the images of this batch */                       \
     X(correct, 2, 2, IMAGE)         /* logits, labels: 1 where the first maximum is the label, else 0 */                  \
-    X(select, 1, -1, LEAF)          /* operand k: result of region k; attr.select: which choice */                        \
+    /* operand k: result of region k; attr.select: which choice; attr.offset, attr.row: where SLOT_MIX has its weights */  \
+    X(select, 1, -1, LEAF)                                                                                                \
     /* ---- written by expand and grad ---- */                                                                            \
     X(conv_dx, 2, 2, WINDOW)        /* g, weights: gradient by x; attr.window of the conv, attr.h, w, count (channels) of \
                                        x. Depthwise (groups == count): weights as they are; else through `transpose` */   \
@@ -119,7 +121,8 @@ typedef struct net_type {
     X(minimum, 2, 2, MAP)                                                                                                 \
     X(norm2, 1, 1, VECTOR)          /* Σ x² of a flat vector, float64 within blocks of 4096, blocks in order: (1,1,1,1) */\
     X(row_softmax, 1, 1, VECTOR)    /* (1,1,rows,K): softmax of each row */                                               \
-    X(row_softmax_dx, 2, 2, VECTOR) /* p, g: p·(g - Σ g·p) a row */
+    X(row_softmax_dx, 2, 2, VECTOR) /* p, g: p·(g - Σ g·p) a row */                                                       \
+    X(row_rescale, 3, 3, VECTOR)    /* a, b, marks (0 or 1): b - marks·log(Σ marks·exp b / Σ marks·exp a) a row */
 
 enum net_class { NET_LEAF, NET_MAP, NET_WINDOW, NET_REDUCE, NET_IMAGE, NET_VECTOR, NET_VIEW, NET_COMPOSITE };
 
@@ -176,6 +179,7 @@ typedef struct net_region {
     int select;    /* number of the choice */
     int candidate;
     int parent;    /* region around it */
+    bool gate;     /* computes the gate's gradient of a candidate that is not active */
 } net_region;
 
 /* What leaves: a value written to a slot. */
@@ -221,6 +225,8 @@ int net_select_begin(net *n, int choice, int candidates);
 void net_region_begin(net *n, int first_region, int candidate);
 void net_region_end(net *n);
 int net_select_end(net *n, int first_region, const int *result, int candidates, const char *name, nasc_diag *d);
+/* Says where SLOT_MIX has the select's candidate weights: row `row` of the leaf `weights`. */
+void net_select_weights(net *n, int select, int weights, int row);
 
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 typedef struct net_grad_context net_grad_context; /* see grad.h */
@@ -240,6 +246,19 @@ extern const struct net_prim_info {
 
 /* ---- passes ------------------------------------------------------------------------------------------------------ */
 enum { GRAD_WEIGHTS = 1, GRAD_MIX = 2 };
+/* A stretch of the flat weights that one region alone uses (a candidate's own), or that is used always (region 0), and
+ * where its gradient lies: what is in front of the first region's is not moved; candidates of one select share a place,
+ * since only one of them has gradients at a time. */
+typedef struct net_path {
+    int64_t offset, count, grad;
+    int region;
+} net_path;
+typedef struct net_paths {
+    VEC(net_path) at;    /* by offset */
+    int64_t grad_elements; /* of the slot of the weights' gradients */
+} net_paths;
+/* Of a net as built or expanded, without gradients. Lives in `a`. */
+net_paths *net_paths_of(arena *a, const net *n);
 /* Extends the net by the gradient of the scalar `loss` (1,1,1,1, made of batch_mean(softmax_xent)): outputs in SLOT_WEIGHT_GRAD and SLOT_MIX_GRAD, those asked
  * for and no others. Batch norm is differentiated whole, at `normalise`: with batch statistics (bn_finish) its rule writes
  * chan_sum(g), chan_sum(g, standard(x, bn)), bn_coef, bn_dx (and folds for gamma, beta); nothing flows into bn_finish. When the
@@ -247,7 +266,12 @@ enum { GRAD_WEIGHTS = 1, GRAD_MIX = 2 };
  * sums that the candidate weight's own gradient needs, and simplify makes them one.
  * What several consumers give to one value is summed by one `add`, in the order of the consumers in the net; what comes out
  * of the regions of a select comes as one select of its candidates' sums. A weight that is used in one region alone gets
- * its gradient (and the output) there.
+ * its gradient (and the output) there; where that is decided by net_paths.
+ * A select whose weights have a place gets gates: with y = Σ gate_k · y_k, gate 1 for the active candidate and 0 for the
+ * others, dL/dgate_k = Σ dL/dy · y_k goes to SLOT_MIX_GRAD. That of the active candidate stands in its backward region, that
+ * of any other in a gate region, which runs the candidate once more from the choice's input and keeps nothing. A candidate
+ * that is zero everywhere writes no gradient: the caller clears the slot. Gate regions stand directly before the backward
+ * regions of their select.
  * requires: verified, no composites. breaks: nothing. */
 bool net_grad(net *n, int loss, unsigned wanted, nasc_diag *d);
 /* Rewrites composites into the core, before grad. batch_norm (train): d = centre(x, running), bn = bn_finish(chan_sum(d),
@@ -264,6 +288,8 @@ int64_t net_elements(const net_type *t); /* an image's, a chunk row's or the who
 bool net_type_equal(const net_type *a, const net_type *b);
 /* Whether a node of region `from` may use a value of region `to` (see Regions). */
 bool net_region_sees(const net *n, int from, int to);
+/* How many candidates the select has whose candidate 0 has region `first`. */
+int net_region_candidates(const net *n, int first);
 /* conv, conv_dx, conv_dw: one input channel a group, whatever the number of output channels. */
 bool net_is_channelwise(const net *n, const net_node *conv);
 /* And one output channel: each channel stands alone. Not of a single channel, which is dense as well. */

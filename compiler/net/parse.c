@@ -341,6 +341,7 @@ static void parse_region(parser *p)
     region.candidate = (int)integer(p, 0, INT32_MAX);
     expect(p, "parent");
     region.parent = (int)integer(p, 0, p->n->regions.count - 1);
+    region.gate = accept(p, "gate");
     VEC_PUSH(p->n->arena, &p->n->regions, region);
 }
 

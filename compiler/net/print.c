@@ -156,8 +156,8 @@ static void print_param(text *t, const net_param *p)
 void net_print(text *t, const net *n)
 {
     for (int r = 1; r < n->regions.count; r++)
-        text_add(t, "region %d select %d candidate %d parent %d\n", r, n->regions.at[r].select,
-                 n->regions.at[r].candidate, n->regions.at[r].parent);
+        text_add(t, "region %d select %d candidate %d parent %d%s\n", r, n->regions.at[r].select,
+                 n->regions.at[r].candidate, n->regions.at[r].parent, n->regions.at[r].gate ? " gate" : "");
     for (int slot = 0; slot < SLOT_COUNT; slot++)
         if (n->slot_size[slot]) {
             text_add(t, "slot ");

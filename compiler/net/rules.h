@@ -19,6 +19,7 @@
 #define shape_square_root    shape_same
 #define shape_row_softmax    shape_same
 #define shape_row_softmax_dx shape_same
+#define shape_row_rescale    shape_same
 #define shape_add            shape_broadcast
 #define shape_mul            shape_broadcast
 #define shape_sub            shape_broadcast
@@ -88,6 +89,7 @@
 #define cost_norm2          cost_map
 #define cost_row_softmax    cost_map
 #define cost_row_softmax_dx cost_map
+#define cost_row_rescale    cost_map
 #define cost_linear         cost_conv
 #define cost_conv_dx        cost_conv
 #define cost_conv_dw        cost_conv
@@ -137,6 +139,7 @@
 #define grad_minimum        grad_none
 #define grad_norm2          grad_none
 #define grad_row_softmax_dx grad_none
+#define grad_row_rescale    grad_none
 #define grad_correct        grad_none
 #define grad_softmax_xent   grad_none
 #define grad_relu           grad_activation

@@ -194,6 +194,11 @@ static int candidate_sum(net_grad_context *g, int gradient, int x)
     return GRAD_NEW(g, NET_chan_sum, NULL, gradient, x);
 }
 
+int grad_dot(net_grad_context *g, int gradient, int x)
+{
+    return GRAD_NEW(g, NET_channel_total, NULL, candidate_sum(g, gradient, x));
+}
+
 void grad_mix(net_grad_context *g, int node, int gradient)
 {
     net_node v = node_of(g, node);

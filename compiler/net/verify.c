@@ -10,7 +10,8 @@ bool net_region_sees(const net *n, int from, int to)
     const net_region *target = &n->regions.at[to];
     for (int r = from; r > 0; r = n->regions.at[r].parent) {
         const net_region *around = &n->regions.at[r];
-        if (r == to || (to > 0 && around->select == target->select && around->candidate == target->candidate))
+        if (r == to || (to > 0 && around->select == target->select && around->candidate == target->candidate &&
+                        around->gate == target->gate))
             return true;
     }
     return to == 0;

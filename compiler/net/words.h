@@ -1,6 +1,7 @@
 /* The words of a net's text form, shared by print and parse. A net reads, in this order:
  *
  *     region 1 select 0 candidate 0 parent 0
+ *     region 2 select 0 candidate 0 parent 0 gate
  *     slot weights 864
  *     mask rate 1 channels 1 offset 0
  *     %0 = input {slot images} : f32 Nx32x32x3 "images"

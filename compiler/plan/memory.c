@@ -84,11 +84,12 @@ static void find_lives(planner *p, const schedule *s)
     }
 }
 
+/* Of two candidates of a choice one is active. Gates are not exclusive: they run one after the other. */
 static bool exclusive(const planner *p, const object *a, const object *b)
 {
     int x = p->n->nodes.at[a->value].region, y = p->n->nodes.at[b->value].region;
-    return x && y && p->n->regions.at[x].select == p->n->regions.at[y].select &&
-           p->n->regions.at[x].candidate != p->n->regions.at[y].candidate;
+    const net_region *r = &p->n->regions.at[x], *q = &p->n->regions.at[y];
+    return x && y && r->select == q->select && r->candidate != q->candidate && !r->gate && !q->gate;
 }
 
 static int by_size(const void *x, const void *y)

@@ -131,7 +131,7 @@ static void open_launch(planner *p, int group)
     const net_node *root = &p->n->nodes.at[p->f->groups.at[group].roots.at[0]];
     const net_region *region = &p->n->regions.at[root->region];
     program_launch l = {.first = p->p->instances.count,
-                        .flags = root->prim == NET_bn_move ? LAUNCH_MOVES_STATS : 0,
+                        .flags = (root->prim == NET_bn_move ? LAUNCH_MOVES_STATS : 0u) | (region->gate ? LAUNCH_GATE : 0u),
                         .select = root->region ? region->select : -1,
                         .candidate = root->region ? region->candidate : -1};
     VEC_PUSH(p->a, &p->p->launches, l);

@@ -48,7 +48,10 @@ typedef struct program_instance {
     const char *name;                 /* a path of names from the network */
 } program_instance;
 
-enum { LAUNCH_MOVES_STATS = 1 }; /* left out where running statistics must stay */
+enum {
+    LAUNCH_MOVES_STATS = 1, /* left out where running statistics must stay */
+    LAUNCH_GATE = 2         /* runs where the candidate's gate is asked for, not where it is active */
+};
 
 typedef struct program_launch {
     int first, count; /* instances */
@@ -85,7 +88,8 @@ typedef struct net_param {
 
 /* ---- the methods' own programs: arithmetic between passes through the network -----------------------------------------
  * What each computes stands in compiler/net/methods.h. */
-#define NET_METHODS(X) X(softmax) X(alpha) X(alpha_2nd) X(reinforce) X(sgd) X(unroll) X(perturb) X(adam)
+#define NET_METHODS(X)                                                                                                 \
+    X(softmax) X(alpha) X(alpha_2nd) X(reinforce) X(sgd) X(unroll) X(perturb) X(adam) X(gates) X(rescale)
 
 enum net_method {
 #define X(name) METHOD_##name,
@@ -103,7 +107,8 @@ enum method_binding {
     BIND_PLUS,    /* w⁺, or the gradient there */
     BIND_MINUS,   /* w⁻, or the gradient there */
     BIND_EPSILON, /* one number */
-    BIND_SAMPLE,  /* one-hot rows */
+    BIND_SAMPLE,  /* one-hot rows; 1 for every candidate that takes part */
+    BIND_COST,    /* of each candidate */
     BIND_VALUE_OUT,
     BIND_FIRST_OUT,
     BIND_SECOND_OUT
@@ -125,6 +130,8 @@ enum method_scalar {
     SCALAR_ADAM_EPS,
     SCALAR_ADAM_DECAY,
     SCALAR_ADVANTAGE,  /* reward - baseline */
+    SCALAR_LOSS_SCALE, /* factors of the gates' gradients and of the candidates' costs */
+    SCALAR_COST_SCALE,
     SCALAR_COUNT
 };
 

@@ -72,7 +72,7 @@ static bool same_launch(const fusion *f, int a, int b)
     if (moves_stats(f, a) != moves_stats(f, b))
         return false;
     const net_region *p = &f->n->regions.at[x], *q = &f->n->regions.at[y];
-    return x == y || (x && y && p->select == q->select && p->candidate == q->candidate);
+    return x == y || (x && y && p->select == q->select && p->candidate == q->candidate && p->gate == q->gate);
 }
 
 typedef struct ordered {
@@ -86,9 +86,12 @@ static int by_level(const void *x, const void *y)
                                 : (a->group > b->group) - (a->group < b->group);
 }
 
+/* Where choices are, the net's own order holds: gates, which need their inputs alone, would otherwise run long before
+ * what they are for, and be kept. */
 schedule *schedule_groups(arena *a, const fusion *f, bool sequential)
 {
     int count = f->groups.count, placed = 0;
+    sequential = sequential || f->n->regions.count > 1;
     scheduler s = {.a = a, .f = f, .level = NEW_ARRAY(a, int, count + 1)};
     find_sources(&s);
     find_levels(&s, sequential);

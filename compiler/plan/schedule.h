@@ -12,7 +12,7 @@ typedef struct schedule {
     int *order;     /* groups by launch, then by number */
 } schedule;
 
-/* sequential: one group a launch, in the net's order (least memory). Else all that is ready; values that are computed
+/* sequential, or choices in the net: one group a launch, in the net's order (least memory). Else all that is ready; values that are computed
  * again (attr.again) as late as they may. What moves running statistics comes last. */
 schedule *schedule_groups(arena *a, const fusion *f, bool sequential);
 

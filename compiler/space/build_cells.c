@@ -43,6 +43,9 @@ int walk_choice(walk *w, const choice *c, space_choice new)
     }
     if (!c->own)
         new.instance = -1;
+    new.first_select = c->combine == COMBINE_SELECT ? w->selects.count : -1;
+    for (int row = 0; row < new.rows && c->combine == COMBINE_SELECT; row++)
+        VEC_PUSH(b->arena, &w->selects, ((struct space_select){w->choices.count, row}));
     VEC_PUSH(b->arena, &w->choices, new);
     return w->choices.count - 1;
 }
@@ -72,14 +75,13 @@ static flow mixed(walk *w, const choice *c, const int *pick, int count, flow x, 
     return (flow){build_node(b, NET_mix, operand, count + 1, &attr, c->where), y.stride};
 }
 
-static flow selected(walk *w, const choice *c, const int *pick, int count, flow x, const place *p, int number, int row)
+static flow selected(walk *w, const choice *c, const int *pick, int count, flow x, const place *p, int weights,
+                     int select, int row)
 {
     builder *b = &w->b;
     if (build_failed(b))
         return x;
-    int first = net_select_begin(b->net, w->selects.count, count), *result = NEW_ARRAY(b->arena, int, count);
-    struct space_select select = {number, row};
-    VEC_PUSH(b->arena, &w->selects, select);
+    int first = net_select_begin(b->net, select, count), *result = NEW_ARRAY(b->arena, int, count);
     flow y = x;
     for (int k = 0; k < count && !build_failed(b); k++) {
         net_region_begin(b->net, first, k);
@@ -95,6 +97,8 @@ static flow selected(walk *w, const choice *c, const int *pick, int count, flow 
     y.value = net_select_end(b->net, first, result, count, path_of(b, ""), &why);
     if (y.value < 0)
         diag_fail(b->diag, why.kind, c->where, "%s (at %s)", why.message, b->path);
+    else
+        net_select_weights(b->net, y.value, weights, row);
     return y;
 }
 
@@ -156,7 +160,8 @@ static flow build_edge(walk *w, cell_walk *cw, int number)
                                                   : y; /* an identity is never dropped */
     }
     if (c->choice.combine == COMBINE_SELECT)
-        return selected(w, &c->choice, cw->pick, cw->picks, x, &p, cw->choice, number);
+        return selected(w, &c->choice, cw->pick, cw->picks, x, &p, cw->weights,
+                        w->choices.at[cw->choice].first_select + number, number);
     return mixed(w, &c->choice, cw->pick, cw->picks, x, &p, cw->weights, number);
 }
 
@@ -304,7 +309,7 @@ static flow block_choice(walk *w, const block *k, flow x, const place *p, int se
         return x;
     int weights = net_mix_weights(b->net, w->choices.at[number].alpha, 1, picks);
     if (k->choice.combine == COMBINE_SELECT)
-        return selected(w, &k->choice, pick, picks, x, p, number, 0);
+        return selected(w, &k->choice, pick, picks, x, p, weights, w->choices.at[number].first_select, 0);
     return mixed(w, &k->choice, pick, picks, x, p, weights, 0);
 }
 

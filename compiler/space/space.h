@@ -116,6 +116,7 @@ typedef struct space_choice {
     int rows, columns;
     const char *const *candidates; /* names of the ops, one a column */
     enum combine combine;
+    int first_select;              /* of the net, that of row 0; the other rows' follow. -1: mixed */
     const struct cell *cell;  /* the kind of cell, or NULL for a block */
     const struct edge *edges; /* of a cell: from and to, one a row */
     int nodes;
@@ -123,7 +124,7 @@ typedef struct space_choice {
     bool reduction;               /* an own alpha of a cell that stands at a reduction */
 } space_choice;
 
-/* What a select of the net stands for: attr.select numbers them. */
+/* What a choice of the net stands for (attr.select numbers them): places that share a row of alpha share it. */
 struct space_select {
     int choice, row;
 };

@@ -19,6 +19,7 @@ typedef struct device_run {
     int n;                    /* images in this batch */
     bool keep_stats;          /* leave out the launches that move running statistics */
     const int *active;        /* of each choice, for select; NULL where there are none */
+    const uint64_t *gates;    /* of each choice: candidates whose gates' gradients are asked for, a bit each; NULL: none */
     double *instance_seconds; /* profile: adds the time of each instance (sum over threads); NULL: off */
 } device_run;
 

@@ -82,7 +82,7 @@ bool darts_mix(darts *s, nasc_diag *d)
 {
     float scalars[SCALAR_COUNT] = {0};
     float *user[BINDINGS] = {[BIND_VALUE] = s->alphas.value, [BIND_VALUE_OUT] = s->mix};
-    return method_run(s->config.device, &s->config.programs->method[METHOD_softmax], user, scalars, d);
+    return method_run(s->config.device, &s->config.programs->method[METHOD_softmax], user, scalars, NULL, d);
 }
 
 static bool first_order(darts *s, const feed *held, nasc_diag *d)
@@ -92,7 +92,7 @@ static bool first_order(darts *s, const feed *held, nasc_diag *d)
     float scalars[SCALAR_COUNT] = {0};
     float *user[BINDINGS] = {[BIND_VALUE] = s->mix, [BIND_GRAD] = s->mix_grad, [BIND_VALUE_OUT] = s->alpha_grad};
     return runner_pass(&s->run, &on_held, held, d) &&
-           method_run(s->config.device, &p->method[METHOD_alpha], user, scalars, d);
+           method_run(s->config.device, &p->method[METHOD_alpha], user, scalars, NULL, d);
 }
 
 /* dL_train/dp at weights w. */
@@ -129,13 +129,13 @@ static bool second_order(darts *s, const feed *train, const feed *held, nasc_dia
     pass on_train = pass_of(s, &p->weights), on_held = pass_of(s, &p->both);
     on_held.weights = unrolled;
     on_held.weight_grad = s->direction;
-    if (!runner_pass(&s->run, &on_train, train, d) || !method_run(v, &p->method[METHOD_unroll], unroll, scalars, d) ||
+    if (!runner_pass(&s->run, &on_train, train, d) || !method_run(v, &p->method[METHOD_unroll], unroll, scalars, NULL, d) ||
         !runner_pass(&s->run, &on_held, held, d))
         return false;
     float loss = s->run.loss, correct = s->run.correct;
-    bool ok = method_run(v, &p->method[METHOD_perturb], perturb, scalars, d) && side(s, plus, s->mix_plus, train, d) &&
+    bool ok = method_run(v, &p->method[METHOD_perturb], perturb, scalars, NULL, d) && side(s, plus, s->mix_plus, train, d) &&
               side(s, minus, s->mix_minus, train, d) &&
-              method_run(v, &p->method[METHOD_alpha_2nd], combine, scalars, d);
+              method_run(v, &p->method[METHOD_alpha_2nd], combine, scalars, NULL, d);
     s->run.loss = loss;
     s->run.correct = correct;
     return ok;
@@ -180,8 +180,12 @@ static bool reinforce(darts *s, const feed *held, nasc_diag *d)
     float scalars[SCALAR_COUNT] = {[SCALAR_ADVANTAGE] = (float)(reward - s->sums.baseline)};
     s->sums.baseline = BASELINE_DECAY * s->sums.baseline + (1 - BASELINE_DECAY) * reward;
     s->rewards++;
-    float *user[BINDINGS] = {[BIND_VALUE] = s->mix, [BIND_SAMPLE] = s->sample, [BIND_VALUE_OUT] = s->alpha_grad};
-    return method_run(s->config.device, &p->method[METHOD_reinforce], user, scalars, d);
+    memset(s->alpha_grad, 0, (size_t)s->config.parameters.mix * sizeof *s->alpha_grad);
+    float *user[BINDINGS] = {[BIND_VALUE] = s->mix,
+                             [BIND_SAMPLE] = s->sample,
+                             [BIND_GRAD] = s->alpha_grad,
+                             [BIND_VALUE_OUT] = s->alpha_grad};
+    return method_run(s->config.device, &p->method[METHOD_reinforce], user, scalars, NULL, d);
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
@@ -213,5 +217,5 @@ bool darts_weight_step(darts *s, const feed *train, nasc_diag *d)
     sgd_rates rates = s->config.settings.weights;
     rates.lr = s->lr;
     return darts_mix(s, d) && runner_pass(&s->run, &on_train, train, d) &&
-           sgd_step(&s->weights, s->config.device, s->weight_grad, &rates, d);
+           sgd_step(&s->weights, s->config.device, s->weight_grad, NULL, &rates, d);
 }

@@ -93,7 +93,7 @@ bool train_step(train *t, const feed *batch, nasc_diag *d)
         .what = what, .weights = t->weights.value, .stats = t->stats, .weight_grad = t->weight_grad, .masks = t->masks};
     sgd_rates rates = q->weights;
     rates.lr = t->lr;
-    return runner_pass(&t->run, &p, batch, d) && sgd_step(&t->weights, t->config.device, t->weight_grad, &rates, d);
+    return runner_pass(&t->run, &p, batch, d) && sgd_step(&t->weights, t->config.device, t->weight_grad, NULL, &rates, d);
 }
 
 /* The batch of a step, ahead of it: order and epoch stay as they are while the steps are taken. */

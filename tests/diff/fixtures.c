@@ -2,11 +2,7 @@
  * on the interpreter and on machine code. The folder is the argument, so that cases of other seeds and sizes run too:
  *     diff_fixtures [FOLDER [CASE]]
  * Every tensor's error is printed, relative to the tensor's largest value; no tensor of a case may be left over. */
-#include "fixture.h"
-#include "runtime/search/darts.h"
-
 #include <jansson.h>
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,9 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "case.h"
+#include "runtime/search/darts.h"
 
 /* Largest errors allowed, relative to the tensor's largest value. */
-static const double OUTPUT = 2e-6, GRADIENT = 1e-5, SECOND_ORDER = 5e-5, AFTER = 5e-5;
+static const double SECOND_ORDER = 5e-5, AFTER = 5e-5;
 /* Two images leave some norms few values a channel, which magnifies the rounding of float32 beyond some limits.
  * Measured in float64 with nothing but convolutions' results rounded to float32, 16 ways: cifar's gradients are off by
  * 0.5 to 4e-4 (with the stem's result alone, 3e-5 to 1e-4), always beyond the limit; its auxiliary logits by 0.7 to
@@ -27,115 +25,21 @@ static const struct measured {
     const char *name;
     double logits, auxiliary, gradient;
 } pytorch[] = {{"darts_fixed_cifar", 6.7e-7, 1.4e-5, 7.4e-4}, {"darts_fixed_imagenet", 3.1e-6, 0, 1.0e-5}};
-static const double ZERO = 1e-12, ZERO_GOT = 1e-6; /* what is zero by theory, and what it may be */
 
 static const char *folder;
 
-typedef struct fixture {
-    workshop w;
-    const char *name;
-    json_t *config;
-    struct tensors *set;
-    space *space;
-    settings settings;
-    double logits, auxiliary, gradient; /* largest errors allowed, in training */
-    int batch, bad;
-} fixture;
-
-/* ---- comparing --------------------------------------------------------------------------------------------------- */
-
-static void compare(fixture *f, const char *name, const float *got, int64_t count, double limit)
-{
-    double *want = NEW_ARRAY(&f->w.arena, double, count), largest = 0, worst = 0;
-    if (!tensors_doubles(f->set, name, count, want, &f->w.d))
-        fail_msg("%s: %s", f->w.d.where, f->w.d.message);
-    for (int64_t i = 0; i < count; i++) {
-        double error = fabs(got[i] - want[i]);
-        largest = fmax(largest, fabs(want[i]));
-        worst = error > worst || isnan(error) ? error : worst;
-    }
-    bool zero = largest < ZERO;
-    double relative = zero ? worst : worst / largest, most = zero ? ZERO_GOT : limit;
-    bool ok = relative <= most;
-    f->bad += !ok;
-    printf("%s %-70s %.2e of %.0e%s%s\n", f->name, name, relative, most, zero ? " (zero)" : "", ok ? "" : "  WRONG");
-}
-
-static const char *joined(fixture *f, const char *prefix, const char *name)
-{
-    return arena_printf(&f->w.arena, "%s%s", prefix, name);
-}
-
-/* Every parameter of a slot, in `flat`, with PREFIXname. */
-static void compare_parameters(fixture *f, const parameters *p, enum net_slot slot, const char *prefix,
-                               const float *flat, double limit)
-{
-    for (int i = 0; i < p->count; i++) {
-        const net_param *q = &p->at[i];
-        if (q->slot != slot)
-            continue;
-        float *got = NEW_ARRAY(&f->w.arena, float, parameter_count(q));
-        parameter_to_file(q, got, flat + q->offset);
-        compare(f, joined(f, prefix, q->name), got, parameter_count(q), limit);
-    }
-}
-
 /* ---- reading a case ---------------------------------------------------------------------------------------------- */
-
-static int number(const fixture *f, const char *key)
-{
-    return (int)json_number_value(json_object_get(f->config, key));
-}
-
-static void set_number(fixture *f, const char *setting, double value)
-{
-    char text[40];
-    snprintf(text, sizeof text, "%.17g", value);
-    assert_true(settings_set(&f->settings, setting, text, "test", &f->w.d));
-}
-
-/* NCHW doubles to NHWC floats. */
-static feed read_batch(fixture *f, const char *x, const char *y)
-{
-    int n = f->batch, c = number(f, "channels"), size = number(f, "size"), plane = size * size;
-    feed b = {NEW_ARRAY(&f->w.arena, float, n *plane *c), NEW_ARRAY(&f->w.arena, int32_t, n), n};
-    double *from = NEW_ARRAY(&f->w.arena, double, n *plane *c);
-    int64_t *labels = NEW_ARRAY(&f->w.arena, int64_t, n);
-    assert_true(tensors_doubles(f->set, x, (int64_t)n * plane * c, from, &f->w.d));
-    assert_true(tensors_integers(f->set, y, n, labels, &f->w.d));
-    for (int image = 0; image < n; image++) {
-        b.y[image] = (int32_t)labels[image];
-        for (int channel = 0; channel < c; channel++)
-            for (int p = 0; p < plane; p++)
-                b.x[(image * plane + p) * c + channel] = (float)from[(image * c + channel) * plane + p];
-    }
-    return b;
-}
 
 static void fixture_open(fixture *f, const char *name, enum engine_kind kind)
 {
-    char path[1024];
-    json_error_t error;
-    *f = (fixture){.name = name, .logits = OUTPUT, .auxiliary = OUTPUT, .gradient = GRADIENT};
+    case_open(f, folder, name, kind);
     for (size_t i = 0; i < COUNT(pytorch); i++)
         if (strcmp(pytorch[i].name, name) == 0) {
             f->logits = fmax(OUTPUT, 2 * pytorch[i].logits);
             f->auxiliary = fmax(OUTPUT, 2 * pytorch[i].auxiliary);
             f->gradient = fmax(GRADIENT, 2 * pytorch[i].gradient);
         }
-    if (!workshop_open(&f->w, kind, 2)) {
-        printf("%s: skipped, %s\n", name, f->w.d.message);
-        workshop_close(&f->w);
-        skip();
-    }
-    snprintf(path, sizeof path, "%s/%s.json", folder, name);
-    f->config = json_load_file(path, 0, &error);
-    snprintf(path, sizeof path, "%s/%s.safetensors", folder, name);
-    f->set = f->config ? tensors_read(&f->w.arena, path, &f->w.d) : NULL;
-    f->space = f->set ? space_read(SOURCE_DIR "/genotypes/spaces/darts.json", &f->w.d) : NULL;
-    if (!f->space)
-        fail_msg("%s: %s %s", path, f->w.d.where, f->w.d.message);
-    f->batch = number(f, "batch");
+    MUST(f->space = space_read(SOURCE_DIR "/genotypes/spaces/darts.json", &f->w.d));
 }
 
 static void fixture_settings(fixture *f, enum settings_use use)
@@ -149,25 +53,6 @@ static void fixture_settings(fixture *f, enum settings_use use)
     snprintf(input, sizeof input, "%dx%dx%d", number(f, "size"), number(f, "size"), number(f, "channels"));
     assert_true(settings_set(&f->settings, "input", input, "test", &f->w.d));
 }
-
-static void fixture_close(fixture *f)
-{
-    text names = {.arena = &f->w.arena};
-    int unused = tensors_unused(f->set, &names), bad = f->bad;
-    if (unused)
-        printf("%s: left over: %s\n", f->name, names.at);
-    json_decref(f->config);
-    space_free(f->space);
-    workshop_close(&f->w);
-    assert_int_equal(unused, 0);
-    assert_int_equal(bad, 0);
-}
-
-#define MUST(call)                                                                                                     \
-    do {                                                                                                               \
-        if (!(call))                                                                                                   \
-            fail_msg("%s: %s: %s", #call, f->w.d.where, f->w.d.message);                                               \
-    } while (0)
 
 /* ---- the supernet ------------------------------------------------------------------------------------------------ */
 
@@ -233,7 +118,7 @@ static void check_passes(fixture *f, supernet *s)
             continue;
         float scalars[SCALAR_COUNT] = {0};
         float *user[BINDINGS] = {[BIND_VALUE] = q->mix, [BIND_GRAD] = q->mix_grad, [BIND_VALUE_OUT] = q->alpha_grad};
-        MUST(method_run(f->w.device, &s->programs.method[METHOD_alpha], user, scalars, &f->w.d));
+        MUST(method_run(f->w.device, &s->programs.method[METHOD_alpha], user, scalars, NULL, &f->w.d));
         compare_parameters(f, p, SLOT_MIX, "want.grad.", q->alpha_grad, f->gradient);
     }
 }
@@ -288,7 +173,7 @@ static void darts_search_case(enum engine_kind kind)
     check_passes(f, &s);
     check_alpha_gradients(f, &s);
     check_steps(f, &s);
-    fixture_close(f);
+    case_close(f);
 }
 
 /* ---- networks whose choices are made ----------------------------------------------------------------------------- */
@@ -392,7 +277,7 @@ static void fixed_case(const char *name, enum engine_kind kind)
     MUST(workshop_use(&f->w, f->space, &f->settings, USE_EVAL, f->batch, n.weights.built.net, &n.eval, &n.eval_run));
     feed batch = read_batch(f, "in.x", "in.y");
     check_fixed(f, &n, &batch);
-    fixture_close(f);
+    case_close(f);
 }
 
 /* ---- engines ----------------------------------------------------------------------------------------------------- */

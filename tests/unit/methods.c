@@ -14,6 +14,8 @@
 
 enum { P = 4100, A = 22 }; /* weights: more than a block of norm2 */
 static const method_rows kinds[] = {{0, 3, 4}, {12, 5, 2}};
+static net_path whole[] = {{0, P, 0, 0}};
+static const net_paths one_path = {{whole, 1, 1}, P};
 
 typedef struct bench {
     arena a;
@@ -34,7 +36,7 @@ static bench *bench_new(bool program)
     b->program = program;
     b->seed = (unsigned)time(NULL);
     printf("seed %u\n", b->seed);
-    b->shape = (method_shape){.weights = P, .alphas = A, .kinds = kinds, .kind_count = COUNT(kinds)};
+    b->shape = (method_shape){.weights = P, .alphas = A, .kinds = kinds, .kind_count = COUNT(kinds), .paths = &one_path};
     for (size_t i = 0; i < COUNT(b->user); i++)
         for (int k = 0; k < P; k++)
             b->user[i][k] = draw(b);
@@ -148,7 +150,8 @@ static void alpha_check(bool program)
     near(b->user[BIND_VALUE_OUT], want, A);
 
     for (int i = 0; i < A; i++)
-        want[i] = (b->user[BIND_VALUE][i] - b->user[BIND_SAMPLE][i]) * b->scalar[SCALAR_ADVANTAGE];
+        want[i] = (b->user[BIND_VALUE][i] - b->user[BIND_SAMPLE][i]) * b->scalar[SCALAR_ADVANTAGE] +
+                  b->user[BIND_GRAD][i];
     run(b, METHOD_reinforce);
     near(b->user[BIND_VALUE_OUT], want, A);
     bench_free(b);

@@ -105,7 +105,7 @@ static bool train_once(void *user, nasc_diag *d)
     masks_fill(t->network.program, t->masks, t->batch.n, t->drop_path, 0, 0);
     t->pass.weights = t->weights.value;
     return runner_pass(&t->run, &t->pass, &t->batch, d) &&
-           sgd_step(&t->weights, t->run.device, t->pass.weight_grad, &t->rates, d);
+           sgd_step(&t->weights, t->run.device, t->pass.weight_grad, NULL, &t->rates, d);
 }
 
 static bool network_open(session *s, const model *m, network_pass *t, workload *w, nasc_diag *d)
