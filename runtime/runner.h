@@ -35,7 +35,7 @@ typedef struct pass {
     float *stats;
     float *weight_grad, *mix_grad;
     const float *masks;
-    const int *active;     /* see device_run */
+    const int *active; /* see device_run */
     const uint64_t *gates;
     bool keep_stats;
 } pass;

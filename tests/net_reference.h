@@ -705,8 +705,8 @@ static void ref_select(reference *r)
                     X(row_softmax_dx) X(row_rescale)
 /* clang-format on */
 
-/* Computes every node and writes the outputs whose slot is bound; in select's regions, those of active candidates. The
- * caller frees with reference_free. */
+/* Computes every node and writes the outputs whose slot is bound; in select's regions, those of active candidates, and all
+ * gates. The caller frees with reference_free. */
 static inline double **reference_run(const net *n, int batch, double *const *slots, const int32_t *labels,
                                      const int *active)
 {
@@ -730,8 +730,10 @@ static inline double **reference_run(const net *n, int batch, double *const *slo
         const net_output *out = &n->outputs.at[i];
         const net_node *from = &n->nodes.at[out->value];
         bool runs = true;
-        for (int region = from->region; region > 0; region = n->regions.at[region].parent)
-            runs = runs && n->regions.at[region].candidate == (active ? active[n->regions.at[region].select] : 0);
+        for (int region = from->region; region > 0; region = n->regions.at[region].parent) {
+            const net_region *in = &n->regions.at[region];
+            runs = runs && (in->candidate == (active ? active[in->select] : 0)) != in->gate;
+        }
         if (runs && slots[out->slot])
             memcpy(slots[out->slot] + out->offset, r.value[out->value],
                    (size_t)reference_elements(&from->type, batch) * sizeof(double));

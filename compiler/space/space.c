@@ -276,6 +276,17 @@ void space_free(space *s)
     mem_free(s);
 }
 
+bool space_selects(const space *s)
+{
+    for (int i = 0; i < s->cell_count; i++)
+        if (!s->cells[i].fixed && s->cells[i].choice.combine == COMBINE_SELECT)
+            return true;
+    for (int i = 0; i < s->block_count; i++)
+        if (s->blocks[i].chosen && s->blocks[i].choice.combine == COMBINE_SELECT)
+            return true;
+    return false;
+}
+
 bool space_is_genotype(const space *s)
 {
     return s->genotype;

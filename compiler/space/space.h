@@ -16,6 +16,8 @@ space *space_read(const char *path, nasc_diag *d);
 space *space_parse(const char *source, size_t length, const char *file, nasc_diag *d);
 void space_free(space *s);
 bool space_is_genotype(const space *s);
+/* Whether one candidate of a choice runs (ProxylessNAS), not the sum of all (DARTS). */
+bool space_selects(const space *s);
 const char *space_name(const space *s);
 /* The file's JSON, formatted (see genotype_format); a temporary in the arena. */
 const char *space_text(const space *s, arena *a);
@@ -50,6 +52,11 @@ enum setting_type { SETTING_INT, SETTING_REAL, SETTING_TEXT };
     X(alpha_beta2, REAL, 0, 1, "0.999", "0.999", "0.999", "Adam's second beta")                                        \
     X(alpha_weight_decay, REAL, 0, 1000, "1e-3", "0", "1e-3", "weight decay of alpha")                                 \
     X(alpha_every, INT, 1, 1000000, "1", "5", "1", "steps of the weights for one of alpha")                            \
+    X(alpha_samples, INT, 1, 1000000, "1", "8", "1", "REINFORCE: networks that are drawn for a step of alpha")         \
+    X(cost_loss, TEXT, 0, 0, "mul#log", "mul#log", "mul#log", "how the cost enters the loss: mul#log or add#linear")   \
+    X(cost_beta, REAL, 0, 100, "0.3", "0.3", "0.3", "mul#log: loss x (log cost / log target)^beta")                    \
+    X(cost_lambda, REAL, 0, 1000, "0.1", "0.1", "0.1", "add#linear: loss + lambda x (cost - target) / target")         \
+    X(cost_exponent, REAL, 0, 100, "0.07", "0.07", "0.07", "REINFORCE: accuracy x (target / cost)^exponent")           \
     X(warmup_epochs, INT, 0, 1000000, "0", "40", "0", "epochs of weights alone before alpha is learned")               \
     X(select_epochs, INT, 0, 1000000, "5", "5", "5", "epochs that each run's genotype trains to be compared")          \
     X(auxiliary, REAL, 0, 100, "0", "0", "0", "weight of the auxiliary head's loss; 0: no such head")                  \

@@ -29,17 +29,18 @@ static bool data_new(darts *s, arena *a, nasc_diag *d)
     const dataset *set = s->config.data;
     const darts_settings *q = &s->config.settings;
     uint32_t count = (uint32_t)set->train.count, half = count / 2;
-    s->steps = data_batches(half, q->batch, true);
-    if (s->steps < 1)
+    int steps = data_batches(half, q->batch, true);
+    if (steps < 1)
         return diag_fail(d, DIAG_INPUT, set->spec, "half of its %u training images is less than one batch of %d",
                          (unsigned)count, q->batch);
-    if (q->steps > 0 && q->steps < s->steps)
-        s->steps = q->steps;
+    if (q->steps > 0 && q->steps < steps)
+        steps = q->steps;
     s->halves = NEW_ARRAY(a, uint32_t, count);
     s->order = NEW_ARRAY(a, uint32_t, count);
     s->held_order = s->order + half;
     data_halves(count, q->seed, s->halves);
-    s->ahead = prefetch_new(a, set, q->batch, 2);
+    s->course.settings.steps = steps;
+    s->course.ahead = prefetch_new(a, set, q->batch, 2);
     return true;
 }
 
@@ -47,7 +48,7 @@ darts *darts_open(arena *a, const darts_config *config, nasc_diag *d)
 {
     darts *s = NEW(a, darts);
     s->config = *config;
-    s->lr = config->settings.weights.lr;
+    darts_course(s);
     buffers_new(s, a);
     const darts_programs *p = config->programs;
     const runnable *wanted[4 + METHOD_COUNT] = {&p->weights, &p->mix, &p->both, &p->forward};
@@ -111,7 +112,7 @@ static bool second_order(darts *s, const feed *train, const feed *held, nasc_dia
     device *v = s->config.device;
     float scalars[SCALAR_COUNT] = {[SCALAR_RADIUS] = (float)RADIUS}, epsilon = 0;
     sgd_rates rates = s->config.settings.weights;
-    rates.lr = s->lr;
+    rates.lr = s->course.lr;
     sgd_scalars(scalars, &rates);
     float *unrolled = s->weights.spare, *plus = s->weights.spare_momentum, *minus = s->weights.spare;
     float *unroll[BINDINGS] = {[BIND_VALUE] = s->weights.value,
@@ -129,12 +130,12 @@ static bool second_order(darts *s, const feed *train, const feed *held, nasc_dia
     pass on_train = pass_of(s, &p->weights), on_held = pass_of(s, &p->both);
     on_held.weights = unrolled;
     on_held.weight_grad = s->direction;
-    if (!runner_pass(&s->run, &on_train, train, d) || !method_run(v, &p->method[METHOD_unroll], unroll, scalars, NULL, d) ||
-        !runner_pass(&s->run, &on_held, held, d))
+    if (!runner_pass(&s->run, &on_train, train, d) ||
+        !method_run(v, &p->method[METHOD_unroll], unroll, scalars, NULL, d) || !runner_pass(&s->run, &on_held, held, d))
         return false;
     float loss = s->run.loss, correct = s->run.correct;
-    bool ok = method_run(v, &p->method[METHOD_perturb], perturb, scalars, NULL, d) && side(s, plus, s->mix_plus, train, d) &&
-              side(s, minus, s->mix_minus, train, d) &&
+    bool ok = method_run(v, &p->method[METHOD_perturb], perturb, scalars, NULL, d) &&
+              side(s, plus, s->mix_plus, train, d) && side(s, minus, s->mix_minus, train, d) &&
               method_run(v, &p->method[METHOD_alpha_2nd], combine, scalars, NULL, d);
     s->run.loss = loss;
     s->run.correct = correct;
@@ -153,7 +154,7 @@ static void draw_path(darts *s)
         for (int row = 0; q->slot == SLOT_MIX && row < q->dim[2]; row++) {
             int columns = q->dim[3], chosen = 0;
             int64_t first = q->offset + (int64_t)row * columns;
-            rng r = rng_open(s->config.settings.seed, RNG_PATHS, (uint32_t)s->step, (uint32_t)first);
+            rng r = rng_open(s->config.settings.seed, RNG_PATHS, (uint32_t)s->course.step, (uint32_t)first);
             double left = rng_unit(&r);
             for (int k = 0; k < columns; k++) { /* the last with any weight, should rounding leave something over */
                 chosen = s->mix[first + k] > 0 ? k : chosen;
@@ -176,9 +177,9 @@ static bool reinforce(darts *s, const feed *held, nasc_diag *d)
         return false;
     double reward = s->run.correct;
     if (s->rewards == 0)
-        s->sums.baseline = reward;
-    float scalars[SCALAR_COUNT] = {[SCALAR_ADVANTAGE] = (float)(reward - s->sums.baseline)};
-    s->sums.baseline = BASELINE_DECAY * s->sums.baseline + (1 - BASELINE_DECAY) * reward;
+        s->course.sums.baseline = reward;
+    float scalars[SCALAR_COUNT] = {[SCALAR_ADVANTAGE] = (float)(reward - s->course.sums.baseline)};
+    s->course.sums.baseline = BASELINE_DECAY * s->course.sums.baseline + (1 - BASELINE_DECAY) * reward;
     s->rewards++;
     memset(s->alpha_grad, 0, (size_t)s->config.parameters.mix * sizeof *s->alpha_grad);
     float *user[BINDINGS] = {[BIND_VALUE] = s->mix,
@@ -215,7 +216,7 @@ bool darts_weight_step(darts *s, const feed *train, nasc_diag *d)
     pass on_train = pass_of(s, &s->config.programs->weights);
     on_train.keep_stats = false;
     sgd_rates rates = s->config.settings.weights;
-    rates.lr = s->lr;
+    rates.lr = s->course.lr;
     return darts_mix(s, d) && runner_pass(&s->run, &on_train, train, d) &&
            sgd_step(&s->weights, s->config.device, s->weight_grad, NULL, &rates, d);
 }

@@ -11,10 +11,8 @@
 #ifndef NASC_DARTS_H
 #define NASC_DARTS_H
 
-#include "runtime/checkpoint.h"
-#include "runtime/data/prefetch.h"
+#include "runtime/course.h"
 #include "runtime/optimise.h"
-#include "runtime/progress.h"
 
 enum darts_order { DARTS_REINFORCE, DARTS_FIRST, DARTS_SECOND };
 
@@ -40,7 +38,6 @@ typedef struct darts_settings {
     uint64_t seed;
 } darts_settings;
 
-struct darts;
 typedef struct darts_config {
     const darts_programs *programs;
     parameters parameters;
@@ -49,17 +46,7 @@ typedef struct darts_config {
     device *device;
     run_folder *folder; /* NULL: no log and no checkpoint */
     const struct progress *progress;
-    /* After each epoch, before its line is logged: may add to the line (the derived genotype). */
-    bool (*epoch_done)(void *user, const struct darts *s, json_t *line, nasc_diag *d);
-    void *user;
 } darts_config;
-
-/* Running sums of the epoch; all doubles, they go into the checkpoint. */
-typedef struct darts_sums {
-    double loss, correct, images;                /* weight steps */
-    double held_loss, held_correct, held_images; /* alpha steps */
-    double baseline;                             /* REINFORCE: moving mean of the rewards; outlives the epoch */
-} darts_sums;
 
 typedef struct darts {
     darts_config config;
@@ -72,13 +59,9 @@ typedef struct darts {
     float *direction;    /* ∇w' L_val */
     float *mix_grad, *mix_plus, *mix_minus;
     float *alpha_grad;
-    double lr;           /* present learning rate of the weights */
-    int64_t epoch, step; /* epochs done; steps done in all */
-    int64_t rewards;     /* REINFORCE: rewards seen */
-    darts_sums sums;
-    int steps;                             /* an epoch */
+    int64_t rewards; /* REINFORCE: rewards seen */
+    course course;
     uint32_t *halves, *order, *held_order; /* samples */
-    prefetch *ahead;                       /* a step's two batches: to learn weights, held out to learn alphas */
 } darts;
 
 /* Initial weights and alphas from the seed, or the run's checkpoint. Owned by `a`. */
@@ -89,13 +72,15 @@ enum run_end darts_search(darts *s, nasc_diag *d);
 
 /* ---- the steps, as the search takes them (tests take them one by one) ---- */
 
-/* dL/dalpha into s->alpha_grad, of batches of the two halves, at learning rate s->lr. s->run.loss and .correct are
- * those of the held-out batch. */
+/* dL/dalpha into s->alpha_grad, of batches of the two halves, at the present learning rate. s->run.loss and .correct
+ * are those of the held-out batch. */
 bool darts_alpha_gradient(darts *s, const feed *train, const feed *held, nasc_diag *d);
 /* The gradient, then Adam. */
 bool darts_alpha_step(darts *s, const feed *train, const feed *held, nasc_diag *d);
 /* One step of SGD; running statistics move. */
 bool darts_weight_step(darts *s, const feed *train, nasc_diag *d);
+/* Sets s->course up by the configuration (all but the data's part). */
+void darts_course(darts *s);
 /* Candidate weights of the present alphas into s->mix. */
 bool darts_mix(darts *s, nasc_diag *d);
 

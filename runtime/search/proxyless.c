@@ -32,8 +32,7 @@ static void buffers_new(proxyless *s, arena *a)
     s->weights = sgd_new_in_place(a, &programs->method[METHOD_sgd], p->weights);
     s->alphas = adam_new(a, &programs->method[METHOD_adam], p->mix);
     s->stats = NEW_ARRAY(a, float, p->stats);
-    s->weight_grad =
-        NEW_ARRAY(a, float, programs->method[METHOD_sgd].program->slot_size[SLOT_USER + BIND_GRAD] + 1);
+    s->weight_grad = NEW_ARRAY(a, float, programs->method[METHOD_sgd].program->slot_size[SLOT_USER + BIND_GRAD] + 1);
     float **rows[] = {&s->p, &s->marks, &s->cost, &s->gate_grad, &s->alpha_grad, &s->rescaled};
     for (size_t i = 0; i < COUNT(rows); i++)
         *rows[i] = NEW_ARRAY(a, float, p->mix);
@@ -46,27 +45,48 @@ static void buffers_new(proxyless *s, arena *a)
     s->rewards = NEW_ARRAY(a, double, samples);
 }
 
-/* Learning rates of samples: nine in ten for the weights, the rest held out. */
+/* Nine samples in ten are for the weights, the rest is held out. */
 static bool data_new(proxyless *s, arena *a, nasc_diag *d)
 {
     const dataset *set = s->config.data;
     const proxyless_settings *q = &s->config.settings;
-    uint32_t count = (uint32_t)set->train.count, held = count / 10;
-    s->learn_count = count - held;
-    s->steps = data_batches(s->learn_count, q->batch, true);
-    s->held_batches = data_batches(held, q->batch, true);
-    if (s->steps < 1 || s->held_batches < 1)
+    uint32_t count = (uint32_t)set->train.count;
+    s->held_count = count / 10;
+    s->learn_count = count - s->held_count;
+    int steps = data_batches(s->learn_count, q->batch, true);
+    int held = data_batches(s->held_count, q->batch, true);
+    if (held < 1)
         return diag_fail(d, DIAG_INPUT, set->spec,
-                         "a tenth of its %u training images is held out, and that is less than one batch of %d",
+                         "a tenth of its %u training images is held out, which is less than one batch of %d",
                          (unsigned)count, q->batch);
-    if (q->steps > 0 && q->steps < s->steps)
-        s->steps = q->steps;
+    if (q->steps > 0 && q->steps < steps)
+        steps = q->steps;
+    int rounds = ((steps - 1) / q->alpha_every) / held + 1;
     s->split = NEW_ARRAY(a, uint32_t, count);
-    s->order = NEW_ARRAY(a, uint32_t, count);
-    s->held_order = NEW_ARRAY(a, uint32_t, held);
+    s->order = NEW_ARRAY(a, uint32_t, s->learn_count);
+    s->held_order = NEW_ARRAY(a, uint32_t, (int64_t)rounds * s->held_count);
     data_halves(count, q->seed, s->split);
-    s->ahead = prefetch_new(a, set, q->batch, 2);
+    s->course.settings.steps = steps;
+    s->course.ahead = prefetch_new(a, set, q->batch, 2);
     return true;
+}
+
+/* The logarithms of mul#log are to be positive: of the target, and of whatever a network of the space can cost. */
+static bool cost_fits(const proxyless *s, nasc_diag *d)
+{
+    double least = s->config.cost.fixed;
+    for (int c = 0; c < s->choice_count; c++) {
+        const float *of = s->cost + s->choices[c].first;
+        double low = of[0];
+        for (int k = 1; k < s->choices[c].candidates; k++)
+            low = of[k] < low ? of[k] : low;
+        least += low;
+    }
+    return s->config.cost.term != COST_MUL_LOG || (least > 1 && s->config.cost.target > 1) ||
+           diag_fail(d, DIAG_INPUT, "cost_loss",
+                     "mul#log takes the logarithm of costs, and here they begin at %g with the target %g: they must be "
+                     "above 1, or the loss add#linear",
+                     least, s->config.cost.target);
 }
 
 proxyless *proxyless_open(arena *a, const proxyless_config *config, nasc_diag *d)
@@ -76,7 +96,7 @@ proxyless *proxyless_open(arena *a, const proxyless_config *config, nasc_diag *d
     const runnable *wanted[3 + METHOD_COUNT] = {&p->weights, &p->gates, &p->forward};
     int count = 0;
     s->config = *config;
-    s->lr = config->settings.weights.lr;
+    proxyless_course(s);
     choices_new(s, a);
     buffers_new(s, a);
     for (int i = 0; i < 3 + METHOD_COUNT; i++) {
@@ -84,7 +104,8 @@ proxyless *proxyless_open(arena *a, const proxyless_config *config, nasc_diag *d
         if (one->program)
             wanted[count++] = one;
     }
-    if (!runner_open(&s->run, a, config->device, wanted, count, d) || (config->data && !data_new(s, a, d)))
+    if (!cost_fits(s, d) || !runner_open(&s->run, a, config->device, wanted, count, d) ||
+        (config->data && !data_new(s, a, d)))
         return NULL;
     parameter_values values = {s->weights.value, s->stats, s->alphas.value};
     parameters_init(&config->parameters, &values, config->settings.seed);
@@ -123,7 +144,7 @@ static void draw_active(const proxyless *s, enum rng_purpose purpose, int sample
 {
     for (int c = 0; c < s->choice_count; c++) {
         uint32_t index = (uint32_t)(sample * s->choice_count + c);
-        rng r = rng_open(s->config.settings.seed, purpose, (uint32_t)s->step, index);
+        rng r = rng_open(s->config.settings.seed, purpose, (uint32_t)s->course.step, index);
         active[c] = draw(s->p + s->choices[c].first, s->choices[c].candidates, -1, &r);
     }
 }
@@ -138,7 +159,7 @@ static void draw_two(proxyless *s, int c)
 {
     const proxyless_choice *choice = &s->choices[c];
     const float *p = s->p + choice->first;
-    rng r = rng_open(s->config.settings.seed, RNG_GATES, (uint32_t)s->step, (uint32_t)c);
+    rng r = rng_open(s->config.settings.seed, RNG_GATES, (uint32_t)s->course.step, (uint32_t)c);
     int one = draw(p, choice->candidates, -1, &r), two = draw(p, choice->candidates, one, &r);
     bool first = two < 0 || rng_unit(&r) * ((double)p[one] + p[two]) < p[one];
     s->active[c] = first ? one : two;
@@ -294,11 +315,12 @@ bool proxyless_reinforce(proxyless *s, const feed *held, nasc_diag *d)
     for (int m = 0; m < samples; m++)
         mean += s->rewards[m] / samples;
     if (s->rewarded == 0)
-        s->sums.baseline = mean;
+        s->course.sums.baseline = mean;
     memset(s->alpha_grad, 0, (size_t)s->config.parameters.mix * sizeof *s->alpha_grad);
     for (int m = 0; m < samples; m++) {
         mark_path(s, s->paths + (int64_t)m * s->choice_count);
-        float scalars[SCALAR_COUNT] = {[SCALAR_ADVANTAGE] = (float)((s->rewards[m] - s->sums.baseline) / samples)};
+        float scalars[SCALAR_COUNT] = {[SCALAR_ADVANTAGE] =
+                                           (float)((s->rewards[m] - s->course.sums.baseline) / samples)};
         float *user[BINDINGS] = {[BIND_VALUE] = s->p,
                                  [BIND_SAMPLE] = s->marks,
                                  [BIND_GRAD] = s->alpha_grad,
@@ -306,7 +328,7 @@ bool proxyless_reinforce(proxyless *s, const feed *held, nasc_diag *d)
         if (!method_run(s->config.device, &s->config.programs->method[METHOD_reinforce], user, scalars, NULL, d))
             return false;
     }
-    s->sums.baseline = BASELINE_DECAY * s->sums.baseline + (1 - BASELINE_DECAY) * mean;
+    s->course.sums.baseline = BASELINE_DECAY * s->course.sums.baseline + (1 - BASELINE_DECAY) * mean;
     s->rewarded++;
     return true;
 }
@@ -328,7 +350,7 @@ bool proxyless_path_step(proxyless *s, const feed *train, nasc_diag *d)
     pass on_train = pass_of(s, &s->config.programs->weights);
     on_train.keep_stats = false;
     sgd_rates rates = s->config.settings.weights;
-    rates.lr = s->lr;
+    rates.lr = s->course.lr;
     return runner_pass(&s->run, &on_train, train, d) &&
            sgd_step(&s->weights, s->config.device, s->weight_grad, s->active, &rates, d);
 }

@@ -1,14 +1,13 @@
-/* ProxylessNAS: search at the memory of one path. Each choice has one active candidate; which one is drawn anew for each
- * step, with p, the softmax of the choice's alphas.
+/* ProxylessNAS: search at the memory of one path. Each choice has one active candidate; which one is drawn anew for
+ * each step, with p, the softmax of the choice's alphas.
  *
  *   weights      one path drawn with p; its weights alone move (and their momentum)
  *   alpha, two   two candidates of each choice drawn with p, without putting back; q their softmax over the two; one of
  *                them drawn with q is active. dL/dα_i = Σ_j g_j·q_j·(δ_ij - q_i), g_j = dL/dgate_j, over the two
- *                (BinaryConnect; Cai, Zhu, Han 2019, equation 4). After Adam's step both are shifted alike, so that every
- *                other candidate keeps its probability.
- *   alpha, all   the same over all candidates, of which one drawn with p is active; no shift
- *   alpha, REINFORCE  (R - baseline)·∇α log Π p[o] upwards, the mean of `samples` paths drawn with p, R a path's held-out
- *                accuracy
+ *                (BinaryConnect; Cai, Zhu, Han 2019, equation 4). After Adam's step both are shifted alike, so that
+ * every other candidate keeps its probability. alpha, all   the same over all candidates, of which one drawn with p is
+ * active; no shift alpha, REINFORCE  (R - baseline)·∇α log Π p[o] upwards, the mean of `samples` paths drawn with p, R
+ * a path's held-out accuracy
  *
  * Cost of a network: E = fixed + Σ_choices Σ_j p_j·F_j (latency, multiply-adds, parameters). In the loss
  *   mul#log      CE·(log E / log target)^β            add#linear   CE + λ·(E - target)/target
@@ -19,10 +18,8 @@
 #ifndef NASC_PROXYLESS_H
 #define NASC_PROXYLESS_H
 
-#include "runtime/checkpoint.h"
-#include "runtime/data/prefetch.h"
+#include "runtime/course.h"
 #include "runtime/optimise.h"
-#include "runtime/progress.h"
 
 enum proxyless_rule { PROXYLESS_TWO, PROXYLESS_ALL, PROXYLESS_REINFORCE };
 enum proxyless_cost_term { COST_NONE, COST_MUL_LOG, COST_ADD_LINEAR };
@@ -59,7 +56,6 @@ typedef struct proxyless_settings {
     uint64_t seed;
 } proxyless_settings;
 
-struct proxyless;
 typedef struct proxyless_config {
     const proxyless_programs *programs;
     parameters parameters;
@@ -70,13 +66,6 @@ typedef struct proxyless_config {
     run_folder *folder; /* NULL: no log and no checkpoint */
     const struct progress *progress;
 } proxyless_config;
-
-/* Running sums of the epoch; all doubles, they go into the checkpoint. */
-typedef struct proxyless_sums {
-    double loss, correct, images;                /* weight steps */
-    double held_loss, held_correct, held_images; /* alpha steps */
-    double baseline;                             /* REINFORCE: moving mean of the rewards; outlives the epoch */
-} proxyless_sums;
 
 /* A choice: a row of the alphas. */
 typedef struct proxyless_choice {
@@ -100,14 +89,10 @@ typedef struct proxyless {
     float *marks;        /* candidates that take part in an alpha step, or that REINFORCE drew */
     float *cost;         /* as given, or zeros */
     float *gate_grad, *alpha_grad, *rescaled;
-    double lr;           /* present learning rate of the weights */
-    int64_t epoch, step; /* epochs done; steps done in all */
-    int64_t rewarded;    /* REINFORCE: steps of alpha so far */
-    proxyless_sums sums;
-    int steps, held_batches; /* an epoch */
-    uint32_t learn_count;
-    uint32_t *split, *order, *held_order; /* samples */
-    prefetch *ahead;
+    int64_t rewarded; /* REINFORCE: steps of alpha so far */
+    course course;
+    uint32_t learn_count, held_count;     /* samples */
+    uint32_t *split, *order, *held_order; /* held out: shuffled anew as often as an epoch uses it up */
 } proxyless;
 
 /* Initial weights and alphas from the seed. Owned by `a`. */
@@ -116,11 +101,14 @@ bool proxyless_resume(proxyless *s, nasc_diag *d);
 /* Runs the epochs that are left. RUN_STOPPED: progress asked to stop, and the checkpoint is written. */
 enum run_end proxyless_search(proxyless *s, nasc_diag *d);
 
+/* Sets s->course up by the configuration (all but the data's part). */
+void proxyless_course(proxyless *s);
+
 /* ---- the steps, as the search takes them (tests take them one by one) ---- */
 
 /* Probabilities of the present alphas into s->p. */
 bool proxyless_probabilities(proxyless *s, nasc_diag *d);
-/* Active candidates of a weight step, and both candidates of an alpha step, drawn for step s->step. */
+/* Active candidates of a weight step, and both candidates of an alpha step, drawn for the present step. */
 void proxyless_draw_path(proxyless *s);
 void proxyless_draw_gates(proxyless *s);
 /* Expected cost of the present probabilities; cost of the path `active`. */

@@ -4,7 +4,7 @@
 #ifndef NASC_TRAIN_H
 #define NASC_TRAIN_H
 
-#include "runtime/checkpoint.h"
+#include "runtime/course.h"
 #include "runtime/optimise.h"
 #include "runtime/train/evaluate.h"
 
@@ -35,21 +35,13 @@ typedef struct train_config {
     const struct progress *progress;
 } train_config;
 
-typedef struct train_sums { /* of the epoch so far */
-    double loss, correct, images;
-} train_sums;
-
 typedef struct train {
     train_config config;
     runner run;
     sgd weights;
     float *stats, *weight_grad, *masks;
-    double lr;
-    int64_t epoch, step;
-    train_sums sums;
-    int steps; /* an epoch */
+    course course;
     uint32_t *order;
-    prefetch *ahead;
     double accuracy; /* of the last evaluation */
 } train;
 
@@ -58,7 +50,7 @@ train *train_open(arena *a, const train_config *config, nasc_diag *d);
 /* From the run's checkpoint, if it has one. */
 bool train_resume(train *t, nasc_diag *d);
 enum run_end train_run(train *t, nasc_diag *d);
-/* One step on a batch, at learning rate t->lr, with the masks of t->step. */
+/* One step on a batch, at the present learning rate, with the masks of the present step. */
 bool train_step(train *t, const feed *batch, nasc_diag *d);
 
 #endif

@@ -324,6 +324,21 @@ static double run_net(const net *n, slots *s)
     return loss;
 }
 
+/* The weights' gradients at the places of the weights: candidates share a place, and those that rest have none. */
+static double *spread(const net *n, const net_paths *paths, const double *grad)
+{
+    double *to = calloc((size_t)n->slot_size[SLOT_WEIGHTS] + 1, sizeof *to);
+    for (int i = 0; i < paths->at.count; i++) {
+        const net_path *path = &paths->at.at[i];
+        bool runs = true;
+        for (int r = path->region; r > 0; r = n->regions.at[r].parent)
+            runs = runs && n->regions.at[r].candidate == active_choices[n->regions.at[r].select];
+        if (runs)
+            memcpy(to + path->offset, grad + path->grad, (size_t)path->count * sizeof *to);
+    }
+    return to;
+}
+
 static void check(bool ok, const nasc_diag *d)
 {
     if (!ok)
@@ -435,6 +450,7 @@ static void run_case(const struct grad_case *one, unsigned wanted)
     same(&composite_loss, &core_loss, 1, one->name, "loss after expand");
     net *forward = net_simplify(&a, core, &b.d);
     check(forward && net_verify(forward, &b.d), &b.d);
+    const net_paths *paths = net_paths_of(&a, core);
     check(net_grad(core, loss_of(core), wanted, &b.d), &b.d);
     check(net_verify(core, &b.d), &b.d);
     compare_outputs(core, wanted);
@@ -450,14 +466,95 @@ static void run_case(const struct grad_case *one, unsigned wanted)
     run_net(clean, &s);
     same(weights, s.at[SLOT_WEIGHT_GRAD], core->slot_size[SLOT_WEIGHTS], one->name, "weight gradient after simplify");
     same(mixes, s.at[SLOT_MIX_GRAD], core->slot_size[SLOT_MIX], one->name, "mix gradient after simplify");
+    double *placed = spread(core, paths, weights);
     if (wanted & GRAD_WEIGHTS)
-        compare_slot(forward, &s, SLOT_WEIGHTS, weights, one->name);
+        compare_slot(forward, &s, SLOT_WEIGHTS, placed, one->name);
+    free(placed);
     if (wanted & GRAD_MIX)
         compare_slot(forward, &s, SLOT_MIX, mixes, one->name);
     free(weights);
     free(mixes);
     slots_free(&s);
     arena_free(&a);
+}
+
+/* ---- gates -------------------------------------------------------------------------------------------------------- */
+
+enum { CANDIDATES = 4 };
+
+/* Candidate k on x: a norm with and one without affine part, nothing, and the input. */
+static int candidate(bench *b, int k, int x)
+{
+    net_attr point = windowed(1, 1, 1, 0, 1), same = {.window = {.sh = 1, .sw = 1}};
+    if (k < 2)
+        return norm(b, conv(b, ADD(b, NET_relu, NULL, x), CHANNELS, k ? point : windowed(3, 1, 1, 1, 1)), k == 0, true);
+    return k == 2 ? ADD(b, NET_zero, &same, x) : x;
+}
+
+static int gated(bench *b, int x, int weights, int row)
+{
+    int result[CANDIDATES], first = net_select_begin(b->n, row, CANDIDATES);
+    for (int k = 0; k < CANDIDATES; k++) {
+        net_region_begin(b->n, first, k);
+        result[k] = candidate(b, k, x);
+        net_region_end(b->n);
+    }
+    int y = net_select_end(b->n, first, result, CANDIDATES, "gated", &b->d);
+    net_select_weights(b->n, y, weights, row);
+    return y;
+}
+
+/* What the gates mean: candidate weights of a sum. */
+static int summed(bench *b, int x, int weights, int row)
+{
+    net_attr attr = {.row = row, .pick = (int[]){0, 1, 2, 3}};
+    int r[CANDIDATES];
+    for (int k = 0; k < CANDIDATES; k++)
+        r[k] = candidate(b, k, x);
+    return ADD(b, NET_mix, &attr, weights, r[0], r[1], r[2], r[3]);
+}
+
+/* Three places, of which two share a row of the weights. */
+static net *gates_net(arena *a, int (*choice)(bench *b, int x, int weights, int row), nasc_diag *d)
+{
+    bench b = {.n = net_new(a)};
+    int x = conv(&b, net_images(b.n, SIZE, SIZE, 3), CHANNELS, windowed(3, 1, 1, 1, 1));
+    int weights = net_mix_weights(b.n, "alphas", 2, CANDIDATES);
+    for (int place = 0; place < 3; place++) {
+        int y = choice(&b, x, weights, place % 2);
+        x = ADD(&b, NET_add, NULL, y, ADD(&b, NET_tanh, NULL, x));
+    }
+    net_output_add(b.n, head(&b, x, 0.1), SLOT_LOSS, 0);
+    check(net_verify(b.n, &b.d), &b.d);
+    net *core = net_expand(a, b.n, d);
+    check(core != NULL, d);
+    return core;
+}
+
+/* The gradients of all gates, active or not, are those of the weights of a sum, taken where one weight is 1. */
+static void gates(void **state)
+{
+    (void)state;
+    for (int active = 0; active < CANDIDATES * CANDIDATES; active++) {
+        arena a = {0};
+        nasc_diag d = {0};
+        seed_now = (uint64_t)active + 5;
+        net *chosen = gates_net(&a, gated, &d), *sum = gates_net(&a, summed, &d);
+        check(net_grad(chosen, loss_of(chosen), GRAD_MIX, &d) && net_verify(chosen, &d), &d);
+        compare_outputs(chosen, GRAD_MIX);
+        net *clean = net_simplify(&a, chosen, &d);
+        check(clean && net_verify(clean, &d), &d);
+        round_trip(&a, clean, "gates");
+        slots s = slots_new(chosen);
+        active_choices[0] = active % CANDIDATES;
+        active_choices[1] = active / CANDIDATES;
+        for (int i = 0; i < 2 * CANDIDATES; i++)
+            s.at[SLOT_MIX][i] = active_choices[i / CANDIDATES] == i % CANDIDATES;
+        run_net(clean, &s);
+        compare_slot(sum, &s, SLOT_MIX, s.at[SLOT_MIX_GRAD], "gates");
+        slots_free(&s);
+        arena_free(&a);
+    }
 }
 
 static void gradients(void **state)
@@ -479,6 +576,6 @@ static void gradients(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients), cmocka_unit_test(gates)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

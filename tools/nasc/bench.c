@@ -37,23 +37,23 @@ static double median(const result *r)
     return 0.5 * (r->seconds[(r->count - 1) / 2] + r->seconds[r->count / 2]);
 }
 
-static bool once(const workload *w, double *seconds, nasc_diag *d)
+static bool once(const workload *w, bool alpha, double *seconds, nasc_diag *d)
 {
     double start = clock_seconds();
-    bool ok = w->once(w->user, d);
+    bool ok = alpha ? w->alpha(w->user, d) : w->once(w->user, d);
     *seconds = clock_seconds() - start;
     return ok && !session_interrupted();
 }
 
 /* The first run is not counted: it touches memory that no later one has to. */
-static bool take(arena *a, const workload *w, int count, result *r, nasc_diag *d)
+static bool take(arena *a, const workload *w, bool alpha, int count, result *r, nasc_diag *d)
 {
     r->taken = NEW_ARRAY(a, double, count);
     r->seconds = NEW_ARRAY(a, double, count);
-    if (!once(w, &r->first, d))
+    if (!once(w, alpha, &r->first, d))
         return false;
     for (r->count = 0; r->count < count; r->count++)
-        if (!once(w, &r->taken[r->count], d))
+        if (!once(w, alpha, &r->taken[r->count], d))
             return false;
     memcpy(r->seconds, r->taken, (size_t)count * sizeof *r->seconds);
     qsort(r->seconds, (size_t)count, sizeof *r->seconds, rising);
@@ -84,7 +84,8 @@ static sizes sizes_of(const workload *w)
     return s;
 }
 
-static bool print_json(const session *s, const workload *w, const result *r, const profile *p, nasc_diag *d)
+static bool print_json(const session *s, const workload *w, const result *r, const result *alpha, const profile *p,
+                       nasc_diag *d)
 {
     sizes z = sizes_of(w);
     double unit = r->infer ? 1e3 : 1;
@@ -99,19 +100,25 @@ static bool print_json(const session *s, const workload *w, const result *r, con
                   z.instances, "launches", z.launches, "kernels_compiled", r->jit.compiled, "kernels_cached",
                   r->jit.cached, "threads", s->threads);
     bool ok = o && (!p || !json_object_set_new(o, "profile", profile_json(p)));
+    if (ok && w->alpha)
+        ok = !json_object_set_new(o, "alpha_min_s", json_real(alpha->seconds[0])) &&
+             !json_object_set_new(o, "alpha_median_s", json_real(median(alpha)));
     ok = ok && json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
     json_decref(o);
     putchar('\n');
     return ok || diag_memory(d);
 }
 
-static void print_text(const session *s, const workload *w, const result *r, const profile *p)
+static void print_text(const session *s, const workload *w, const result *r, const result *alpha, const profile *p)
 {
     sizes z = sizes_of(w);
     if (r->infer)
         printf("min_ms %.3f median_ms %.3f\n", r->seconds[0] * 1e3, median(r) * 1e3);
     else
         printf("min %.4f s, median %.4f s, of %d (first: %.4f s)\n", r->seconds[0], median(r), r->count, r->first);
+    if (w->alpha)
+        printf("alpha: min %.4f s, median %.4f s, of %d (first: %.4f s)\n", alpha->seconds[0], median(alpha),
+               alpha->count, alpha->first);
     printf("%d threads; compiled in %.2f s, loaded in %.2f s (kernels: %d compiled, %d from the cache)\n", s->threads,
            r->compile, r->load, r->jit.compiled, r->jit.cached);
     printf("%d kernels, %d instances, %d launches; arena %.1f MiB, largest resident size %.1f MiB\n", z.kernels,
@@ -125,20 +132,25 @@ static void print_text(const session *s, const workload *w, const result *r, con
 static bool measure(session *s, const bench_arguments *a, const model *m, bool infer, nasc_diag *d)
 {
     workload w = {0};
-    result r = {.infer = infer};
+    result r = {.infer = infer}, alpha = {0};
     profile p = {0};
     int order = a->order ? a->order[0] - '0' : 0, steps = a->steps ? (int)a->steps : infer ? INFER_STEPS : STEPS;
     double start = clock_seconds();
-    if (!(infer ? bench_infer(s, m, &w, d) : bench_step(s, m, order, &w, d)))
+    bool paths = !m->genotype && space_selects(m->space);
+    if (!(infer   ? bench_infer(s, m, &w, d)
+          : paths ? bench_paths(s, m, a->pass, &w, d)
+                  : bench_step(s, m, order, &w, d)))
         return false;
     r.load = s->load_seconds;
     r.compile = clock_seconds() - start - r.load;
     r.jit = engine_stats(s->engine);
-    if (!take(s->arena, &w, steps, &r, d) || (a->profile && !profile_take(s, &w, steps, &p, d)))
+    if (!take(s->arena, &w, false, steps, &r, d) || (w.alpha && !take(s->arena, &w, true, steps, &alpha, d)))
+        return false;
+    if (a->profile && !profile_take(s, &w, steps, &p, d))
         return false;
     if (a->common.json)
-        return print_json(s, &w, &r, a->profile ? &p : NULL, d);
-    print_text(s, &w, &r, a->profile ? &p : NULL);
+        return print_json(s, &w, &r, &alpha, a->profile ? &p : NULL, d);
+    print_text(s, &w, &r, &alpha, a->profile ? &p : NULL);
     return true;
 }
 
@@ -148,8 +160,12 @@ static bool network(session *s, const bench_arguments *a, bool infer, nasc_diag 
     bool ok = model_open(&m, &a->common, a->common.operand[1], d);
     if (ok && infer && !session_given(&a->common, "batch"))
         ok = settings_set(&m.settings, "batch", "1", "batch", d);
-    if (ok && a->order && m.genotype)
-        ok = diag_fail(d, DIAG_INPUT, a->common.operand[1], "is a genotype: --order is for spaces");
+    if (ok && a->order && (m.genotype || space_selects(m.space)))
+        ok = diag_fail(d, DIAG_INPUT, a->common.operand[1],
+                       m.genotype ? "is a genotype: --order is for spaces"
+                                  : "selects candidates: --order is for mixtures");
+    if (ok && a->pass && (infer || m.genotype || !space_selects(m.space)))
+        ok = diag_fail(d, DIAG_INPUT, "--pass", "is for steps of spaces that select candidates");
     ok = ok && measure(s, a, &m, infer, d);
     model_close(&m);
     return ok;
@@ -217,6 +233,11 @@ static const option_row options[] = {
      .kind = OPTION_TEXT,
      .offset = AT(order),
      .help = "step of a space: 0 one pass, 1 first-order, 2 second-order search (0)"},
+    {.name = "pass",
+     .value = "weights|alpha",
+     .kind = OPTION_TEXT,
+     .offset = AT(pass),
+     .help = "step of a space that selects: one of the two alone"},
     {.name = "profile", .kind = OPTION_FLAG, .offset = AT(profile), .help = "where the time goes, kernel by kernel"},
     {.name = "memory",
      .value = "SIZE",
@@ -241,7 +262,8 @@ const command command_bench = {
         "bench step FILE: a training step on random data. Of a space, with --order 0: the loss of one batch and its\n"
         "gradient by weights and alphas; 1: the step of first-order DARTS search (alphas on one batch, then weights "
         "on\n"
-        "another, optimisers included); 2: that of second-order search. Of a genotype: a step of its training.\n"
+        "another, optimisers included); 2: that of second-order search. Of a space that selects: a weight step on a\n"
+        "drawn path, and the alpha pass over two candidates of each choice. Of a genotype: a step of its training.\n"
         "bench infer FILE: a batch through the inference program.\n"
         "bench peak: multiply-adds in registers, reading and copying of memory far larger than the caches, for 1, 2, "
         "…\n"

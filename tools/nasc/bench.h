@@ -6,7 +6,7 @@
 
 typedef struct bench_arguments {
     arguments common;
-    const char *order;
+    const char *order, *pass;
     int64_t steps, memory;
     bool profile;
 } bench_arguments;
@@ -16,14 +16,20 @@ typedef struct workload {
     runnable *programs[4 + METHOD_COUNT];
     int count;
     bool (*once)(void *user, nasc_diag *d);
+    bool (*alpha)(void *user, nasc_diag *d); /* timed after it, by itself; may be NULL */
     void *user;
 } workload;
 void workload_add(workload *w, runnable *program);
 
-/* ---- bench_step.c ---- */
+/* ---- bench_step.c, bench_paths.c ---- */
+
+/* Random images and labels. `number`: which of several batches. */
+feed bench_feed(session *s, const model *m, uint32_t number);
 
 /* Compiles what a step of `m` runs and fills its buffers with random numbers; `order`: 0, 1, 2, of spaces alone. */
 bool bench_step(session *s, const model *m, int order, workload *w, nasc_diag *d);
+/* The same of a space that selects; `which`: weights, alpha, or NULL for both. */
+bool bench_paths(session *s, const model *m, const char *which, workload *w, nasc_diag *d);
 /* The same for one batch through the inference program, as export writes it. */
 bool bench_infer(session *s, const model *m, workload *w, nasc_diag *d);
 

@@ -4,8 +4,7 @@
 #include "runtime/train/masks.h"
 #include "trained.h"
 
-/* Random images and labels. `number`: which of several batches. */
-static feed random_feed(session *s, const model *m, uint32_t number)
+feed bench_feed(session *s, const model *m, uint32_t number)
 {
     const settings *set = &m->settings;
     feed f = {.n = (int)settings_int(set, SETTING_batch)};
@@ -57,7 +56,7 @@ static bool search_workload(session *s, const model *m, int order, workload *w, 
     search_step *t = NEW(s->arena, search_step);
     search_job job = {.space = m->space,
                       .settings = m->settings,
-                      .order = order == 2 ? DARTS_SECOND : DARTS_FIRST,
+                      .method = search_method_find(order == 2 ? "darts-2nd" : "darts-1st"),
                       .seed = (uint64_t)s->arguments->seed};
     if (!(order == 0 ? compile_one_pass(s, &job, &t->net, d) : session_supernet(s, &job, &t->net, d)))
         return false;
@@ -67,8 +66,8 @@ static bool search_workload(session *s, const model *m, int order, workload *w, 
                            .settings = session_darts_settings(&job),
                            .device = s->device};
     t->search = darts_open(s->arena, &config, d);
-    t->train = random_feed(s, m, 0);
-    t->held = random_feed(s, m, 1);
+    t->train = bench_feed(s, m, 0);
+    t->held = bench_feed(s, m, 1);
     workload_add(w, &p->weights);
     workload_add(w, &p->mix);
     workload_add(w, &p->both);
@@ -111,7 +110,7 @@ static bool train_once(void *user, nasc_diag *d)
 static bool network_open(session *s, const model *m, network_pass *t, workload *w, nasc_diag *d)
 {
     const runnable *all[] = {&t->network, &t->optimiser};
-    t->batch = random_feed(s, m, 0);
+    t->batch = bench_feed(s, m, 0);
     workload_add(w, &t->network);
     workload_add(w, &t->optimiser);
     w->user = t;

@@ -13,7 +13,16 @@ sgd_rates session_weight_rates(const settings *set)
                        .clip = settings_number(set, SETTING_clip)};
 }
 
-static struct data_augment augmentation(const settings *set)
+adam_rates session_alpha_rates(const settings *set)
+{
+    return (adam_rates){.lr = settings_number(set, SETTING_alpha_lr),
+                        .beta1 = settings_number(set, SETTING_alpha_beta1),
+                        .beta2 = settings_number(set, SETTING_alpha_beta2),
+                        .decay = settings_number(set, SETTING_alpha_weight_decay),
+                        .eps = 1e-8};
+}
+
+struct data_augment session_augment(const settings *set)
 {
     return (struct data_augment){.normalise = true,
                                  .crop = (int)settings_int(set, SETTING_crop),
@@ -21,7 +30,7 @@ static struct data_augment augmentation(const settings *set)
                                  .cutout = (int)settings_int(set, SETTING_cutout)};
 }
 
-static bool by_step(const settings *set)
+bool session_lr_by_step(const settings *set)
 {
     return strcmp(settings_text(set, SETTING_lr_schedule), "step") == 0;
 }
@@ -37,6 +46,21 @@ static bool open_folder(run_folder *folder, const char *path, bool resume, const
         return true;
     run_close(folder);
     return false;
+}
+
+const search_method *search_method_find(const char *name)
+{
+    static const search_method methods[] = {
+        {.name = "darts-1st", .order = DARTS_FIRST},
+        {.name = "darts-2nd", .order = DARTS_SECOND},
+        {.name = "darts-reinforce", .order = DARTS_REINFORCE},
+        {.name = "proxyless", .selects = true, .rule = PROXYLESS_TWO},
+        {.name = "proxyless-all", .selects = true, .rule = PROXYLESS_ALL},
+        {.name = "proxyless-reinforce", .selects = true, .rule = PROXYLESS_REINFORCE}};
+    for (size_t i = 0; name && i < COUNT(methods); i++)
+        if (strcmp(methods[i].name, name) == 0)
+            return &methods[i];
+    return NULL;
 }
 
 /* ---- search ---------------------------------------------------------------------------------------------- */
@@ -56,11 +80,11 @@ bool session_supernet(session *s, const search_job *job, supernet *n, nasc_diag 
         return false;
     const net *model = n->weights.built.net;
     bool ok = session_mixes(job->space, &p->weights, d);
-    if (job->order == DARTS_REINFORCE)
+    if (job->method->order == DARTS_REINFORCE)
         ok = ok && session_network(s, job->space, set, USE_FORWARD, model, &n->other, &p->forward, d);
     else
         ok = ok && session_network(s, job->space, set, USE_MIX, model, &n->other, &p->mix, d);
-    if (job->order == DARTS_SECOND)
+    if (job->method->order == DARTS_SECOND)
         ok = ok && session_network(s, job->space, set, USE_BOTH, model, &n->other, &p->both, d);
     for (int m = 0; ok && m < METHOD_COUNT; m++)
         ok = session_method(s, model, m, nesterov, &p->method[m], d);
@@ -70,22 +94,18 @@ bool session_supernet(session *s, const search_job *job, supernet *n, nasc_diag 
 darts_settings session_darts_settings(const search_job *job)
 {
     const settings *set = &job->settings;
-    return (darts_settings){.order = job->order,
+    return (darts_settings){.order = job->method->order,
                             .batch = (int)settings_int(set, SETTING_batch),
                             .epochs = (int)settings_int(set, SETTING_epochs),
                             .steps = (int)settings_int(set, SETTING_steps),
                             .alpha_every = (int)settings_int(set, SETTING_alpha_every),
                             .warmup_epochs = (int)settings_int(set, SETTING_warmup_epochs),
                             .checkpoint_steps = job->checkpoint_steps,
-                            .lr_by_step = by_step(set),
+                            .lr_by_step = session_lr_by_step(set),
                             .lr_min = settings_number(set, SETTING_lr_min),
                             .weights = session_weight_rates(set),
-                            .alphas = {.lr = settings_number(set, SETTING_alpha_lr),
-                                       .beta1 = settings_number(set, SETTING_alpha_beta1),
-                                       .beta2 = settings_number(set, SETTING_alpha_beta2),
-                                       .decay = settings_number(set, SETTING_alpha_weight_decay),
-                                       .eps = 1e-8},
-                            .augment = augmentation(set),
+                            .alphas = session_alpha_rates(set),
+                            .augment = session_augment(set),
                             .seed = job->seed};
 }
 
@@ -100,26 +120,39 @@ char *session_derive(arena *a, const space *of, const space_net *built, const pa
     return space_derive(of, built, rows, space_name(of), a, d);
 }
 
-static enum run_end search_in(session *s, const search_job *job, run_folder *folder, char **result, nasc_diag *d)
+static enum run_end search_mixtures(session *s, const search_job *job, supernet *n, run_folder *folder,
+                                    const float **alphas, nasc_diag *d)
 {
-    supernet *n = NEW(s->arena, supernet);
-    if (!session_supernet(s, job, n, d))
-        return RUN_FAILED;
     darts_config config = {.programs = &n->programs,
-                           .parameters = session_parameters(n->weights.built.net),
                            .data = job->data,
                            .settings = session_darts_settings(job),
                            .device = s->device,
                            .folder = folder,
                            .progress = &s->progress};
+    if (!session_supernet(s, job, n, d))
+        return RUN_FAILED;
+    config.parameters = session_parameters(n->weights.built.net);
     darts *search = darts_open(s->arena, &config, d);
     if (!search || (job->resume && !darts_resume(search, d)))
         return RUN_FAILED;
     enum run_end end = darts_search(search, d);
+    *alphas = search->alphas.value;
+    return end;
+}
+
+static enum run_end search_in(session *s, const search_job *job, run_folder *folder, char **result, nasc_diag *d)
+{
+    const float *alphas = NULL;
+    supernet *mixed = NEW(s->arena, supernet);
+    path_supernet *paths = NEW(s->arena, path_supernet);
+    enum run_end end = job->method->selects ? session_search_paths(s, job, paths, folder, &alphas, d)
+                                            : search_mixtures(s, job, mixed, folder, &alphas, d);
     if (end != RUN_DONE)
         return end;
+    const space_net *built = job->method->selects ? &paths->weights.built : &mixed->weights.built;
+    parameters p = session_parameters(built->net);
     char path[RUN_PATH + 64];
-    *result = session_derive(s->arena, job->space, &n->weights.built, &config.parameters, search->alphas.value, d);
+    *result = session_derive(s->arena, job->space, built, &p, alphas, d);
     bool ok = *result && file_replace(run_file(job->folder, "genotype.json", path), *result, strlen(*result), d);
     return ok ? RUN_DONE : RUN_FAILED;
 }
@@ -143,11 +176,11 @@ static train_settings train_settings_of(const train_job *job)
                             .epochs = (int)settings_int(set, SETTING_epochs),
                             .steps = (int)settings_int(set, SETTING_steps),
                             .checkpoint_steps = job->checkpoint_steps,
-                            .lr_by_step = by_step(set),
+                            .lr_by_step = session_lr_by_step(set),
                             .lr_min = settings_number(set, SETTING_lr_min),
                             .drop_path = settings_number(set, SETTING_drop_path),
                             .weights = session_weight_rates(set),
-                            .augment = augmentation(set),
+                            .augment = session_augment(set),
                             .seed = job->seed};
 }
 

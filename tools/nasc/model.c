@@ -16,7 +16,9 @@ bool model_open(model *m, const arguments *a, const char *path, nasc_diag *d)
     if (!m->space)
         return false;
     m->genotype = space_is_genotype(m->space);
-    settings_defaults(&m->settings, m->genotype ? SETTINGS_TRAIN : SETTINGS_DARTS);
+    settings_defaults(&m->settings, m->genotype               ? SETTINGS_TRAIN
+                                    : space_selects(m->space) ? SETTINGS_PROXYLESS
+                                                              : SETTINGS_DARTS);
     settings_from_space(&m->settings, m->space);
     if (!model_settings(&m->settings, a, d))
         return false;

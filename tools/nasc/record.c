@@ -30,10 +30,12 @@ json_t *record_new(const record *r, const space *of, const settings *set, arena 
     bool ok = all != NULL;
     for (int i = 0; ok && i < SETTING_COUNT; i++)
         ok = !json_object_set_new(all, setting_table[i].name, setting_json(&set->at[i], setting_table[i].type));
-    json_t *run = json_pack("{si ss ss* sI sI sI sI ss so* so}", "format", 1, "command", r->command, "method",
-                            r->method, "seed", (json_int_t)r->seed, "runs", (json_int_t)r->runs, "checkpoint_steps",
-                            (json_int_t)r->checkpoint_steps, "data_seed", (json_int_t)r->data_seed, "data", r->data,
-                            "settings", all, "space", json_loads(text, 0, NULL));
+    json_t *target = r->cost ? json_integer((json_int_t)r->target) : NULL;
+    json_t *run =
+        json_pack("{si ss ss* ss* so* sI sI sI sI ss so* so}", "format", 1, "command", r->command, "method", r->method,
+                  "cost", r->cost, "target", target, "seed", (json_int_t)r->seed, "runs", (json_int_t)r->runs,
+                  "checkpoint_steps", (json_int_t)r->checkpoint_steps, "data_seed", (json_int_t)r->data_seed, "data",
+                  r->data, "settings", all, "space", json_loads(text, 0, NULL));
     if (!run || !ok) {
         json_decref(run);
         diag_memory(d);
@@ -94,15 +96,17 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
     char file[RUN_PATH + 64];
     run_file(folder, file_name, file);
     json_t *run = run_read_json(folder, file_name, d);
-    json_int_t seed = 0, runs = 1, steps = 0, data_seed = 0;
+    json_int_t seed = 0, runs = 1, steps = 0, data_seed = 0, target = 0;
     int format = 0;
     if (!run)
         return NULL;
-    bool ok = json_unpack(run, "{si ss s?s sI s?I s?I sI ss so so}", "format", &format, "command", &r->command,
-                          "method", &r->method, "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed",
-                          &data_seed, "data", &r->data, "settings", &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
+    bool ok = json_unpack(run, "{si ss s?s s?s s?I sI s?I s?I sI ss so so}", "format", &format, "command", &r->command,
+                          "method", &r->method, "cost", &r->cost, "target", &target, "seed", &seed, "runs", &runs,
+                          "checkpoint_steps", &steps, "data_seed", &data_seed, "data", &r->data, "settings",
+                          &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
     ok = ok && runs >= 1 && steps >= 0;
     r->seed = seed;
+    r->target = target;
     r->runs = runs;
     r->data_seed = data_seed;
     r->checkpoint_steps = steps;

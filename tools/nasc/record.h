@@ -11,6 +11,8 @@ typedef struct record {
     const char *data;    /* --data */
     const char *method;  /* of a search, or NULL */
     int64_t seed, checkpoint_steps, runs;
+    const char *cost;  /* of a search: what networks are to have little of, or NULL */
+    int64_t target;    /* how much of it */
     int64_t data_seed; /* of synthetic data: the first seed of several runs */
 } record;
 

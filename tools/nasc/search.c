@@ -7,37 +7,42 @@
 
 typedef struct search_arguments {
     run_arguments common;
-    const char *method;
-    int64_t runs, memory;
+    const char *method, *cost;
+    int64_t runs, memory, target;
 } search_arguments;
-
-static const struct {
-    const char *name;
-    enum darts_order order;
-} methods[] = {{"darts-1st", DARTS_FIRST}, {"darts-2nd", DARTS_SECOND}, {"darts-reinforce", DARTS_REINFORCE}};
 
 /* ---- what is searched -----------------------------------------------------------------------------------------------
  */
 
-/* The method's place in the table, or -1: run.json may say anything. */
-static int method_of(const record *r)
+/* What one option says and the others do not. */
+static bool check_cost(const search_arguments *a, const record *r, const search_method *m, nasc_diag *d)
 {
-    for (int i = 0; r->method && i < (int)COUNT(methods); i++)
-        if (strcmp(methods[i].name, r->method) == 0)
-            return i;
-    return -1;
+    if (!r->cost)
+        return !a->target || diag_fail(d, DIAG_INPUT, "--target-cost", "says how much, --cost of what: give both");
+    if (!m->selects)
+        return diag_fail(d, DIAG_INPUT, "--cost", "is for the methods of spaces that select candidates, not for %s",
+                         m->name);
+    return r->target > 0 || diag_fail(d, DIAG_INPUT, "--cost", "needs a target: --target-cost N");
 }
 
 static bool ask(run_request *s, const search_arguments *a, nasc_diag *d)
 {
-    record like = {.command = "search", .method = a->method ? a->method : "darts-2nd", .runs = a->runs ? a->runs : 1};
-    if (!request_open(s, &a->common, &like, false, a->method || a->runs, d))
+    record like = {
+        .command = "search", .method = a->method, .runs = a->runs ? a->runs : 1, .cost = a->cost, .target = a->target};
+    if (!request_open(s, &a->common, &like, false, a->method || a->runs || a->cost || a->target, d))
         return false;
-    if (method_of(&s->record) < 0)
+    bool selects = space_selects(s->of);
+    if (!s->record.method)
+        s->record.method = selects ? "proxyless" : "darts-2nd";
+    const search_method *m = search_method_find(s->record.method);
+    if (!m)
         return diag_fail(d, DIAG_INPUT, a->common.out, "was searched by '%s', a method that this nasc does not know",
-                         s->record.method ? s->record.method : "");
+                         s->record.method);
+    if (m->selects != selects)
+        return diag_fail(d, DIAG_INPUT, space_name(s->of), "has choices that %s cannot learn (combine: %s)", m->name,
+                         selects ? "select" : "mix");
     s->session.memory = a->memory;
-    return request_record(s, d);
+    return check_cost(a, &s->record, m, d) && request_record(s, d);
 }
 
 /* ---- one run, and several
@@ -53,7 +58,9 @@ static search_job job_of(const run_request *s, const char *folder, bool resume, 
                       .folder = folder,
                       .resume = resume,
                       .record = s->run,
-                      .order = methods[method_of(&s->record)].order};
+                      .method = search_method_find(s->record.method),
+                      .cost = s->record.cost,
+                      .target = (double)s->record.target / 1e3};
     return job;
 }
 
@@ -209,10 +216,21 @@ static const option_row options[] = {
      .help = "the run's folder",
      .required = true},
     {.name = "method",
-     .value = "darts-2nd|darts-1st|darts-reinforce",
+     .value = "darts-2nd|darts-1st|darts-reinforce|proxyless|proxyless-all|proxyless-reinforce",
      .kind = OPTION_TEXT,
      .offset = AT(method),
-     .help = "how alpha is learned (darts-2nd)"},
+     .help = "how alpha is learned (darts-2nd; of spaces that select: proxyless)"},
+    {.name = "cost",
+     .value = "macs|params",
+     .kind = OPTION_TEXT,
+     .offset = AT(cost),
+     .help = "what networks are to have little of: multiply-adds or parameters"},
+    {.name = "target-cost",
+     .value = "N",
+     .kind = OPTION_INT,
+     .offset = AT(target),
+     .least = 1,
+     .help = "how many of them"},
     {.name = "runs",
      .value = "N",
      .kind = OPTION_INT,

@@ -10,6 +10,7 @@
 #include "progress.h"
 #include "runtime/data/data.h"
 #include "runtime/search/darts.h"
+#include "runtime/search/proxyless.h"
 #include "runtime/train/train.h"
 
 typedef struct session {
@@ -50,11 +51,23 @@ parameters session_parameters(const net *n);
 
 /* ---- jobs: what search and train do, once their settings are known ---- */
 
+/* How alpha is learned. */
+typedef struct search_method {
+    const char *name;
+    bool selects;             /* for spaces that select candidates, not for those that mix them */
+    enum darts_order order;   /* of those that mix */
+    enum proxyless_rule rule; /* of those that select */
+} search_method;
+/* NULL: there is none of that name. */
+const search_method *search_method_find(const char *name);
+
 typedef struct search_job {
     const space *space;
     settings settings;
     const dataset *data;
-    enum darts_order order;
+    const search_method *method;
+    const char *cost; /* macs, params; NULL: the loss alone counts */
+    double target;    /* thousands of them */
     uint64_t seed;
     int checkpoint_steps;
     const char *folder; /* made, or holds a run to go on with */
@@ -83,6 +96,21 @@ typedef struct supernet {
 bool session_mixes(const space *of, const runnable *network, nasc_diag *d);
 bool session_supernet(session *s, const search_job *job, supernet *n, nasc_diag *d);
 darts_settings session_darts_settings(const search_job *job);
+/* The same of a space that selects. */
+typedef struct path_supernet {
+    objective weights, other;
+    proxyless_programs programs;
+    proxyless_cost cost;
+} path_supernet;
+bool session_path_supernet(session *s, const search_job *job, path_supernet *n, nasc_diag *d);
+proxyless_settings session_proxyless_settings(const search_job *job);
+/* Searches from the folder's state on; the alphas found. */
+enum run_end session_search_paths(session *s, const search_job *job, path_supernet *n, run_folder *folder,
+                                  const float **alphas, nasc_diag *d);
+/* What searches and trainings take from the settings alike. */
+struct data_augment session_augment(const settings *set);
+bool session_lr_by_step(const settings *set);
+adam_rates session_alpha_rates(const settings *set);
 /* Rates of SGD as the settings have them. */
 sgd_rates session_weight_rates(const settings *set);
 

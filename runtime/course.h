@@ -1,0 +1,54 @@
+/* The course of a run: epochs of steps on batches that are filled ahead, the learning rate's cosine, log lines,
+ * checkpoints, and that somebody asks to stop. What a step does is its owner's affair: a search, a training. */
+#ifndef NASC_COURSE_H
+#define NASC_COURSE_H
+
+#include "runtime/checkpoint.h"
+#include "runtime/data/prefetch.h"
+#include "runtime/progress.h"
+
+/* Running sums of the epoch; all doubles, they go into the checkpoint. */
+typedef struct course_sums {
+    double loss, correct, images;                /* of the steps that learn weights */
+    double held_loss, held_correct, held_images; /* of those that learn alphas */
+    double baseline;                             /* REINFORCE: moving mean of the rewards; outlives the epoch */
+} course_sums;
+
+/* What the owner does; `user` is the owner. */
+typedef struct course_owner {
+    void *user;
+    const char *phase;                                                 /* as progress calls it */
+    void (*begin)(void *user);                                         /* an epoch: the order of its samples */
+    prefetch_fill *fill;                                               /* the batches of a step */
+    bool (*step)(void *user, int at, const feed *batch, nasc_diag *d); /* step `at` of the epoch, and its sums */
+    bool (*line)(void *user, json_t *line, nasc_diag *d);              /* after an epoch: adds to its log line */
+    checkpoint (*state)(void *user);                                   /* all that a checkpoint holds */
+} course_owner;
+
+typedef struct course_settings {
+    int epochs, steps;    /* steps an epoch */
+    int checkpoint_steps; /* a checkpoint every so many steps, beside each epoch's; 0: none */
+    bool lr_by_step;      /* the cosine moves once a step, not once an epoch */
+    double lr, lr_min;
+} course_settings;
+
+typedef struct course {
+    course_owner owner;
+    course_settings settings;
+    run_folder *folder; /* NULL: no log and no checkpoint */
+    const struct progress *progress;
+    prefetch *ahead;
+    int64_t epoch, step; /* epochs done; steps done in all */
+    double lr;           /* at present */
+    course_sums sums;
+} course;
+
+/* From the run's checkpoint, if it has one; the log is cut to it. */
+bool course_resume(course *c, nasc_diag *d);
+/* Runs the epochs that are left. RUN_STOPPED: progress asked to stop, and the checkpoint is written. */
+enum run_end course_run(course *c, nasc_diag *d);
+/* Adds a batch of n images, with the loss and score of the runner's last pass. */
+void course_learned(course *c, const runner *r, int n);
+void course_held_out(course *c, const runner *r, int n);
+
+#endif

@@ -1,0 +1,98 @@
+/* Searches of spaces that select candidates: the programs of one path, and what candidates cost. */
+#include "costs.h"
+#include "session.h"
+
+#include <string.h>
+
+static bool selects_all(const space *of, const space_net *built, nasc_diag *d)
+{
+    for (int i = 0; i < built->choice_count; i++)
+        if (built->choices[i].combine != COMBINE_SELECT)
+            return diag_fail(d, DIAG_INPUT, space_name(of),
+                             "has choices whose candidates are mixed beside such that are "
+                             "selected: one method cannot learn both");
+    return built->choice_count > 0 ||
+           diag_fail(d, DIAG_INPUT, space_name(of), "has no choices: there is nothing to search");
+}
+
+/* What candidates cost, and what the loss makes of it. */
+static bool take_costs(session *s, const search_job *job, const net *model, proxyless_cost *to, nasc_diag *d)
+{
+    const settings *set = &job->settings;
+    bool linear = strcmp(settings_text(set, SETTING_cost_loss), "add#linear") == 0;
+    *to = (proxyless_cost){.term = COST_NONE};
+    if (!job->cost)
+        return true;
+    costs c = costs_of(s->arena, model, strcmp(job->cost, "params") == 0 ? COST_PARAMS : COST_MACS);
+    if (job->target < c.least)
+        return diag_fail(d, DIAG_INPUT, "--target-cost",
+                         "%.0f is below the %.0f %s that the smallest network of %s has", job->target * 1e3,
+                         c.least * 1e3, job->cost, space_name(job->space));
+    *to = (proxyless_cost){.term = linear ? COST_ADD_LINEAR : COST_MUL_LOG,
+                           .of = c.of,
+                           .fixed = c.fixed,
+                           .target = job->target,
+                           .factor = settings_number(set, linear ? SETTING_cost_lambda : SETTING_cost_beta),
+                           .exponent = settings_number(set, SETTING_cost_exponent)};
+    return true;
+}
+
+bool session_path_supernet(session *s, const search_job *job, path_supernet *n, nasc_diag *d)
+{
+    static const enum net_method methods[] = {METHOD_softmax, METHOD_sgd,     METHOD_adam,
+                                              METHOD_gates,   METHOD_rescale, METHOD_reinforce};
+    bool nesterov = settings_int(&job->settings, SETTING_nesterov) != 0;
+    bool reinforce = job->method->rule == PROXYLESS_REINFORCE;
+    const settings *set = &job->settings;
+    proxyless_programs *p = &n->programs;
+    if (!session_network(s, job->space, set, USE_WEIGHTS, NULL, &n->weights, &p->weights, d) ||
+        !selects_all(job->space, &n->weights.built, d))
+        return false;
+    const net *model = n->weights.built.net;
+    bool ok = take_costs(s, job, model, &n->cost, d) &&
+              session_network(s, job->space, set, reinforce ? USE_FORWARD : USE_MIX, model, &n->other,
+                              reinforce ? &p->forward : &p->gates, d);
+    for (size_t m = 0; ok && m < COUNT(methods); m++)
+        ok = session_method(s, model, methods[m], nesterov, &p->method[methods[m]], d);
+    return ok;
+}
+
+proxyless_settings session_proxyless_settings(const search_job *job)
+{
+    const settings *set = &job->settings;
+    return (proxyless_settings){.rule = job->method->rule,
+                                .batch = (int)settings_int(set, SETTING_batch),
+                                .epochs = (int)settings_int(set, SETTING_epochs),
+                                .steps = (int)settings_int(set, SETTING_steps),
+                                .alpha_every = (int)settings_int(set, SETTING_alpha_every),
+                                .warmup_epochs = (int)settings_int(set, SETTING_warmup_epochs),
+                                .samples = (int)settings_int(set, SETTING_alpha_samples),
+                                .checkpoint_steps = job->checkpoint_steps,
+                                .lr_by_step = session_lr_by_step(set),
+                                .lr_min = settings_number(set, SETTING_lr_min),
+                                .weights = session_weight_rates(set),
+                                .alphas = session_alpha_rates(set),
+                                .augment = session_augment(set),
+                                .seed = job->seed};
+}
+
+enum run_end session_search_paths(session *s, const search_job *job, path_supernet *n, run_folder *folder,
+                                  const float **alphas, nasc_diag *d)
+{
+    if (!session_path_supernet(s, job, n, d))
+        return RUN_FAILED;
+    proxyless_config config = {.programs = &n->programs,
+                               .parameters = session_parameters(n->weights.built.net),
+                               .data = job->data,
+                               .settings = session_proxyless_settings(job),
+                               .cost = n->cost,
+                               .device = s->device,
+                               .folder = folder,
+                               .progress = &s->progress};
+    proxyless *search = proxyless_open(s->arena, &config, d);
+    if (!search || (job->resume && !proxyless_resume(search, d)))
+        return RUN_FAILED;
+    enum run_end end = proxyless_search(search, d);
+    *alphas = search->alphas.value;
+    return end;
+}
