@@ -234,27 +234,29 @@ static void mark_path(const proxyless *s, const int *active)
         s->marks[s->choices[c].first + active[c]] = 1;
 }
 
-bool proxyless_gate_gradient(proxyless *s, const feed *held, nasc_diag *d)
+bool proxyless_binary_connect(proxyless *s, double loss, nasc_diag *d)
 {
-    const proxyless_programs *p = s->config.programs;
-    pass on_held = pass_of(s, &p->gates);
-    memset(s->gate_grad, 0, (size_t)s->config.parameters.mix * sizeof *s->gate_grad);
-    if (!runner_pass(&s->run, &on_held, held, d))
-        return false;
     mark_path(s, s->active);
     for (int c = 0; c < s->choice_count; c++)
         for (int k = 0; k < s->choices[c].candidates; k++)
             if (s->gates[c] >> k & 1)
                 s->marks[s->choices[c].first + k] = 1;
     double scale, price;
-    cost_scales(s, s->run.loss, &scale, &price);
+    cost_scales(s, loss, &scale, &price);
     float scalars[SCALAR_COUNT] = {[SCALAR_LOSS_SCALE] = (float)scale, [SCALAR_COST_SCALE] = (float)price};
     float *user[BINDINGS] = {[BIND_VALUE] = s->alphas.value,
                              [BIND_GRAD] = s->gate_grad,
                              [BIND_SAMPLE] = s->marks,
                              [BIND_COST] = s->cost,
                              [BIND_VALUE_OUT] = s->alpha_grad};
-    return method_run(s->config.device, &p->method[METHOD_gates], user, scalars, NULL, d);
+    return method_run(s->config.device, &s->config.programs->method[METHOD_gates], user, scalars, NULL, d);
+}
+
+bool proxyless_gate_gradient(proxyless *s, const feed *held, nasc_diag *d)
+{
+    pass on_held = pass_of(s, &s->config.programs->gates);
+    memset(s->gate_grad, 0, (size_t)s->config.parameters.mix * sizeof *s->gate_grad);
+    return runner_pass(&s->run, &on_held, held, d) && proxyless_binary_connect(s, s->run.loss, d);
 }
 
 bool proxyless_alpha_move(proxyless *s, nasc_diag *d)

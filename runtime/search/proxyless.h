@@ -115,7 +115,10 @@ void proxyless_draw_gates(proxyless *s);
 double proxyless_expected_cost(const proxyless *s);
 double proxyless_path_cost(const proxyless *s, const int *active);
 
-/* dL/dalpha of the drawn candidates into s->alpha_grad, of one held-out batch. */
+/* dL/dalpha of the drawn candidates into s->alpha_grad, of their gates' gradients in s->gate_grad and a batch's loss.
+ */
+bool proxyless_binary_connect(proxyless *s, double loss, nasc_diag *d);
+/* The same of one held-out batch. */
 bool proxyless_gate_gradient(proxyless *s, const feed *held, nasc_diag *d);
 /* Adam's step by s->alpha_grad, and the shift (two). */
 bool proxyless_alpha_move(proxyless *s, nasc_diag *d);

@@ -36,6 +36,9 @@ timed=$(tr '\n' ' ' <<<"$timed")
 holds "$timed" step $space "${small[@]}"
 holds "$timed" step $space "${small[@]}" --order 1
 holds "$timed" step $genotype "${small[@]}" --set auxiliary=0
+paths=(step ../genotypes/spaces/proxyless_small.json --channels 8 --input 8x8x1 --batch 2 --steps 3 --threads 2)
+holds "$timed and 0 < r['alpha_min_s'] <= r['alpha_median_s']" "${paths[@]}"
+holds "$timed and 'alpha_min_s' not in r" "${paths[@]}" --pass alpha
 # The parts of a profile are the whole; a second-order step has the passes of a first-order one and three more.
 parts='abs(sum(k["s"] for k in r["profile"]["kernels"]) - r["profile"]["threads_s"]) < 1e-4 * r["profile"]["threads_s"]
        and r["profile"]["peak_gflops_thread"] > 0 and r["profile"]["wall_s"] > 0'
@@ -57,5 +60,7 @@ fails 1 "$genotype: is a genotype: --order is for spaces" step $genotype --order
 fails 1 'did you mean "cells"' step $space --set cell=3
 fails 1 'nowhere.json: cannot be opened' step nowhere.json
 fails 1 'one candidate runs' infer ../genotypes/spaces/proxyless.json --input 32x32x3 --channels 8
-fails 1 'has choices that DARTS cannot learn' step ../genotypes/spaces/proxyless.json --input 32x32x3 --channels 8 --batch 2
+fails 1 'selects candidates: --order is for mixtures' step ../genotypes/spaces/proxyless_small.json --order 1
+fails 1 '^nasc: --pass: is for steps of spaces that select' step $space --pass alpha
+fails 1 '^nasc: --pass: is for steps of spaces that select' infer ../genotypes/spaces/proxyless_small.json --pass alpha
 exit $bad
