@@ -67,7 +67,8 @@ static bool pass_plan(pipeline *p, nasc_diag *d)
 {
     plan_options o = {.batch = p->o->batch,
                       .sequential = p->o->sequential,
-                      .lower = {.tile_rows = p->o->tile_rows},
+                      .lower = p->o->lower,
+                      .book = p->o->book,
                       .kernels = p->o->kernels};
     p->program = plan_program(p->home, p->fusion, p->t, &o, d);
     return p->program != NULL;

@@ -13,7 +13,8 @@ typedef struct pipeline_options {
     bool sequential; /* launches in the net's order, least memory (inference); else widest launches (training) */
     int64_t memory;  /* most bytes of the arena: beyond, results are computed again in the backward pass; 0: no bound */
     arena *kernels;  /* where what kernels consist of goes, for program_forget_kernels; NULL: with the program */
-    int tile_rows;   /* > 0: rows a tile wherever that divides the map; results must not change (tests) */
+    lower_options lower;       /* schedules asked for; results do not change */
+    const schedule_book *book; /* better ones, kernel by kernel; NULL: none */
 } pipeline_options;
 
 /* Compiles a net as built (composites and all). The program lives in `a`. */

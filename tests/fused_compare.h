@@ -120,7 +120,7 @@ static inline void compare_fused(const net *built, unsigned grad, int batch, int
     nasc_diag d = {0};
     arena a = {0};
     target t = target_host();
-    pipeline_options o = {.batch = batch, .grad = grad, .tile_rows = tile_rows, .sequential = sequential};
+    pipeline_options o = {.batch = batch, .grad = grad, .lower = {.tile_rows = tile_rows}, .sequential = sequential};
     program *p = pipeline_compile(&a, built, &t, &o, &d);
     fail_with(&d, what);
     engine *e = engine_open(ENGINE_INTERPRETER_WIDE, &t, 1, &d);

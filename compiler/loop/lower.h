@@ -20,8 +20,12 @@ typedef struct lower_room {
 
 lower_room lower_room_new(arena *a, const net *n);
 
+/* How a kernel goes about its work; no choice changes a result. 0: as the lowering's own model says; what does not fit
+ * a kernel is passed over. */
 typedef struct lower_options {
-    int tile_rows; /* > 0: rows a tile, wherever that divides the map */
+    int tile_rows; /* rows of the smallest map a tile, wherever that divides it */
+    int turn_rows; /* of a tile's rows, how many its stages take in turn; else all at once */
+    int vectors;   /* of output channels that a block of a dense convolution holds in registers */
 } lower_options;
 
 /* One argument of the kernel: which value of the net is bound to it. */

@@ -297,12 +297,11 @@ static void emit_shuffled_row(simd *s, const stage *g, loop_index rel);
 
 static void emit_row(simd *s, const stage *g, loop_index rel)
 {
-    int pixels, vectors, groups = groups_of(s, g->core), channels = g->c / groups;
+    int groups = groups_of(s, g->core), channels = g->c / groups, core = g->kind == STAGE_MAXIMA ? -1 : g->core;
     if (goes_by_channel(s, g)) {
         emit_shuffled_row(s, g, rel);
         return;
     }
-    simd_block_size(s, g->kind == STAGE_MAXIMA ? -1 : g->core, g->w, channels, &pixels, &vectors);
     loop_index first = loop_at(0);
     block b = {.rel = rel};
     if (groups > 1) {
@@ -310,20 +309,20 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
         first = loop_plus(first, b.group, channels);
     }
     channel_run run[8];
-    int runs = simd_channel_runs(s, channels, vectors, run);
+    int runs = simd_channel_runs(s, channels, simd_block_vectors(s, core, g->w, channels), run);
     if (simd_goes_by_rows(s, g)) {
         simd_emit_by_rows(s, g, rel);
         return;
     }
     if (g->core < 0 && g->sums.count == 0 && g->kind != STAGE_MAXIMA) {
-        emit_maps(s, g, b, run, runs, pixels);
+        emit_maps(s, g, b, run, runs, simd_block_pixels(s, core, g->w, 1));
         return;
     }
     for (int r = 0; r < runs; r++) {
         b.c = loop_sum(first, simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes));
         b.vectors = run[r].vectors;
         b.lanes = run[r].lanes;
-        emit_columns(s, g, b, g->w, pixels);
+        emit_columns(s, g, b, g->w, simd_block_pixels(s, core, g->w, b.vectors));
         simd_close(s, run[r].count);
     }
     if (groups > 1)
@@ -391,12 +390,21 @@ static void emit_filled_row(simd *s, const stage *g, loop_index rel)
     emit_row(s, g, rel);
 }
 
-/* Rows from the tile's first on, in order; where they differ by phase, one of each phase after the other. */
+static bool in_turns(const simd *s)
+{
+    return s->step_rows < s->rows;
+}
+
+/* The present turn's rows of the first `rows`, in order; where they differ by phase, one of each phase after the
+ * other. */
 static void emit_own_rows(simd *s, const stage *g, int rows)
 {
     int phases = simd_row_phases(s, g->core), whole = rows / phases, y = 0;
-    if (whole)
-        y = loop_for(&s->pen, loop_at(0), loop_at(whole), 1);
+    if (whole) {
+        loop_index from, to;
+        simd_turn(s, g, 0, whole, phases, &from, &to);
+        y = loop_for(&s->pen, from, to, 1);
+    }
     for (int i = 0; i < phases && whole; i++)
         emit_filled_row(s, g, loop_plus(loop_at(i), y, phases));
     if (whole)
@@ -405,12 +413,19 @@ static void emit_own_rows(simd *s, const stage *g, int rows)
         emit_filled_row(s, g, loop_at(i));
 }
 
+/* What lies above and below the map, where a tile is all of it. */
+static void fill_above_and_below(simd *s, const stage *g)
+{
+    fill_rows(s, g, -g->lo, 0);
+    fill_rows(s, g, g->h, g->h + g->hi);
+}
+
 static void emit_rows(simd *s, const stage *g)
 {
     if (s->tiles == 1) {
-        fill_rows(s, g, -g->lo, 0);
+        if (!in_turns(s))
+            fill_above_and_below(s, g);
         emit_own_rows(s, g, g->h);
-        fill_rows(s, g, g->h, g->h + g->hi);
         return;
     }
     int own = s->rows * g->ratio;
@@ -419,7 +434,9 @@ static void emit_rows(simd *s, const stage *g)
         return;
     }
     CHECK(simd_row_phases(s, g->core) == 1);
-    loop_index rel = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(-g->lo), loop_at(own + g->hi), 1), 1);
+    loop_index from, to;
+    simd_turn(s, g, -g->lo, own + g->hi, 1, &from, &to);
+    loop_index rel = loop_plus(loop_at(0), loop_for(&s->pen, from, to, 1), 1);
     int64_t row = (int64_t)(g->w + g->left + g->right) * g->pixel;
     loop_index y = loop_sum(rel, loop_times(s->tile, g->ratio));
     loop_if(&s->pen, loop_at(-1), y);
@@ -446,6 +463,27 @@ static void emit_stage(simd *s, const stage *g)
     default:
         emit_rows(s, g);
     }
+}
+
+/* All stages of a tile. In turns, each keeps as many rows ahead of its readers as they see below their own; the first
+ * turns do nothing but make those. */
+static void emit_stages(simd *s)
+{
+    int early = 0;
+    for (int i = 0; i < s->stages.count && in_turns(s); i++) {
+        const stage *g = &s->stages.at[i];
+        int own = s->step_rows * g->ratio, around = g->hi + (s->tiles > 1 ? g->lo : 0);
+        int turns = (around + own - 1) / own;
+        early = turns > early ? turns : early;
+        if (s->tiles == 1 && g->kind != STAGE_WEIGHTS)
+            fill_above_and_below(s, g);
+    }
+    if (in_turns(s))
+        s->step = loop_for(&s->pen, loop_at(-early), loop_at(s->rows / s->step_rows), 1);
+    for (int i = 0; i < s->stages.count; i++)
+        emit_stage(s, &s->stages.at[i]);
+    if (in_turns(s))
+        loop_end(&s->pen);
 }
 
 /* ---- the kernel
@@ -511,8 +549,7 @@ static void lower_pixels(simd *s)
     } else {
         s->image = loop_plus(loop_at(0), s->unit, 1);
     }
-    for (int i = 0; i < s->stages.count; i++)
-        emit_stage(s, &s->stages.at[i]);
+    emit_stages(s);
     if (s->chunked) {
         simd_close(s, s->tiles);
         loop_end(&s->pen);

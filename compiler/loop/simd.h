@@ -75,8 +75,10 @@ typedef struct simd {
     bool chunked, whole; /* units are chunks of images; a tile is the whole map */
     int rows;            /* of the smallest map, a tile */
     int tiles;
-    int smallest;           /* height of the smallest map */
-    int unit;               /* variable of the parallel loop */
+    int step_rows; /* of a tile's rows, how many the stages take in turn: what one makes, the next finds in the cache */
+    int step;      /* variable of the loop over those turns */
+    int smallest;  /* height of the smallest map */
+    int unit;      /* variable of the parallel loop */
     loop_index image, tile; /* number of the image; the tile's first row of the smallest map */
     int core, core_reg;     /* a window's result at the present pixel */
     bool ahead;  /* maps in memory are fetched for the next row: where a batch is summed they lie far apart */
@@ -108,6 +110,8 @@ int simd_map(simd *s, int node, const spot *at);
 void simd_fill_shares(simd *s); /* at the start of a unit: the tables that average pools of the group need */
 /* simd_stage.c: which stages a group needs, their rows, their scratch */
 void simd_plan(simd *s);
+/* The rows [from, to) of [lo, hi), in units of `unit` rows, that are a stage's turn. */
+void simd_turn(simd *s, const stage *g, int lo, int hi, int unit, loop_index *from, loop_index *to);
 stage *simd_stage_of(simd *s, int value, enum stage_kind kind);
 /* What window `core` reads around a pixel: operand 0, as it stands in scratch or, where it needs no padding, in memory.
  */
@@ -123,7 +127,10 @@ typedef struct block {
     int group; /* variable of the loop over a grouped convolution's groups; 0: none */
 } block;
 void simd_window(simd *s, int core, const block *b, int acc[]);
-void simd_block_size(const simd *s, int core, int w, int c, int *pixels, int *vectors);
+/* Vectors of a block of so many channels; columns of one of so many vectors: as many accumulators as the registers hold
+ * beside the operands, few columns left over. */
+int simd_block_vectors(const simd *s, int core, int width, int channels);
+int simd_block_pixels(const simd *s, int core, int width, int vectors);
 /* Rows and columns after which a window sees the same taps again: the stride of one that takes a gradient back, else 1.
  * Loops of its stage take so many at a time. */
 int simd_row_phases(const simd *s, int core);

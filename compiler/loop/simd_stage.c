@@ -438,6 +438,32 @@ static void choose_rows(simd *s)
     s->tiles = s->smallest / s->rows;
 }
 
+/* Can the stages go in turns of so many rows? Those that differ by phase take whole phases. */
+static bool turns_fit(const simd *s, int rows)
+{
+    if (s->whole || s->rows % rows)
+        return false;
+    for (int i = 0; i < s->stages.count; i++) {
+        const stage *g = &s->stages.at[i];
+        int phases = simd_row_phases(s, g->core);
+        if (rows * g->ratio % phases || g->hi % phases || g->h % phases)
+            return false;
+    }
+    return true;
+}
+
+void simd_turn(simd *s, const stage *g, int lo, int hi, int unit, loop_index *from, loop_index *to)
+{
+    *from = loop_at(lo);
+    *to = loop_at(hi);
+    if (s->step_rows == s->rows)
+        return;
+    int own = s->step_rows * g->ratio / unit;
+    loop_index next = loop_offset(loop_plus(loop_at(0), s->step, own), g->hi / unit);
+    *from = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MAX, next, loop_at(lo), 0), 1);
+    *to = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MIN, loop_offset(next, own), loop_at(hi), 0), 1);
+}
+
 /* What sums read through windows comes first, so that they can ride on any stage. */
 static void need_sum_reads(simd *s)
 {
@@ -475,6 +501,8 @@ void simd_plan(simd *s)
         s->whole |= g->h % s->smallest != 0;
     }
     choose_rows(s);
+    s->step_rows =
+        s->o->turn_rows > 0 && s->o->turn_rows < s->rows && turns_fit(s, s->o->turn_rows) ? s->o->turn_rows : s->rows;
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
         if (in_scratch(g))

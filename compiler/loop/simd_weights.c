@@ -29,7 +29,9 @@ static loop_index g_element(const correlation *q, loop_index y, loop_index x)
 static void open_pixels(simd *s, const correlation *q, loop_index *y, loop_index *x)
 {
     int rows = s->tiles == 1 ? q->g->h : s->rows * q->g->ratio;
-    *y = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(rows), 1), 1);
+    loop_index from, to;
+    simd_turn(s, q->g, 0, rows, 1, &from, &to);
+    *y = loop_plus(loop_at(0), loop_for(&s->pen, from, to, 1), 1);
     *x = simd_open(s, 0, q->g->w, 1);
 }
 
@@ -101,20 +103,27 @@ static void dense_block(simd *s, const correlation *q, int tap, loop_index group
                        acc[i * vectors + v]);
 }
 
-static void dense_tap(simd *s, const correlation *q, int tap, loop_index group)
+/* Input channels of a block with so many vectors of output channels. */
+static int block_rows(const simd *s, const correlation *q, int vectors)
 {
-    int vectors = q->outer / s->t->lanes >= 2 ? 2 : 1, registers = s->t->registers < 16 ? 16 : s->t->registers;
-    int most = (registers - 2 - vectors) / vectors;
-    most = most > 8 ? 8 : most;
+    int registers = s->t->registers < 16 ? 16 : s->t->registers, most = (registers - 2 - vectors) / vectors;
+    most = vectors > 1 && most > 8 ? 8 : most > 12 ? 12 : most;
     most = q->inner < most ? q->inner : most;
     for (int rows = most; rows > most / 2; rows--)
-        if (q->inner % rows == 0) {
-            most = rows;
-            break;
-        }
+        if (q->inner % rows == 0)
+            return rows;
+    return most;
+}
+
+static void dense_tap(simd *s, const correlation *q, int tap, loop_index group)
+{
+    int whole = q->outer / s->t->lanes, vectors = whole >= 2 ? 2 : 1;
+    if (s->o->vectors > 0 && s->o->vectors <= whole)
+        vectors = s->o->vectors;
     channel_run run[8];
-    int runs = simd_channel_runs(s, q->outer, vectors, run), blocks = q->inner / most, rest = q->inner % most;
+    int runs = simd_channel_runs(s, q->outer, vectors, run);
     for (int r = 0; r < runs; r++) {
+        int most = block_rows(s, q, run[r].vectors), blocks = q->inner / most, rest = q->inner % most;
         loop_index co = simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes);
         if (blocks) {
             loop_index ci = simd_open(s, 0, blocks, most);

@@ -317,18 +317,31 @@ static int phases_reached(const net_window *w)
     return reached > 0 ? reached : 1;
 }
 
-/* Columns and vectors of a block: as many accumulators as the registers hold beside the operands, few columns left
- * over. */
-void simd_block_size(const simd *s, int core, int width, int channels, int *pixels, int *vectors)
+static bool is_dense(const simd *s, const net_node *v)
+{
+    return v && (v->prim == NET_conv || v->prim == NET_conv_dx) && !net_is_depthwise(s->n, v);
+}
+
+/* A dense convolution loads a vector of weights for each of a block's vectors and broadcasts each of its pixels. */
+int simd_block_vectors(const simd *s, int core, int width, int channels)
+{
+    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
+    int whole = channels / s->t->lanes;
+    if (!is_dense(s, v) || whole < 2)
+        return 1;
+    if (s->o->vectors > 0 && s->o->vectors <= whole)
+        return s->o->vectors;
+    if (width < 4 && whole >= 4)
+        return 4;
+    return 2;
+}
+
+int simd_block_pixels(const simd *s, int core, int width, int vectors)
 {
     const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
     bool convolution = v && (v->prim == NET_conv || v->prim == NET_conv_dx);
-    bool dense = convolution && !net_is_depthwise(s->n, v);
-    int registers = s->t->registers < 16 ? 16 : s->t->registers, whole = channels / s->t->lanes;
-    *vectors = dense && whole >= 2 ? 2 : 1;
-    if (dense && width < 4 && whole >= 4)
-        *vectors = 4;
-    int most = convolution ? (registers - 1 - *vectors) / *vectors : v ? 8 : 4;
+    int registers = s->t->registers < 16 ? 16 : s->t->registers;
+    int most = convolution ? (registers - 1 - vectors) / vectors : v ? 8 : 4;
     if (s->t->lanes == 1)
         most = 4;
     most = most > 14 ? 14 : most;
@@ -337,13 +350,12 @@ void simd_block_size(const simd *s, int core, int width, int channels, int *pixe
         most = most * phases / phases_reached(&v->attr.window);
     if (v && v->prim == NET_max_pool_dx) /* blocks that begin with a window each */
         phases = most >= v->attr.window.sw ? v->attr.window.sw : 1;
-    most = most > SIMD_ACC_MAX / *vectors ? SIMD_ACC_MAX / *vectors : most;
-    if (width > most && phases <= SIMD_ACC_MAX / *vectors)
+    most = most > SIMD_ACC_MAX / vectors ? SIMD_ACC_MAX / vectors : most;
+    if (width > most && phases <= SIMD_ACC_MAX / vectors)
         most = most < phases ? phases : most - most % phases;
-    *pixels = width < most ? width : most;
-    for (int p = *pixels; p > *pixels / 2; p--) /* no remainder, if that costs less than half the block */
-        if (width % p == 0 && (p == width || p % phases == 0)) {
-            *pixels = p;
-            return;
-        }
+    int pixels = width < most ? width : most;
+    for (int p = pixels; p > pixels / 2; p--) /* no remainder, if that costs less than half the block */
+        if (width % p == 0 && (p == width || p % phases == 0))
+            return p;
+    return pixels;
 }

@@ -3,6 +3,7 @@
 
 #include <hwloc.h>
 #include <string.h>
+#include <xxhash.h>
 
 const target target_table[] = {
     {
@@ -88,6 +89,20 @@ static int cache_bytes(hwloc_topology_t topology, int level, int otherwise)
     return (int)cache->attr->cache.size;
 }
 
+/* A hash of what the machine says of its CPU. */
+static uint64_t cpu_model(hwloc_topology_t topology)
+{
+    static const char *const about[] = {"CPUVendor", "CPUFamilyNumber", "CPUModelNumber", "CPUModel"};
+    hwloc_obj_t package = hwloc_get_obj_by_type(topology, HWLOC_OBJ_PACKAGE, 0);
+    uint64_t hash = 0;
+    for (size_t i = 0; package && i < COUNT(about); i++) {
+        const char *info = hwloc_obj_get_info_by_name(package, about[i]);
+        if (info)
+            hash = XXH3_64bits_withSeed(info, strlen(info), hash + i);
+    }
+    return hash;
+}
+
 target target_host(void)
 {
     target host = *target_find(host_name());
@@ -97,6 +112,7 @@ target target_host(void)
     if (!hwloc_topology_load(topology)) {
         host.l1_bytes = cache_bytes(topology, 1, host.l1_bytes);
         host.l2_bytes = cache_bytes(topology, 2, host.l2_bytes);
+        host.model = cpu_model(topology);
     }
     hwloc_topology_destroy(topology);
     return host;

@@ -15,6 +15,7 @@ typedef struct target {
     const char *cpu;      /* LLVM -mcpu */
     const char *features; /* LLVM -mattr */
     const char *cflags;   /* what gcc and clang want for it, e.g. "-mavx2 -mfma" */
+    uint64_t model;       /* of the host: tells CPUs of one row apart, for what was measured on them; 0: not known */
 } target;
 
 extern const target target_table[];
@@ -22,8 +23,8 @@ extern const int target_count;
 
 /* The row of that name, or NULL. */
 const target *target_find(const char *name);
-/* The host: the best row that this CPU executes, with cache sizes read from the machine (hwloc; the row's own where
- * that fails). They may choose tiles, never results. */
+/* The host: the best row that this CPU executes, with cache sizes and model read from the machine (hwloc; the row's own
+ * where that fails). They may choose schedules, never results. */
 target target_host(void);
 
 #endif

@@ -80,10 +80,8 @@ static int finish_kernel(planner *p, const kernel *raw)
 }
 
 /* Most instances are lowered to what an earlier one was: they are known by that, and neither verified nor finished. */
-static int share_kernel(planner *p, const kernel *raw)
+static int share_kernel(planner *p, const kernel *raw, const unsigned char key[16])
 {
-    unsigned char key[16];
-    loop_key(raw, key);
     int known = find_kernel(&p->raw, key);
     return known >= 0 ? known : note_kernel(p, &p->raw, key, finish_kernel(p, raw));
 }
@@ -107,17 +105,34 @@ static program_arg bind(const planner *p, const lower_arg *arg)
     return (program_arg){SLOT_NONE, p->memory->offset[at->owner] + from, elements};
 }
 
-static void add_instance(planner *p, const group *g)
+/* A group's kernel, by the best schedule that is known; both keys are that kernel's, and what its schedule is known by.
+ */
+static lowered *lower_group(planner *p, const group *g, unsigned char key[16], unsigned char schedule[16])
 {
     lower_layout layout = {.stride = p->memory->stride};
+    lower_options better;
     lowered *l = simd_lower(p->scratch, p->f, g, &layout, p->t, &p->o->lower, &p->room);
-    program_instance i = {.kernel = share_kernel(p, l->k),
+    loop_key(l->k, schedule);
+    memcpy(key, schedule, 16);
+    if (p->o->book && p->o->book->find(p->o->book->user, schedule, &better)) {
+        l = simd_lower(p->scratch, p->f, g, &layout, p->t, &better, &p->room);
+        loop_key(l->k, key);
+    }
+    return l;
+}
+
+static void add_instance(planner *p, const group *g)
+{
+    unsigned char key[16], schedule[16];
+    lowered *l = lower_group(p, g, key, schedule);
+    program_instance i = {.kernel = share_kernel(p, l->k, key),
                           .first_arg = p->p->args.count,
                           .args = l->args.count,
                           .unit_images = l->unit_images,
                           .unit_tiles = l->unit_tiles,
                           .flops_image = l->flops_image,
                           .bytes_image = l->bytes_image};
+    memcpy(i.schedule, schedule, sizeof i.schedule);
     for (int r = 0; r < g->roots.count && !i.name; r++)
         i.name = p->n->nodes.at[g->roots.at[r]].name;
     for (int k = 0; k < l->args.count; k++)

@@ -5,11 +5,19 @@
 #include "loop/lower.h"
 #include "plan/program.h"
 
+/* Where kernels' schedules are known from. */
+typedef struct schedule_book {
+    /* `key`: of the kernel as plan_options.lower makes it; false: nothing better is known. */
+    bool (*find)(void *user, const unsigned char key[16], lower_options *found);
+    void *user;
+} schedule_book;
+
 typedef struct plan_options {
     int batch;
     bool sequential; /* one group a launch in the net's order: least memory; else all that is ready */
     lower_options lower;
-    arena *kernels; /* where what kernels consist of goes; NULL: where the program goes */
+    const schedule_book *book; /* NULL: all kernels as `lower` has them */
+    arena *kernels;            /* where what kernels consist of goes; NULL: where the program goes */
 } plan_options;
 
 program *plan_program(arena *a, const fusion *f, const target *t, const plan_options *o, nasc_diag *d);

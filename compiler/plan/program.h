@@ -46,6 +46,7 @@ typedef struct program_instance {
     int unit_tiles;
     int64_t flops_image, bytes_image; /* for profiles and blocks: arithmetic and memory touched an image (or once, unit_images 0) */
     const char *name;                 /* a path of names from the network */
+    unsigned char schedule[16];       /* key of the kernel as the lowering makes it unasked: what a schedule is known by */
 } program_instance;
 
 enum {

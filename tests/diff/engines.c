@@ -1,5 +1,5 @@
-/* One net, every engine and schedule, the same bits: interpreter, JIT and compiled C; tiles of one, two and all rows;
- * one thread and several; launches wide and in sequence. */
+/* One net, every engine and schedule, the same bits: interpreter, JIT and compiled C; tiles of one, two and all rows,
+ * stages in turns; one thread and several; launches wide and in sequence. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,15 +14,23 @@ enum { LARGE = 32 };
 typedef struct variant {
     const char *name;
     enum engine_kind kind;
-    int tile_rows, threads;
+    lower_options lower;
+    int threads;
     bool sequential;
     double memory; /* share of the arena that it may take; 0: all */
 } variant;
 
 static const variant variants[] = {
-    {"interpreter", ENGINE_INTERPRETER, 0, 1, false, 0},  {"jit", ENGINE_JIT, 0, 1, false, 0},
-    {"jit, 4 threads", ENGINE_JIT, 0, 4, false, 0},       {"jit, a row a tile", ENGINE_JIT, 1, 2, false, 0},
-    {"jit, two rows a tile", ENGINE_JIT, 2, 1, false, 0}, {"jit, in sequence", ENGINE_JIT, 0, 1, true, 0},
+    {"interpreter", ENGINE_INTERPRETER, {0}, 1, false, 0},
+    {"jit", ENGINE_JIT, {0}, 1, false, 0},
+    {"jit, 4 threads", ENGINE_JIT, {0}, 4, false, 0},
+    {"jit, a row a tile", ENGINE_JIT, {.tile_rows = 1}, 2, false, 0},
+    {"jit, two rows a tile", ENGINE_JIT, {.tile_rows = 2}, 1, false, 0},
+    {"jit, all rows a tile, in turns of one", ENGINE_JIT, {.tile_rows = 8, .turn_rows = 1}, 2, false, 0},
+    {"jit, four rows a tile, in turns of two", ENGINE_JIT, {.tile_rows = 4, .turn_rows = 2}, 1, false, 0},
+    {"jit, one vector a block", ENGINE_JIT, {.vectors = 1}, 1, false, 0},
+    {"jit, three vectors a block", ENGINE_JIT, {.vectors = 3}, 1, false, 0},
+    {"jit, in sequence", ENGINE_JIT, {0}, 1, true, 0},
 };
 
 typedef struct floats {
@@ -57,7 +65,7 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
     nasc_diag d = {0};
     arena a = {0};
     target t = target_host();
-    pipeline_options o = {.batch = batch, .grad = grad, .tile_rows = v->tile_rows, .sequential = v->sequential};
+    pipeline_options o = {.batch = batch, .grad = grad, .lower = v->lower, .sequential = v->sequential};
     program *p = pipeline_compile(&a, n, &t, &o, &d);
     fail_with(&d, what);
     if (v->memory > 0 && grad) {
@@ -99,8 +107,8 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
 }
 
 /* Variants of a large batch: what is kept from one pass to the other is most of the memory. */
-static const variant kept = {"jit", ENGINE_JIT, 0, 2, false, 0},
-                     again = {"jit, less memory", ENGINE_JIT, 0, 2, false, 0.8};
+static const variant kept = {"jit", ENGINE_JIT, {0}, 2, false, 0},
+                     again = {"jit, less memory", ENGINE_JIT, {0}, 2, false, 0.8};
 
 static void run_all(const char *file, const char *const *set, bool train, unsigned grad, bool with_c, int batch)
 {

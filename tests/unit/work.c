@@ -128,7 +128,7 @@ static program *compile(arena *a, const char *path, const char *const *set, int 
     objective o;
     assert_true(objective_build(s, &all, USE_BOTH, a, &o, &d));
     target t = *target_find("x86-64-v3");
-    pipeline_options options = {.batch = BATCH, .grad = o.grad, .tile_rows = tile_rows};
+    pipeline_options options = {.batch = BATCH, .grad = o.grad, .lower = {.tile_rows = tile_rows}};
     program *p = pipeline_compile(a, o.built.net, &t, &options, &d);
     assert_non_null(p);
     space_free(s);

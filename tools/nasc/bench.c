@@ -24,6 +24,7 @@ typedef struct result {
     double first, compile, load;
     long maxrss_kib;
     jit_stats jit;
+    tuning tuning; /* no kernels: none were tuned */
 } result;
 
 static int rising(const void *a, const void *b)
@@ -99,6 +100,10 @@ static bool print_json(const session *s, const workload *w, const result *r, con
                   (double)r->maxrss_kib / 1024, "arena_mib", z.arena_mib, "kernels", z.kernels, "instances",
                   z.instances, "launches", z.launches, "kernels_compiled", r->jit.compiled, "kernels_cached",
                   r->jit.cached, "threads", s->threads);
+    if (r->tuning.kernels)
+        json_object_set_new(o, "tuned",
+                            json_pack("{s:i, s:i, s:f, s:f}", "kernels", r->tuning.kernels, "better", r->tuning.better,
+                                      "before_s", r->tuning.before, "after_s", r->tuning.after));
     bool ok = o && (!p || !json_object_set_new(o, "profile", profile_json(p)));
     if (ok && w->alpha)
         ok = !json_object_set_new(o, "alpha_min_s", json_real(alpha->seconds[0])) &&
@@ -123,27 +128,47 @@ static void print_text(const session *s, const workload *w, const result *r, con
            r->compile, r->load, r->jit.compiled, r->jit.cached);
     printf("%d kernels, %d instances, %d launches; arena %.1f MiB, largest resident size %.1f MiB\n", z.kernels,
            z.instances, z.launches, z.arena_mib, (double)r->maxrss_kib / 1024);
+    if (r->tuning.kernels)
+        printf("tuned: %d of %d kernels are served better by another schedule: %.1f ms before, %.1f after\n",
+               r->tuning.better, r->tuning.kernels, r->tuning.before * 1e3, r->tuning.after * 1e3);
     if (p)
         profile_print(p);
 }
 
 /* ---- step, infer ------------------------------------------------------------------------------------------------- */
 
+static bool open_infer(session *s, const model *m, const bench_arguments *a, workload *w, nasc_diag *d)
+{
+    (void)a;
+    return bench_infer(s, m, w, d);
+}
+
+static bool open_step(session *s, const model *m, const bench_arguments *a, workload *w, nasc_diag *d)
+{
+    if (!m->genotype && space_selects(m->space))
+        return bench_paths(s, m, a->pass, w, d);
+    return bench_step(s, m, a->order ? a->order[0] - '0' : 0, w, d);
+}
+
 static bool measure(session *s, const bench_arguments *a, const model *m, bool infer, nasc_diag *d)
 {
     workload w = {0};
     result r = {.infer = infer}, alpha = {0};
     profile p = {0};
-    int order = a->order ? a->order[0] - '0' : 0, steps = a->steps ? (int)a->steps : infer ? INFER_STEPS : STEPS;
+    int steps = a->steps ? (int)a->steps : infer ? INFER_STEPS : STEPS;
+    workload_open *open = infer ? open_infer : open_step;
+    if (a->tune && !bench_tune(s, m, a, open, &r.tuning, d))
+        return false;
+    s->load_seconds = 0;
+    jit_stats before = engine_stats(s->engine);
     double start = clock_seconds();
-    bool paths = !m->genotype && space_selects(m->space);
-    if (!(infer   ? bench_infer(s, m, &w, d)
-          : paths ? bench_paths(s, m, a->pass, &w, d)
-                  : bench_step(s, m, order, &w, d)))
+    if (!open(s, m, a, &w, d))
         return false;
     r.load = s->load_seconds;
     r.compile = clock_seconds() - start - r.load;
     r.jit = engine_stats(s->engine);
+    r.jit.compiled -= before.compiled;
+    r.jit.cached -= before.cached;
     if (!take(s->arena, &w, false, steps, &r, d) || (w.alpha && !take(s->arena, &w, true, steps, &alpha, d)))
         return false;
     if (a->profile && !profile_take(s, &w, steps, &p, d))
@@ -204,7 +229,7 @@ static bool check(const bench_arguments *a, nasc_diag *d)
 {
     const char *what = a->common.operand[0];
     bool is_peak = strcmp(what, "peak") == 0;
-    if (is_peak && (a->common.operand_count > 1 || a->profile || a->steps || a->common.settings.count))
+    if (is_peak && (a->common.operand_count > 1 || a->profile || a->tune || a->steps || a->common.settings.count))
         return diag_fail(d, DIAG_INPUT, "bench peak", "takes no FILE, no settings, no --steps and no --profile");
     if (!is_peak && a->common.operand_count < 2)
         return diag_fail(d, DIAG_INPUT, what, "FILE is missing: a space or a genotype");
@@ -239,6 +264,10 @@ static const option_row options[] = {
      .offset = AT(pass),
      .help = "step of a space that selects: one of the two alone"},
     {.name = "profile", .kind = OPTION_FLAG, .offset = AT(profile), .help = "where the time goes, kernel by kernel"},
+    {.name = "tune",
+     .kind = OPTION_FLAG,
+     .offset = AT(tune),
+     .help = "measure other schedules of each kernel first, and keep the best in the cache"},
     {.name = "memory",
      .value = "SIZE",
      .kind = OPTION_SIZE,
@@ -267,7 +296,8 @@ const command command_bench = {
         "bench infer FILE: a batch through the inference program.\n"
         "bench peak: multiply-adds in registers, reading and copying of memory far larger than the caches, for 1, 2, "
         "…\n"
-        "threads. --profile compares with the first.",
+        "threads. --profile compares with the first.\n"
+        "--tune takes some minutes. What it finds serves every later run on this machine, and changes no result.",
     .options = options,
     .option_count = COUNT(options),
     .settings = true,

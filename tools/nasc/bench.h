@@ -8,7 +8,7 @@ typedef struct bench_arguments {
     arguments common;
     const char *order, *pass;
     int64_t steps, memory;
-    bool profile;
+    bool profile, tune;
 } bench_arguments;
 
 /* Something to be timed: what it runs, and a call that runs it once. */
@@ -63,5 +63,16 @@ typedef struct profile {
 bool profile_take(session *s, const workload *w, int steps, profile *p, nasc_diag *d);
 void profile_print(const profile *p);
 json_t *profile_json(const profile *p);
+
+/* ---- bench_tune.c ---- */
+
+/* Compiles what is to be timed: bench_tune does so once for every schedule. */
+typedef bool workload_open(session *s, const model *m, const bench_arguments *a, workload *w, nasc_diag *d);
+typedef struct tuning {
+    int kernels, better;  /* measured; those that another schedule serves better than the model's */
+    double before, after; /* seconds of a step in all kernels that were measured, thread by thread */
+} tuning;
+/* Measures the kernels of a workload under other schedules and keeps what serves each best in the cache. */
+bool bench_tune(session *s, const model *m, const bench_arguments *a, workload_open *open, tuning *t, nasc_diag *d);
 
 #endif

@@ -51,6 +51,8 @@ bool session_open(session *s, const arguments *a, const char *engine, nasc_diag 
     *s = (session){.arguments = a, .arena = a->arena, .target = target_host()};
     if (a->device && strcmp(a->device, "cpu") != 0)
         return diag_fail(d, DIAG_DEVICE, "--device", "this nasc has no device '%s'", a->device);
+    tuned_open(&s->tuned, &s->target);
+    s->schedules = tuned_book(&s->tuned);
     s->threads = a->threads > 0 ? (int)a->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
     s->bar = progress_open(a->quiet, &interrupted);
     s->progress = progress_reporter(&s->bar);
@@ -67,6 +69,7 @@ void session_close(session *s)
     device_close(s->device);
     engine_close(s->engine);
     arena_free(&s->kernels);
+    tuned_close(&s->tuned);
     s->device = NULL;
     s->engine = NULL;
 }
@@ -133,6 +136,7 @@ bool session_compile(session *s, const net *n, const pipeline_options *o, runnab
 {
     pipeline_options apart = *o;
     apart.kernels = &s->kernels;
+    apart.book = &s->schedules;
     program *p = pipeline_compile(s->arena, n, &s->target, &apart, d);
     double start = clock_seconds();
     *to = (runnable){.program = p};

@@ -12,6 +12,7 @@
 #include "runtime/search/darts.h"
 #include "runtime/search/proxyless.h"
 #include "runtime/train/train.h"
+#include "tuned.h"
 
 typedef struct session {
     const arguments *arguments;
@@ -21,8 +22,10 @@ typedef struct session {
     engine *engine;
     arena kernels; /* of programs that are interpreted; of others they are forgotten */
     device *device;
-    int64_t memory;      /* most bytes for the tensors of a step (--memory); 0: no bound */
-    double load_seconds; /* that programs took to become machine code */
+    tuned tuned;             /* schedules that were measured */
+    schedule_book schedules; /* what programs are compiled by: those, or what bench --tune wants measured */
+    int64_t memory;          /* most bytes for the tensors of a step (--memory); 0: no bound */
+    double load_seconds;     /* that programs took to become machine code */
     progress_bar bar;
     struct progress progress;
 } session;
