@@ -81,7 +81,7 @@ static bool find(void *user, const unsigned char key[16], lower_options *found)
     const struct tuned_entry *e = entry_find(t, key);
     t->arena.unwind = NULL;
     *found = e->options;
-    return e->found;
+    return e->found && (found->tile_rows || found->turn_rows || found->vectors);
 }
 
 schedule_book tuned_book(tuned *t)
