@@ -68,6 +68,14 @@ timed "$nasc" "${train[@]}" --threads 1 --out "$work/train"
 same train train-two
 stopped train 2 KILL "${train[@]}"
 
+paths=(search ../genotypes/spaces/proxyless_small.json --data synthetic:8x8x1/4/320 --channels 4 --set batch=16
+    --set epochs=4 --set steps=6 --set warmup_epochs=1 --set alpha_every=2 --checkpoint-steps 2 --quiet)
+paths+=(--cost macs --target-cost 200000)
+must "$nasc" "${paths[@]}" --threads 2 --out "$work/paths-two"
+timed "$nasc" "${paths[@]}" --threads 1 --out "$work/paths"
+same paths paths-two
+stopped paths 2 KILL "${paths[@]}"
+
 # The stem of three convolutions: an epoch, killed in the midst of it, goes on to the same end and is exported.
 large=(train ../genotypes/darts_v2.json --stem imagenet --data synthetic:64x64x3/10/32 --channels 4 --cells 3
     --set batch=8 --set epochs=1 --checkpoint-steps 1 --quiet)

@@ -59,6 +59,20 @@ static void free_slots(floats *f, bound *b)
     free(b->labels);
 }
 
+/* Of each choice another candidate is active, and the gates of all others are asked for. */
+static void choose(const net *n, const program *p, arena *a, device_run *run)
+{
+    int *active = NEW_ARRAY(a, int, p->selects + 1);
+    uint64_t *gates = NEW_ARRAY(a, uint64_t, p->selects + 1);
+    for (int r = 1; r < n->regions.count; r += net_region_candidates(n, r)) {
+        int candidates = net_region_candidates(n, r), choice = n->regions.at[r].select;
+        active[choice] = (choice + 2) % candidates;
+        gates[choice] = ((UINT64_C(1) << candidates) - 1) & ~(UINT64_C(1) << active[choice]);
+    }
+    run->active = active;
+    run->gates = gates;
+}
+
 /* The outputs of the net on one variant; `first` holds those of the variant before all others. */
 static void run_variant(const net *n, unsigned grad, int batch, const variant *v, floats *first, const char *what)
 {
@@ -89,6 +103,7 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
     for (int s = 1; s < SLOT_COUNT; s++)
         run.slot[s] = got.slot[s];
     run.slot[SLOT_LABELS] = wide.labels;
+    choose(n, p, &a, &run);
     device_execute(device, &run, &d);
     fail_with(&d, what);
     for (int s = 1; s < SLOT_COUNT; s++) {
@@ -109,6 +124,8 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
 /* Variants of a large batch: what is kept from one pass to the other is most of the memory. */
 static const variant kept = {"jit", ENGINE_JIT, {0}, 2, false, 0},
                      again = {"jit, less memory", ENGINE_JIT, {0}, 2, false, 0.8};
+/* C compilers are slow: of one small space. */
+static const variant by_c = {"c", ENGINE_CC, {0}, 1, false, 0};
 
 static void run_all(const char *file, const char *const *set, bool train, unsigned grad, bool with_c, int batch)
 {
@@ -127,8 +144,9 @@ static void run_all(const char *file, const char *const *set, bool train, unsign
     assert_true(objective_add(&built, 0.1, 0.4, &d));
     floats first = {{0}, {0}};
     for (int i = 0; i < (int)COUNT(variants) && batch < LARGE; i++)
-        if (with_c || variants[i].kind != ENGINE_CC)
-            run_variant(built.net, grad, batch, &variants[i], &first, file);
+        run_variant(built.net, grad, batch, &variants[i], &first, file);
+    if (with_c)
+        run_variant(built.net, grad, batch, &by_c, &first, file);
     if (batch >= LARGE) {
         run_variant(built.net, grad, batch, &kept, &first, file);
         run_variant(built.net, grad, batch, &again, &first, file);
@@ -143,9 +161,22 @@ static void supernet(void **state)
 {
     (void)state;
     static const char *const small[] = {"input=8x8x3", "channels=12", "cells=3", NULL};
-    static const char *const smaller[] = {"input=6x6x3", "channels=4", "cells=1", NULL}; /* C compilers are slow */
+    static const char *const smaller[] = {"input=6x6x3", "channels=4", "cells=1", NULL};
     run_all(SOURCE_DIR "/examples/custom_space/space.json", small, true, GRAD_WEIGHTS | GRAD_MIX, false, 9);
-    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", smaller, true, GRAD_WEIGHTS | GRAD_MIX, true, 9);
+    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", smaller, true, GRAD_WEIGHTS | GRAD_MIX, false, 9);
+}
+
+/* Weights of one path, gates of all candidates; a cell whose places share their choices. */
+static void choices(void **state)
+{
+    (void)state;
+    static const char *const tiny[] = {NULL};
+    static const char *const blocks[] = {"input=8x8x3", "channels=4", "auxiliary=0", NULL};
+    static const char *const cells[] = {"input=8x8x3", "channels=4", "cells=3", NULL};
+    run_all(TESTS_DIR "/diff/select.json", tiny, true, GRAD_WEIGHTS, true, 5);
+    run_all(TESTS_DIR "/diff/select.json", tiny, true, GRAD_MIX, true, 5);
+    run_all(SOURCE_DIR "/genotypes/spaces/proxyless_small.json", blocks, true, GRAD_MIX, false, 5);
+    run_all(SOURCE_DIR "/genotypes/spaces/proxyless_cells.json", cells, true, GRAD_WEIGHTS | GRAD_MIX, false, 9);
 }
 
 static void memory_changes_nothing(void **state)
@@ -160,12 +191,12 @@ static void genotype(void **state)
     (void)state;
     static const char *const small[] = {"input=16x16x3", "channels=8", "cells=3", "auxiliary=0", NULL};
     run_all(SOURCE_DIR "/genotypes/darts_v2.json", small, true, GRAD_WEIGHTS, false, 9);
-    run_all(SOURCE_DIR "/genotypes/darts_v1.json", small, false, 0, true, 9);
+    run_all(SOURCE_DIR "/genotypes/darts_v1.json", small, false, 0, false, 9);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(supernet), cmocka_unit_test(genotype),
-                                       cmocka_unit_test(memory_changes_nothing)};
+                                       cmocka_unit_test(choices), cmocka_unit_test(memory_changes_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

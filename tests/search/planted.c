@@ -1,8 +1,8 @@
 /* A planted space: one choice of four, where only one op can tell the classes apart. Every method finds it, for five of
  * five seeds. */
 #include "fixture.h"
-#include "runtime/rng.h"
 #include "runtime/search/darts.h"
+#include "stripes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { SIZE = 8, IMAGES = 512, SEEDS = 5, PERIOD = 2, CONV = 3 };
+enum { SEEDS = 5, CONV = 3 };
 
 typedef struct planted {
     workshop w;
@@ -20,27 +20,6 @@ typedef struct planted {
     objective net, other;
     darts_programs programs;
 } planted;
-
-/* Stripes of period 4 at a random phase, with noise; label 0: horizontal, 1: vertical. */
-static void draw(planted *p)
-{
-    static float mean = 0.5f, deviation = 0.3f;
-    dataset *set = &p->data;
-    *set = (dataset){.spec = "stripes", .h = SIZE, .w = SIZE, .c = 1, .classes = 2, .mean = &mean, .std = &deviation};
-    set->train.count = IMAGES;
-    set->train.pixels = NEW_ARRAY(&p->w.arena, uint8_t, IMAGES *SIZE *SIZE);
-    set->train.labels = NEW_ARRAY(&p->w.arena, int32_t, IMAGES);
-    for (int i = 0; i < IMAGES; i++) {
-        rng r = rng_open(1, RNG_TEST, 0, (uint32_t)i);
-        int label = i % 2, phase = (int)rng_below(&r, 2 * PERIOD);
-        set->train.labels[i] = label;
-        for (int y = 0; y < SIZE; y++)
-            for (int x = 0; x < SIZE; x++) {
-                int bright = ((label ? x : y) + phase) / PERIOD % 2;
-                set->train.pixels[(i * SIZE + y) * SIZE + x] = (uint8_t)(60 + 120 * bright + (int)rng_below(&r, 16));
-            }
-    }
-}
 
 #define MUST(call)                                                                                                     \
     do {                                                                                                               \
@@ -58,7 +37,7 @@ static void planted_open(planted *p)
     }
     workshop *w = &p->w;
     MUST(p->space = space_read(TESTS_DIR "/search/planted.json", &w->d));
-    draw(p);
+    stripes_draw(&w->arena, &p->data);
     settings_defaults(&p->settings, SETTINGS_DARTS);
     settings_from_space(&p->settings, p->space);
     MUST(settings_set(&p->settings, "input", "8x8x1", "test", &w->d));

@@ -23,6 +23,7 @@ typedef struct bench {
     double user[BIND_SECOND_OUT + 1][P], scalar[SCALAR_COUNT];
     unsigned seed;
     bool program; /* run programs, not nets */
+    const int *active;
 } bench;
 
 static double draw(bench *b)
@@ -36,7 +37,8 @@ static bench *bench_new(bool program)
     b->program = program;
     b->seed = (unsigned)time(NULL);
     printf("seed %u\n", b->seed);
-    b->shape = (method_shape){.weights = P, .alphas = A, .kinds = kinds, .kind_count = COUNT(kinds), .paths = &one_path};
+    b->shape =
+        (method_shape){.weights = P, .alphas = A, .kinds = kinds, .kind_count = COUNT(kinds), .paths = &one_path};
     for (size_t i = 0; i < COUNT(b->user); i++)
         for (int k = 0; k < P; k++)
             b->user[i][k] = draw(b);
@@ -63,7 +65,7 @@ static void run_program(bench *b, const net *n, double **slots)
     engine *e = engine_open(ENGINE_INTERPRETER_WIDE, &t, 1, &d);
     device *v = device_open_cpu(2, &d);
     bool ok = p && e && v && engine_load(e, p, &code, &d) && device_prepare(v, p, &code, &d);
-    device_run r = {.program = p, .code = &code, .n = 1};
+    device_run r = {.program = p, .code = &code, .n = 1, .active = b->active};
     memcpy(r.slot, slots, sizeof r.slot);
     if (!ok || !device_execute(v, &r, &d))
         fail_msg("%s: %s", d.where, d.message);
@@ -84,7 +86,7 @@ static void run(bench *b, enum net_method method)
     if (b->program)
         run_program(b, n, slots);
     else
-        reference_free(n, reference_run(n, 1, slots, NULL, NULL));
+        reference_free(n, reference_run(n, 1, slots, NULL, b->active));
 }
 
 /* Exponentials of programs are those of float32. */
@@ -150,11 +152,84 @@ static void alpha_check(bool program)
     near(b->user[BIND_VALUE_OUT], want, A);
 
     for (int i = 0; i < A; i++)
-        want[i] = (b->user[BIND_VALUE][i] - b->user[BIND_SAMPLE][i]) * b->scalar[SCALAR_ADVANTAGE] +
-                  b->user[BIND_GRAD][i];
+        want[i] =
+            (b->user[BIND_VALUE][i] - b->user[BIND_SAMPLE][i]) * b->scalar[SCALAR_ADVANTAGE] + b->user[BIND_GRAD][i];
     run(b, METHOD_reinforce);
     near(b->user[BIND_VALUE_OUT], want, A);
     bench_free(b);
+}
+
+/* Marked are, in each row, some candidates but not all. */
+static void gates_check(bool program)
+{
+    bench *b = bench_new(program);
+    double want[A], *alpha = b->user[BIND_VALUE], *mark = b->user[BIND_SAMPLE], *grad = b->user[BIND_GRAD];
+    double *price = b->user[BIND_COST], loss = b->scalar[SCALAR_LOSS_SCALE], factor = b->scalar[SCALAR_COST_SCALE];
+    for (int i = 0; i < A; i++)
+        mark[i] = i % 4 != 2;
+    for (size_t k = 0; k < COUNT(kinds); k++)
+        for (int row = 0; row < kinds[k].rows; row++) {
+            int64_t first = kinds[k].offset + (int64_t)row * kinds[k].columns, end = first + kinds[k].columns;
+            double sum = 0, dot = 0;
+            for (int64_t i = first; i < end; i++)
+                sum += mark[i] * exp(alpha[i]);
+            for (int64_t i = first; i < end; i++)
+                dot += mark[i] * exp(alpha[i]) / sum * (loss * grad[i] + factor * price[i]);
+            for (int64_t i = first; i < end; i++)
+                want[i] = mark[i] * exp(alpha[i]) / sum * (loss * grad[i] + factor * price[i] - dot);
+        }
+    run(b, METHOD_gates);
+    near(b->user[BIND_VALUE_OUT], want, A);
+    for (size_t k = 0; k < COUNT(kinds); k++)
+        for (int row = 0; row < kinds[k].rows; row++) {
+            int64_t first = kinds[k].offset + (int64_t)row * kinds[k].columns, end = first + kinds[k].columns;
+            double before = 0, after = 0;
+            for (int64_t i = first; i < end; i++) {
+                before += mark[i] * exp(alpha[i]);
+                after += mark[i] * exp(grad[i]);
+            }
+            for (int64_t i = first; i < end; i++)
+                want[i] = grad[i] - mark[i] * log(after / before);
+        }
+    run(b, METHOD_rescale);
+    near(b->user[BIND_VALUE_OUT], want, A);
+    bench_free(b);
+}
+
+/* Two candidates of one choice beside what always runs: the active one's weights move, the other's stay; the bound is
+ * on the norm of the gradients that there are, which lie in one place. */
+static void paths_check(bool program, double clip)
+{
+    enum { ALWAYS = 40, SHORT = 7, LONG = 30, GRADS = ALWAYS + LONG };
+    static net_path at[] = {{0, ALWAYS, 0, 0}, {ALWAYS, SHORT, ALWAYS, 1}, {ALWAYS + SHORT, LONG, ALWAYS, 2}};
+    static const net_paths paths = {{at, COUNT(at), COUNT(at)}, GRADS};
+    static const net_region regions[] = {{-1, -1, -1, false}, {0, 0, 0, false}, {0, 1, 0, false}};
+    for (int active = 0; active < 2; active++) {
+        bench *b = bench_new(program);
+        double *s = b->scalar, value[P], buffer[P], sum = 0;
+        int count = active ? LONG : SHORT, first = active ? ALWAYS + SHORT : ALWAYS;
+        b->shape.paths = &paths;
+        b->shape.region = regions;
+        b->shape.regions = COUNT(regions);
+        b->shape.nesterov = true;
+        b->active = &active;
+        s[SCALAR_CLIP] = clip;
+        for (int i = 0; i < ALWAYS + count; i++)
+            sum += b->user[BIND_GRAD][i] * b->user[BIND_GRAD][i];
+        double scale = fmin(1, clip / (sqrt(sum) + 1e-6)), momentum = s[SCALAR_MOMENTUM];
+        memcpy(value, b->user[BIND_VALUE_OUT], sizeof value);
+        memcpy(buffer, b->user[BIND_FIRST_OUT], sizeof buffer);
+        for (int k = 0; k < ALWAYS + count; k++) {
+            int i = k < ALWAYS ? k : first + k - ALWAYS;
+            double g = scale * b->user[BIND_GRAD][k] + s[SCALAR_DECAY] * b->user[BIND_VALUE][i];
+            buffer[i] = momentum * b->user[BIND_FIRST][i] + g;
+            value[i] = b->user[BIND_VALUE][i] - s[SCALAR_LR] * (g + momentum * buffer[i]);
+        }
+        run(b, METHOD_sgd);
+        near(b->user[BIND_VALUE_OUT], value, P);
+        near(b->user[BIND_FIRST_OUT], buffer, P);
+        bench_free(b);
+    }
 }
 
 static void adam_check(bool program)
@@ -226,6 +301,9 @@ static void check(bool program)
     sgd_check(program, true, 5);
     sgd_check(program, false, 3.4e38);
     vectors_check(program);
+    gates_check(program);
+    paths_check(program, 0.5);
+    paths_check(program, 3.4e38);
 }
 
 static void nets(void **state)

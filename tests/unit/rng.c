@@ -117,8 +117,11 @@ static void logarithm_and_cosine_are_right(void **state)
     for (int i = 0; i < 100000; i++) {
         double x = ldexp(1 + rng_unit(&r), (int)rng_below(&r, 120) - 60), turns = 8 * rng_unit(&r) - 4;
         assert_true(fabs(exact_log(x) - log(x)) <= 4e-16 * fabs(log(x)) + 1e-300);
+        assert_true(fabs(exact_exp(x) - exp(x)) <= 6e-16 * exp(x) || x >= 700);
         assert_true(fabs(exact_cos_turns(turns) - (double)cosl(6.283185307179586476925286766559L * turns)) < 4e-16);
     }
+    assert_true(exact_exp(0) == 1 && fabs(exact_exp(-3) / exp(-3) - 1) < 6e-16);
+    assert_true(fabs(exact_power(2, 0.5) - sqrt(2)) < 1e-15 && exact_power(7, 0) == 1);
     assert_true(exact_log(1) == 0 && exact_cos_turns(0) == 1 && exact_cos_turns(0.5) == -1);
     assert_true(exact_cos_turns(0.25) == 0 && exact_cos_turns(-0.25) == 0);
 }

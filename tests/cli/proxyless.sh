@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Searches of spaces that select candidates: from the space to C, by every method; each epoch's genotype; several runs; what
+# is refused: proxyless.sh NASC
+set -u
+nasc=$1 bad=0 small=../genotypes/spaces/proxyless_small.json cells=../genotypes/spaces/proxyless_cells.json
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+say() { echo "proxyless.sh: $*"; bad=1; }
+must() { "$@" >"$work/out" 2>"$work/err" || { say "failed: $*"; cat "$work/out" "$work/err"; exit 1; }; }
+fails() { # PATTERN ARGUMENTS…: exit 1, on stderr
+    local pattern=$1 got
+    shift
+    "$nasc" "$@" >"$work/out" 2>"$work/err"
+    got=$?
+    [ $got = 1 ] && grep -qE -- "$pattern" "$work/err" || say "nasc $*: exit $got, said: $(cat "$work/err")"
+}
+
+data=(--data synthetic:8x8x1/4/320)
+short=(--channels 4 --set batch=16 --set epochs=2 --set steps=4 --set warmup_epochs=0 --set alpha_every=2 --quiet)
+must "$nasc" search $small "${data[@]}" "${short[@]}" --out "$work/two"
+must "$nasc" search $small "${data[@]}" "${short[@]}" --method proxyless-all --out "$work/all" --cost params \
+    --target-cost 5000 --set cost_loss=add#linear
+must "$nasc" search $cells "${data[@]}" "${short[@]}" --cells 3 --method proxyless-reinforce --set alpha_samples=2 \
+    --cost macs --target-cost 100000 --out "$work/cells"
+for run in two all cells; do
+    must "$nasc" derive "$work/$run" -o "$work/last.json"
+    cmp -s "$work/last.json" "$work/$run/genotype.json" || say "$run: genotype.json is not the last epoch's"
+    must "$nasc" derive "$work/$run" --epoch 1
+done
+grep -q '"expected_cost"' "$work/cells/log.jsonl" || say "the log has no expected cost"
+grep -q '"method": *"proxyless"' "$work/two/run.json" || say "run.json has no method"
+
+# The genotype is one like any other.
+must "$nasc" train "$work/two/genotype.json" "${data[@]}" --channels 4 --set batch=16 --set epochs=1 --quiet --out "$work/train"
+must "$nasc" eval "$work/train" "${data[@]}"
+must "$nasc" export "$work/train" --to c --target generic --name two --out "$work/c"
+must gcc -std=c11 -ffp-contract=off -O1 "$work"/c/*.c -o "$work/two_test"
+must "$work/two_test" "$work/c/two.bin"
+must "$nasc" train "$work/cells/genotype.json" "${data[@]}" --channels 4 --cells 3 --set batch=16 --set epochs=1 \
+    --set auxiliary=0 --quiet --out "$work/train-cells"
+must "$nasc" search $small "${data[@]}" "${short[@]}" --runs 2 --set epochs=1 --set select_epochs=1 --out "$work/several"
+[ "$(grep -c seed "$work/out")" = 2 ] || say "several runs: $(cat "$work/out")"
+
+new=(--out "$work/new")
+fails 'cannot learn \(combine: select\)' search $small "${data[@]}" "${new[@]}" --method darts-1st
+fails 'cannot learn \(combine: mix\)' search ../genotypes/spaces/darts.json "${data[@]}" "${new[@]}" --method proxyless
+fails '--cost: is for the methods of spaces that select' search ../genotypes/spaces/darts.json "${data[@]}" "${new[@]}" --cost macs \
+    --target-cost 5
+fails '--cost: needs a target' search $small "${data[@]}" "${new[@]}" --cost macs
+fails '--target-cost: .* give both' search $small "${data[@]}" "${new[@]}" --target-cost 7
+fails '--target-cost: 7 is below the [0-9]+ macs that the smallest' search $small "${data[@]}" "${new[@]}" --cost macs --target-cost 7
+rm -rf "$work/new"
+fails 'a tenth of its 320 training images is held out' search $small "${data[@]}" --set batch=64 --quiet "${new[@]}"
+rm -rf "$work/new"
+fails 'cost_loss: mul#log takes the logarithm' search $small "${data[@]}" --channels 1 --set batch=16 --quiet "${new[@]}" \
+    --cost params --target-cost 900
+fails 'takes everything from run.json' search --resume --out "$work/two" --cost macs
+exit $bad
