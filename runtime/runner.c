@@ -29,7 +29,7 @@ bool runnable_run(const runnable *what, device *v, device_run *bound, nasc_diag 
     bound->code = &what->code;
     if (what->clock) {
         bound->instance_seconds = what->clock->instance_seconds;
-        what->clock->runs++;
+        bound->instance_runs = what->clock->instance_runs;
     }
     return device_execute(v, bound, d);
 }

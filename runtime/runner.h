@@ -7,7 +7,7 @@
 /* What a profile learns of a program: every run adds to it. */
 typedef struct run_clock {
     double *instance_seconds; /* see device_run */
-    int64_t runs;
+    int64_t *instance_runs;
 } run_clock;
 
 /* A program and its code. */

@@ -187,6 +187,8 @@ static int layout_launch(device *v, const device_run *r, const program_launch *l
     for (int k = 0; k < l->count; k++) {
         const program_instance *i = &at[l->first + k];
         bind_arguments(v, r, i);
+        if (r->instance_runs)
+            r->instance_runs[l->first + k]++;
         int64_t units = units_of(i, r->n), pieces = v->threads > 1 ? cost_of(i, r->n) / wanted + 1 : 1;
         int64_t grain = units > pieces ? (units + pieces - 1) / pieces : 1;
         blocks[k] = (block_range){number, units, grain};

@@ -21,6 +21,7 @@ typedef struct device_run {
     const int *active;        /* of each choice, for select; NULL where there are none */
     const uint64_t *gates;    /* of each choice: candidates whose gates' gradients are asked for, a bit each; NULL: none */
     double *instance_seconds; /* profile: adds the time of each instance (sum over threads); NULL: off */
+    int64_t *instance_runs;   /* likewise: how often each ran */
 } device_run;
 
 bool device_execute(device *v, const device_run *r, nasc_diag *d);

@@ -31,6 +31,10 @@ says '^cells.2 ' $spaces/darts.json --cells=3
 says '^classifier +1x1x100 ' $spaces/darts.json --cells=1 --set classes=100
 says '^search darts-2nd +4 +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+$' golden/tiny.json
 says '"use": "search darts-1st"' golden/tiny.json --json
+says '^search proxyless-reinforce +16 ' $spaces/proxyless_small.json --set batch=16
+says '^of the weights, those of all candidates with their momentum take 122.3 MiB, the gradients of one path 19.5$' \
+    $spaces/proxyless.json --input 32x32x3 --set batch=2
+says '"gradient_bytes": 20413344,' $spaces/proxyless.json --input 32x32x3 --set batch=2 --json
 says '^inference +1 ' ../genotypes/darts_v2.json --cells=3
 says '^train +impossible: .*does not fit into a map' ../genotypes/darts_v2.json --cells=3 --input 28x28x1
 

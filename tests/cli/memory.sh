@@ -35,5 +35,6 @@ near 'search darts-1st' "${small[@]}" --order 1
 near 'search darts-2nd' "${small[@]}" --order 2
 near 'search darts-1st' "${small[@]}" --order 1 --memory 80M
 near 'search darts-1st' $space --channels 4 --cells 3 --batch 4 --input 16x16x3 --order 1
+near 'search proxyless' ../genotypes/spaces/proxyless_small.json --batch 32
 near train ../genotypes/darts_v2.json --channels 16 --cells 8 --batch 32 --set auxiliary=0
 exit $bad

@@ -50,7 +50,7 @@ typedef struct profile_row {
     kernel_fn *entry;           /* of its machine code */
     const char *kernel, *where; /* where: the first instance's name in the network */
     double seconds, flops, bytes;
-    int64_t calls; /* of instances */
+    double calls; /* of instances */
 } profile_row;
 typedef struct profile {
     VEC(profile_row) rows; /* by falling time */

@@ -2,7 +2,6 @@
  * threads: two threads at work spend two seconds in one. */
 #include "bench.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,19 +28,18 @@ static void add(profile_row *to, const profile_row *more)
     to->calls += more->calls;
 }
 
-/* An instance without time did not run: it moves running statistics, and they stayed. */
+/* Not every instance runs in every step: candidates rest, and so do running statistics. */
 static void add_program(arena *a, profile *p, const runnable *r, int steps)
 {
     const program *q = r->program;
-    int64_t runs = r->clock->runs / steps;
     for (int i = 0; i < q->instances.count; i++) {
         const program_instance *in = &q->instances.at[i];
-        int64_t times = runs * (in->unit_images ? q->batch : 1);
+        double calls = (double)r->clock->instance_runs[i] / steps, times = calls * (in->unit_images ? q->batch : 1);
         profile_row one = {.seconds = r->clock->instance_seconds[i] / steps,
-                           .flops = (double)(in->flops_image * times),
-                           .bytes = (double)(in->bytes_image * times),
-                           .calls = runs};
-        if (one.seconds <= 0)
+                           .flops = (double)in->flops_image * times,
+                           .bytes = (double)in->bytes_image * times,
+                           .calls = calls};
+        if (calls <= 0)
             continue;
         add(row_of(a, p, r, in), &one);
         add(&p->total, &one);
@@ -62,7 +60,9 @@ bool profile_take(session *s, const workload *w, int steps, profile *p, nasc_dia
     p->flops /= s->threads;
     run_clock *clocks = NEW_ARRAY(s->arena, run_clock, w->count);
     for (int i = 0; i < w->count; i++) {
-        clocks[i].instance_seconds = NEW_ARRAY(s->arena, double, w->programs[i]->program->instances.count + 1);
+        int instances = w->programs[i]->program->instances.count;
+        clocks[i].instance_seconds = NEW_ARRAY(s->arena, double, instances + 1);
+        clocks[i].instance_runs = NEW_ARRAY(s->arena, int64_t, instances + 1);
         w->programs[i]->clock = &clocks[i];
     }
     double start = clock_seconds();
@@ -84,7 +84,7 @@ bool profile_take(session *s, const workload *w, int steps, profile *p, nasc_dia
 static void print_row(const profile *p, const profile_row *r, const char *kernel, const char *where)
 {
     double seconds = r->seconds > 0 ? r->seconds : 1;
-    printf("%9.3f %5.1f%% %6" PRId64 " %8.1f %5.1f%% %7.1f %9.2f  %-36s %s\n", r->seconds * 1e3,
+    printf("%9.3f %5.1f%% %6.1f %8.1f %5.1f%% %7.1f %9.2f  %-36s %s\n", r->seconds * 1e3,
            100 * r->seconds / (p->total.seconds > 0 ? p->total.seconds : 1), r->calls, r->flops / seconds * 1e-9,
            100 * r->flops / seconds / p->flops, r->bytes / seconds * 1e-9, r->bytes / 1048576, kernel, where);
 }
@@ -116,8 +116,8 @@ json_t *profile_json(const profile *p)
     json_t *rows = json_array();
     for (int i = 0; i < p->rows.count; i++) {
         const profile_row *r = &p->rows.at[i];
-        json_array_append_new(rows, json_pack("{s:s, s:s, s:f, s:I, s:f, s:f}", "kernel", r->kernel, "where", r->where,
-                                              "s", r->seconds, "calls", (json_int_t)r->calls, "flops", r->flops,
+        json_array_append_new(rows, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "kernel", r->kernel, "where", r->where,
+                                              "s", r->seconds, "calls", r->calls, "flops", r->flops,
                                               "bytes", r->bytes));
     }
     return json_pack("{s:f, s:f, s:f, s:o}", "wall_s", p->wall, "threads_s", p->total.seconds, "peak_gflops_thread",

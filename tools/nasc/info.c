@@ -89,6 +89,16 @@ static void print_memory(const memory *m)
            (double)memory_total(m) / mib);
 }
 
+/* One path runs at a time, but the weights of all are there. */
+static void print_candidates(const model *m, const summary *s)
+{
+    if (m->genotype || !space_selects(m->space) || s->memory_count < 1 || s->memory[0].problem.kind)
+        return;
+    printf(
+        "of the weights, those of all candidates with their momentum take %.1f MiB, the gradients of one path %.1f\n",
+        (double)s->memory[0].candidates / 1048576, (double)s->memory[0].gradients / 1048576);
+}
+
 static void print_text(const model *m, const summary *s, const space_net *net)
 {
     printf("%s: %s, input %s, %s classes\n", space_name(m->space), m->genotype ? "genotype" : "space",
@@ -104,6 +114,7 @@ static void print_text(const model *m, const summary *s, const space_net *net)
            "batches", "nasc", "peak");
     for (int i = 0; i < s->memory_count; i++)
         print_memory(&s->memory[i]);
+    print_candidates(m, s);
     printf("(threads: %d; the data set comes on top)\n", s->threads);
 }
 
@@ -117,10 +128,12 @@ static json_t *memory_json(const memory *m)
 {
     if (m->problem.kind)
         return json_pack("{s:s, s:s}", "use", m->use, "impossible", m->problem.message);
-    return json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "use", m->use, "batch", m->batch, "threads",
-                     m->threads, "activation_bytes", (json_int_t)m->arena, "scratch_bytes", (json_int_t)m->scratch,
-                     "weight_bytes", (json_int_t)m->vectors, "batch_bytes", (json_int_t)m->batches, "process_bytes",
-                     (json_int_t)m->process, "peak_bytes", (json_int_t)memory_total(m));
+    return json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "use", m->use, "batch", m->batch,
+                     "threads", m->threads, "activation_bytes", (json_int_t)m->arena, "scratch_bytes",
+                     (json_int_t)m->scratch, "weight_bytes", (json_int_t)m->vectors, "candidate_bytes",
+                     (json_int_t)m->candidates, "gradient_bytes", (json_int_t)m->gradients, "batch_bytes",
+                     (json_int_t)m->batches, "process_bytes", (json_int_t)m->process, "peak_bytes",
+                     (json_int_t)memory_total(m));
 }
 
 static bool print_json(const model *m, const summary *s, const space_net *net, nasc_diag *d)

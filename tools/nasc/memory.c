@@ -12,32 +12,34 @@
 #include <string.h>
 
 /* A row a command: the networks that it compiles, and how many vectors of each kind its runtime keeps. SGD keeps
- * values, momentum and a spare of each; Adam values, two moments and spares; a gradient belongs to either. */
+ * values, momentum and, where choices are mixed, a spare of each; Adam values, two moments and spares; a gradient
+ * belongs to either. */
 static const struct use {
     const char *name;
-    bool genotype, mixes; /* what it is for; a space: with or without candidate weights */
+    bool genotype, mixes; /* what it is for; a space: whose candidates are mixed, or selected */
     int network_count;
     enum objective_use network[3];
-    int weights, mix, stats; /* vectors */
-    int feeds;               /* batches in memory: of this step and the next */
-    bool one;                /* of one image: inference */
-    bool learns;             /* runs the methods' programs */
+    int weights, gradients, mix, stats; /* vectors */
+    int feeds;                          /* batches in memory: of this step and the next */
+    bool one;                           /* of one image: inference */
+    bool learns;                        /* runs the methods' programs */
 } uses[] = {
-    {"search darts-1st", false, true, 2, {USE_WEIGHTS, USE_MIX}, 5, 12, 1, 4, false, true},
-    {"search darts-2nd", false, true, 3, {USE_WEIGHTS, USE_MIX, USE_BOTH}, 6, 12, 1, 4, false, true},
-    {"search darts-reinforce", false, true, 2, {USE_WEIGHTS, USE_FORWARD}, 5, 12, 1, 4, false, true},
-    {"weights of one path", false, false, 1, {USE_WEIGHTS}, 5, 0, 1, 2, false, true},
-    {"train", true, false, 2, {USE_WEIGHTS, USE_EVAL}, 5, 0, 1, 2, false, true},
-    {"inference", true, false, 1, {USE_EVAL}, 1, 0, 1, 1, true, false},
+    {"search darts-1st", false, true, 2, {USE_WEIGHTS, USE_MIX}, 4, 1, 12, 1, 4, false, true},
+    {"search darts-2nd", false, true, 3, {USE_WEIGHTS, USE_MIX, USE_BOTH}, 4, 2, 12, 1, 4, false, true},
+    {"search darts-reinforce", false, true, 2, {USE_WEIGHTS, USE_FORWARD}, 4, 1, 12, 1, 4, false, true},
+    {"search proxyless", false, false, 2, {USE_WEIGHTS, USE_MIX}, 2, 1, 12, 1, 4, false, true},
+    {"search proxyless-reinforce", false, false, 2, {USE_WEIGHTS, USE_FORWARD}, 2, 1, 12, 1, 4, false, true},
+    {"train", true, false, 2, {USE_WEIGHTS, USE_EVAL}, 4, 1, 0, 1, 2, false, true},
+    {"inference", true, false, 1, {USE_EVAL}, 1, 0, 0, 1, 1, true, false},
 };
 
 /* What one program needs; each is compiled once for all uses. */
 typedef struct need {
     bool known;
-    int64_t arena, scratch;      /* scratch: a thread's */
-    int64_t kept;                /* nets and programs */
-    int64_t weights, stats, mix; /* elements */
-    int64_t logits, masks;       /* elements an image */
+    int64_t arena, scratch;                 /* scratch: a thread's */
+    int64_t kept;                           /* nets and programs */
+    int64_t weights, gradients, stats, mix; /* elements */
+    int64_t logits, masks;                  /* elements an image */
 } need;
 
 typedef struct predictor {
@@ -105,6 +107,7 @@ static bool compile_network(predictor *p, arena *a, enum objective_use use, bool
         return false;
     n->kept = (int64_t)a->total;
     n->weights = built->slot_size[SLOT_WEIGHTS];
+    n->gradients = net_paths_of(a, built)->grad_elements;
     n->stats = built->slot_size[SLOT_STATS];
     n->mix = built->slot_size[SLOT_MIX];
     n->logits = built->slot_size[SLOT_LOGITS] + built->slot_size[SLOT_AUX_LOGITS];
@@ -145,7 +148,9 @@ static memory sum_of(const predictor *p, const struct use *u, int threads)
     int64_t images = p->model->h * (int64_t)p->model->w * p->model->c;
     m.arena = most.arena;
     m.scratch = most.scratch * threads;
-    m.vectors = 4 * (u->weights * first->weights + u->stats * first->stats + u->mix * first->mix);
+    m.candidates = 4 * u->weights * first->weights;
+    m.gradients = 4 * u->gradients * first->gradients;
+    m.vectors = m.candidates + m.gradients + 4 * (u->stats * first->stats + u->mix * first->mix);
     m.batches = 4 * m.batch * (u->feeds * (images + 1) + first->logits + first->masks);
     return m;
 }

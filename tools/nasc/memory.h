@@ -12,6 +12,8 @@ typedef struct memory {
      * and what optimisers keep of them; images, labels and logits; nasc itself, its
      * libraries and the programs. The data set comes on top. */
     int64_t arena, scratch, vectors, batches, process;
+    int64_t candidates,
+        gradients;    /* of vectors: weights with their momentum, of all candidates; gradients, of one path */
     int64_t planning; /* the process at its largest before a step runs: of small networks this is the peak */
 } memory;
 
