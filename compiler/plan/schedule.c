@@ -3,6 +3,7 @@
 #include "plan/schedule.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct scheduler {
     arena *a;
@@ -86,12 +87,35 @@ static int by_level(const void *x, const void *y)
                                 : (a->group > b->group) - (a->group < b->group);
 }
 
+/* Does the group read what the last launch computes? */
+static bool reads_last(const scheduler *s, const schedule *made, int group)
+{
+    for (int i = 0; i < s->sources[group].count; i++)
+        if (made->launch_of[s->sources[group].at[i]] == made->launches - 1)
+            return true;
+    return false;
+}
+
+/* The groups in the order `by`; one joins the launch before it where it may run beside what is there. */
+static void pack(const scheduler *s, const ordered *by, schedule *made)
+{
+    memset(made->launch_of, -1, (size_t)s->f->groups.count * sizeof *made->launch_of);
+    for (int i = 0; i < s->f->groups.count; i++) {
+        int g = by[i].group;
+        if (i == 0 || !same_launch(s->f, by[i - 1].group, g) || reads_last(s, made, g))
+            made->launches++;
+        made->launch_of[g] = made->launches - 1;
+        made->order[i] = g;
+    }
+}
+
 /* Where choices are, the net's own order holds: gates, which need their inputs alone, would otherwise run long before
  * what they are for, and be kept. */
 schedule *schedule_groups(arena *a, const fusion *f, bool sequential)
 {
     int count = f->groups.count, placed = 0;
-    sequential = sequential || f->n->regions.count > 1;
+    bool choices = f->n->regions.count > 1 && !sequential;
+    sequential = sequential || choices;
     scheduler s = {.a = a, .f = f, .level = NEW_ARRAY(a, int, count + 1)};
     find_sources(&s);
     find_levels(&s, sequential);
@@ -104,6 +128,10 @@ schedule *schedule_groups(arena *a, const fusion *f, bool sequential)
     schedule *result = NEW(a, schedule);
     result->launch_of = NEW_ARRAY(a, int, count + 1);
     result->order = NEW_ARRAY(a, int, count + 1);
+    if (choices) {
+        pack(&s, by, result);
+        return result;
+    }
     bool *done = NEW_ARRAY(a, bool, count + 1);
     for (int i = 0; i < count; i++) {
         if (done[i])

@@ -12,8 +12,9 @@ typedef struct schedule {
     int *order;     /* groups by launch, then by number */
 } schedule;
 
-/* sequential, or choices in the net: one group a launch, in the net's order (least memory). Else all that is ready; values that are computed
- * again (attr.again) as late as they may. What moves running statistics comes last. */
+/* sequential: one group a launch, in the net's order (least memory). Choices in the net: in its order, neighbours that
+ * do not depend on each other in one launch. Else all that is ready; values that are computed again (attr.again) as
+ * late as they may. What moves running statistics comes last. */
 schedule *schedule_groups(arena *a, const fusion *f, bool sequential);
 
 /* A stored value's memory: its own, or a part of the concat (or select) that it fills. */
