@@ -245,6 +245,13 @@ static bool must_store(const fuser *u, int node)
     return false;
 }
 
+/* Is the one reader of `node` a pool's gradient, which reads it once a pixel? */
+static bool is_pool_gradient(const fuser *u, int node)
+{
+    enum net_prim by = u->n->nodes.at[u->users[u->first_user[node]].node].prim;
+    return by == NET_max_pool_dx || by == NET_sum_pool_dx;
+}
+
 static enum place place_map(const fuser *u, int node)
 {
     if (must_store(u, node))
@@ -253,7 +260,7 @@ static enum place place_map(const fuser *u, int node)
         return PLACE_INLINE;
     if (user_count(u, node) == 1) {
         enum net_class c = class_of(u->n, u->users[u->first_user[node]].node);
-        if (c == NET_MAP || c == NET_REDUCE || c == NET_IMAGE)
+        if (c == NET_MAP || c == NET_REDUCE || c == NET_IMAGE || is_pool_gradient(u, node))
             return PLACE_INLINE;
     }
     return PLACE_MEMORY;

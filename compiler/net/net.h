@@ -278,7 +278,8 @@ bool net_grad(net *n, int loss, unsigned wanted, nasc_diag *d);
  * chan_sum(d, d), running …), normalise(x, bn), and where it moves, bn_move to SLOT_STATS; (not train): normalise(x, bn_fixed).
  * avg_pool: pool_scale(sum_pool). linear: conv 1×1. Conv with bias: conv, then bias. A new net; ids change. */
 net *net_expand(arena *a, const net *n, nasc_diag *d);
-/* After grad. Common subexpressions, dead nodes, zeros in mix and add, pad into windows, bn_fixed of constants; a new net. */
+/* After grad. Common subexpressions, dead nodes, zeros in mix and add, pad into windows; norms of one tensor take the sums of
+ * the first; gradients of equal pools over one tensor become one, of the sum of theirs; a new net. */
 net *net_simplify(arena *a, const net *n, nasc_diag *d);
 bool net_verify(const net *n, nasc_diag *d);
 void net_print(text *t, const net *n);

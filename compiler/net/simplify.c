@@ -16,7 +16,8 @@ typedef struct simplifier {
         int64_t *key;
         size_t words;
         int next;
-    } *known; /* by node of the new net */
+        int norm; /* the first bn_finish or bn_exact of this value; 0: none */
+    } *known;     /* by node of the new net */
     int known_capacity;
 } simplifier;
 
@@ -109,7 +110,7 @@ static int node_unique(simplifier *s, int id)
         s->known = wider;
         s->known_capacity = 2 * id + 64;
     }
-    s->known[id] = (struct known){key, words, *head};
+    s->known[id] = (struct known){key, words, *head, 0};
     *head = id;
     return id;
 }
@@ -165,6 +166,45 @@ static int add_as_concat(simplifier *s, draft *v)
     return end == v->type.c ? new_node(s, NET_concat, operand, v->count, NULL, v->name) : -1;
 }
 
+/* Pools' gradients, and what is linear between them and a norm's: linear in their last operand. */
+static bool is_linear(enum net_prim prim)
+{
+    return prim == NET_max_pool_dx || prim == NET_sum_pool_dx || prim == NET_pool_scale;
+}
+
+/* Are both the same linear function, of other arguments? */
+static bool same_function(const net_node *a, const net_node *b)
+{
+    return a->prim == b->prim && is_linear(a->prim) && a->region == b->region &&
+           memcmp(&a->attr.window, &b->attr.window, sizeof a->attr.window) == 0 && a->attr.h == b->attr.h &&
+           a->attr.w == b->attr.w && (a->count == 1 || a->operand[0] == b->operand[0]);
+}
+
+static int sum_of(simplifier *s, const draft *like, const int *operand, int count);
+
+/* f(a) + f(b) = f(a + b): many edges leave a state through the same pool, and one gradient serves them all. */
+static void add_within(simplifier *s, draft *v)
+{
+    for (int i = 0; i < v->count; i++) {
+        net_node f = *at(s, v->operand[i]);
+        int inner[NET_OPERANDS_MAX], found = 0, kept = i;
+        if (!is_linear(f.prim))
+            continue;
+        for (int k = i; k < v->count; k++)
+            if (same_function(&f, at(s, v->operand[k])))
+                inner[found++] = at(s, v->operand[k])->operand[f.count - 1];
+        if (found < 2)
+            continue;
+        int operand[2] = {f.operand[0], 0};
+        operand[f.count - 1] = sum_of(s, v, inner, found);
+        int whole = new_node(s, f.prim, operand, f.count, &f.attr, v->name);
+        for (int k = i; k < v->count; k++)
+            if (k == i || !same_function(&f, at(s, v->operand[k])))
+                v->operand[kept++] = k == i ? whole : v->operand[k];
+        v->count = kept;
+    }
+}
+
 static int rule_add(simplifier *s, draft *v)
 {
     int kept = 0;
@@ -181,7 +221,40 @@ static int rule_add(simplifier *s, draft *v)
         return all ? zero_like(s, &v->type) : -1;
     }
     v->count = kept;
-    return kept == 1 ? v->operand[0] : add_as_concat(s, v);
+    add_within(s, v);
+    return v->count == 1 ? v->operand[0] : add_as_concat(s, v);
+}
+
+/* A sum that stands inside of the one that is being rewritten. */
+static int sum_of(simplifier *s, const draft *like, const int *operand, int count)
+{
+    draft v = {.old = like->old, .type = at(s, operand[0])->type, .name = like->name, .count = count};
+    memcpy(v.operand, operand, (size_t)count * sizeof *operand);
+    int value = rule_add(s, &v);
+    return value >= 0 ? value : new_node(s, NET_add, v.operand, v.count, NULL, v.name);
+}
+
+/* The tensor that a norm is of, if its sums are those of batch norm; else -1. */
+static int normed(const simplifier *s, const draft *v)
+{
+    if (v->old->prim == NET_bn_exact)
+        return v->operand[0];
+    const net_node *sum = at(s, v->operand[0]);
+    const net_node *centred = at(s, sum->operand[0]);
+    return sum->prim == NET_chan_sum && centred->prim == NET_centre ? centred->operand[0] : -1;
+}
+
+/* Norms of one tensor share its sums, about the running mean of the first: any pivot near the mean will do. */
+static int rule_norm(simplifier *s, draft *v)
+{
+    int x = normed(s, v), shared = v->old->prim == NET_bn_finish ? 3 : 2;
+    int first = x < 0 ? 0 : s->known[x].norm;
+    if (first && at(s, first)->prim == v->old->prim && net_region_sees(s->to, v->old->region, at(s, first)->region))
+        memcpy(v->operand, at(s, first)->operand, (size_t)shared * sizeof *v->operand);
+    int bn = new_node(s, v->old->prim, v->operand, v->count, &v->attr, v->name);
+    if (x >= 0 && !first)
+        s->known[x].norm = bn;
+    return bn;
 }
 
 static int rule_mix(simplifier *s, draft *v)
@@ -306,6 +379,9 @@ static int rewrite(simplifier *s, draft *v)
         return rule_window(s, v);
     case NET_pad:
         return rule_pad(s, v);
+    case NET_bn_finish:
+    case NET_bn_exact:
+        return rule_norm(s, v);
     default:
         return -1;
     }
