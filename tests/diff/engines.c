@@ -1,169 +1,18 @@
-/* One net, every engine and schedule, the same bits: interpreter, JIT and compiled C; tiles of one, two and all rows,
- * stages in turns; one thread and several; launches wide and in sequence. */
+/* Whole networks, every engine and schedule, the same bits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "fused_compare.h"
-#include "objective.h"
-#include "space/space.h"
-
-enum { LARGE = 32 };
-
-typedef struct variant {
-    const char *name;
-    enum engine_kind kind;
-    lower_options lower;
-    int threads;
-    bool sequential;
-    double memory; /* share of the arena that it may take; 0: all */
-} variant;
-
-static const variant variants[] = {
-    {"interpreter", ENGINE_INTERPRETER, {0}, 1, false, 0},
-    {"jit", ENGINE_JIT, {0}, 1, false, 0},
-    {"jit, 4 threads", ENGINE_JIT, {0}, 4, false, 0},
-    {"jit, a row a tile", ENGINE_JIT, {.tile_rows = 1}, 2, false, 0},
-    {"jit, two rows a tile", ENGINE_JIT, {.tile_rows = 2}, 1, false, 0},
-    {"jit, all rows a tile, in turns of one", ENGINE_JIT, {.tile_rows = 8, .turn_rows = 1}, 2, false, 0},
-    {"jit, four rows a tile, in turns of two", ENGINE_JIT, {.tile_rows = 4, .turn_rows = 2}, 1, false, 0},
-    {"jit, one vector a block", ENGINE_JIT, {.vectors = 1}, 1, false, 0},
-    {"jit, three vectors a block", ENGINE_JIT, {.vectors = 3}, 1, false, 0},
-    {"jit, in sequence", ENGINE_JIT, {0}, 1, true, 0},
-};
-
-typedef struct floats {
-    float *slot[SLOT_COUNT];
-    int64_t size[SLOT_COUNT];
-} floats;
-
-static floats narrow(const bound *b)
-{
-    floats f;
-    for (int s = 1; s < SLOT_COUNT; s++) {
-        f.size[s] = b->size[s];
-        f.slot[s] = malloc(((size_t)b->size[s] + 64) * sizeof(float));
-        for (int64_t i = 0; i < b->size[s] + 64; i++)
-            f.slot[s][i] = (float)b->slot[s][i];
-    }
-    return f;
-}
-
-static void free_slots(floats *f, bound *b)
-{
-    for (int s = 1; s < SLOT_COUNT; s++) {
-        free(f->slot[s]);
-        free(b->slot[s]);
-    }
-    free(b->labels);
-}
-
-/* Of each choice another candidate is active, and the gates of all others are asked for. */
-static void choose(const net *n, const program *p, arena *a, device_run *run)
-{
-    int *active = NEW_ARRAY(a, int, p->selects + 1);
-    uint64_t *gates = NEW_ARRAY(a, uint64_t, p->selects + 1);
-    for (int r = 1; r < n->regions.count; r += net_region_candidates(n, r)) {
-        int candidates = net_region_candidates(n, r), choice = n->regions.at[r].select;
-        active[choice] = (choice + 2) % candidates;
-        gates[choice] = ((UINT64_C(1) << candidates) - 1) & ~(UINT64_C(1) << active[choice]);
-    }
-    run->active = active;
-    run->gates = gates;
-}
-
-/* The outputs of the net on one variant; `first` holds those of the variant before all others. */
-static void run_variant(const net *n, unsigned grad, int batch, const variant *v, floats *first, const char *what)
-{
-    nasc_diag d = {0};
-    arena a = {0};
-    target t = target_host();
-    pipeline_options o = {.batch = batch, .grad = grad, .lower = v->lower, .sequential = v->sequential};
-    program *p = pipeline_compile(&a, n, &t, &o, &d);
-    fail_with(&d, what);
-    if (v->memory > 0 && grad) {
-        int64_t all = p->arena_elements;
-        o.memory = (int64_t)(v->memory * (double)all * 4);
-        p = pipeline_compile(&a, n, &t, &o, &d);
-        fail_with(&d, what);
-        assert_true(p->arena_elements < all);
-    }
-    engine *e = engine_open(v->kind, &t, 2, &d);
-    fail_with(&d, what);
-    program_code code;
-    engine_load(e, p, &code, &d);
-    fail_with(&d, what);
-    device *device = device_open_cpu(v->threads, &d);
-    assert_true(device_prepare(device, p, &code, &d));
-    bound wide;
-    fill_slots(&wide, n, p, batch, 10, 11);
-    floats got = narrow(&wide);
-    device_run run = {.program = p, .code = &code, .n = batch};
-    for (int s = 1; s < SLOT_COUNT; s++)
-        run.slot[s] = got.slot[s];
-    run.slot[SLOT_LABELS] = wide.labels;
-    choose(n, p, &a, &run);
-    device_execute(device, &run, &d);
-    fail_with(&d, what);
-    for (int s = 1; s < SLOT_COUNT; s++) {
-        if (!first->slot[s]) {
-            first->slot[s] = malloc(((size_t)got.size[s] + 64) * sizeof(float));
-            first->size[s] = got.size[s];
-            memcpy(first->slot[s], got.slot[s], (size_t)got.size[s] * sizeof(float));
-        } else if (memcmp(first->slot[s], got.slot[s], (size_t)got.size[s] * sizeof(float)) != 0) {
-            fail_msg("%s, %s: other bits in slot %d", what, v->name, s);
-        }
-    }
-    device_close(device);
-    engine_close(e);
-    free_slots(&got, &wide);
-    arena_free(&a);
-}
-
-/* Variants of a large batch: what is kept from one pass to the other is most of the memory. */
-static const variant kept = {"jit", ENGINE_JIT, {0}, 2, false, 0},
-                     again = {"jit, less memory", ENGINE_JIT, {0}, 2, false, 0.8};
-/* C compilers are slow: of one small space. */
-static const variant by_c = {"c", ENGINE_CC, {0}, 1, false, 0};
-
-static void run_all(const char *file, const char *const *set, bool train, unsigned grad, bool with_c, int batch)
-{
-    nasc_diag d = {0};
-    space *s = space_read(file, &d);
-    fail_with(&d, file);
-    settings to;
-    settings_defaults(&to, space_is_genotype(s) ? SETTINGS_TRAIN : SETTINGS_DARTS);
-    settings_from_space(&to, s);
-    for (int i = 0; set[i]; i++)
-        assert_true(settings_assign(&to, set[i], "test", &d));
-    arena a = {0};
-    space_net built;
-    space_build(s, &to, (space_mode){train, train}, &a, &built, &d);
-    fail_with(&d, file);
-    assert_true(objective_add(&built, 0.1, 0.4, &d));
-    floats first = {{0}, {0}};
-    for (int i = 0; i < (int)COUNT(variants) && batch < LARGE; i++)
-        run_variant(built.net, grad, batch, &variants[i], &first, file);
-    if (with_c)
-        run_variant(built.net, grad, batch, &by_c, &first, file);
-    if (batch >= LARGE) {
-        run_variant(built.net, grad, batch, &kept, &first, file);
-        run_variant(built.net, grad, batch, &again, &first, file);
-    }
-    for (int k = 1; k < SLOT_COUNT; k++)
-        free(first.slot[k]);
-    arena_free(&a);
-    space_free(s);
-}
+#include "engine_variants.h"
 
 static void supernet(void **state)
 {
     (void)state;
     static const char *const small[] = {"input=8x8x3", "channels=12", "cells=3", NULL};
     static const char *const smaller[] = {"input=6x6x3", "channels=4", "cells=1", NULL};
-    run_all(SOURCE_DIR "/examples/custom_space/space.json", small, true, GRAD_WEIGHTS | GRAD_MIX, false, 9);
-    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", smaller, true, GRAD_WEIGHTS | GRAD_MIX, false, 9);
+    run_all(SOURCE_DIR "/examples/custom_space/space.json", small, true, GRAD_WEIGHTS | GRAD_MIX, SCHEDULES, 9);
+    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", smaller, true, GRAD_WEIGHTS | GRAD_MIX, SCHEDULES, 9);
 }
 
 /* Weights of one path, gates of all candidates; a cell whose places share their choices. */
@@ -173,25 +22,25 @@ static void choices(void **state)
     static const char *const tiny[] = {NULL};
     static const char *const blocks[] = {"input=8x8x3", "channels=4", "auxiliary=0", NULL};
     static const char *const cells[] = {"input=8x8x3", "channels=4", "cells=3", NULL};
-    run_all(TESTS_DIR "/diff/select.json", tiny, true, GRAD_WEIGHTS, true, 5);
-    run_all(TESTS_DIR "/diff/select.json", tiny, true, GRAD_MIX, true, 5);
-    run_all(SOURCE_DIR "/genotypes/spaces/proxyless_small.json", blocks, true, GRAD_MIX, false, 5);
-    run_all(SOURCE_DIR "/genotypes/spaces/proxyless_cells.json", cells, true, GRAD_WEIGHTS | GRAD_MIX, false, 9);
+    run_all(TESTS_DIR "/diff/select.json", tiny, true, GRAD_WEIGHTS, SCHEDULES | WITH_C, 5);
+    run_all(TESTS_DIR "/diff/select.json", tiny, true, GRAD_MIX, SCHEDULES | WITH_C, 5);
+    run_all(SOURCE_DIR "/genotypes/spaces/proxyless_small.json", blocks, true, GRAD_MIX, SCHEDULES, 5);
+    run_all(SOURCE_DIR "/genotypes/spaces/proxyless_cells.json", cells, true, GRAD_WEIGHTS | GRAD_MIX, SCHEDULES, 9);
 }
 
 static void memory_changes_nothing(void **state)
 {
     (void)state;
     static const char *const set[] = {"input=16x16x3", "channels=4", "cells=6", NULL};
-    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", set, true, GRAD_WEIGHTS | GRAD_MIX, false, LARGE);
+    run_all(SOURCE_DIR "/genotypes/spaces/darts.json", set, true, GRAD_WEIGHTS | GRAD_MIX, MEMORY, 32);
 }
 
 static void genotype(void **state)
 {
     (void)state;
     static const char *const small[] = {"input=16x16x3", "channels=8", "cells=3", "auxiliary=0", NULL};
-    run_all(SOURCE_DIR "/genotypes/darts_v2.json", small, true, GRAD_WEIGHTS, false, 9);
-    run_all(SOURCE_DIR "/genotypes/darts_v1.json", small, false, 0, false, 9);
+    run_all(SOURCE_DIR "/genotypes/darts_v2.json", small, true, GRAD_WEIGHTS, SCHEDULES, 9);
+    run_all(SOURCE_DIR "/genotypes/darts_v1.json", small, false, 0, SCHEDULES, 9);
 }
 
 int main(void)
