@@ -14,19 +14,25 @@ typedef struct variant {
     int threads;
     bool sequential;
     double memory; /* share of the arena that it may take; 0: all */
+    bool large;    /* as if no cache could hold the tensors */
 } variant;
 
 static const variant variants[] = {
-    {"interpreter", ENGINE_INTERPRETER, {0}, 1, false, 0},
-    {"jit", ENGINE_JIT, {0}, 1, false, 0},
-    {"jit, 4 threads", ENGINE_JIT, {0}, 4, false, 0},
-    {"jit, a row a tile", ENGINE_JIT, {.tile_rows = 1}, 2, false, 0},
-    {"jit, two rows a tile", ENGINE_JIT, {.tile_rows = 2}, 1, false, 0},
-    {"jit, all rows a tile, in turns of one", ENGINE_JIT, {.tile_rows = 8, .turn_rows = 1}, 2, false, 0},
-    {"jit, four rows a tile, in turns of two", ENGINE_JIT, {.tile_rows = 4, .turn_rows = 2}, 1, false, 0},
-    {"jit, one vector a block", ENGINE_JIT, {.vectors = 1}, 1, false, 0},
-    {"jit, three vectors a block", ENGINE_JIT, {.vectors = 3}, 1, false, 0},
-    {"jit, in sequence", ENGINE_JIT, {0}, 1, true, 0},
+    {.name = "interpreter", .kind = ENGINE_INTERPRETER, .threads = 1},
+    {.name = "jit", .threads = 1},
+    {.name = "jit, 4 threads", .threads = 4},
+    {.name = "jit, no cache holds it, 4 threads", .threads = 4, .large = true},
+    {.name = "interpreter, no cache holds it", .kind = ENGINE_INTERPRETER, .threads = 1, .large = true},
+    {.name = "jit, a row a tile", .lower = {.tile_rows = 1}, .threads = 2},
+    {.name = "jit, two rows a tile", .lower = {.tile_rows = 2}, .threads = 1},
+    {.name = "jit, all rows a tile, in turns of one", .lower = {.tile_rows = 8, .turn_rows = 1}, .threads = 2},
+    {.name = "jit, four rows a tile, in turns of two, no cache holds it",
+     .lower = {.tile_rows = 4, .turn_rows = 2},
+     .threads = 1,
+     .large = true},
+    {.name = "jit, one vector a block", .lower = {.vectors = 1}, .threads = 1},
+    {.name = "jit, three vectors a block", .lower = {.vectors = 3}, .threads = 1},
+    {.name = "jit, in sequence", .threads = 1, .sequential = true},
 };
 
 typedef struct floats {
@@ -75,6 +81,8 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
     nasc_diag d = {0};
     arena a = {0};
     target t = target_host();
+    if (v->large)
+        t.l3_bytes = 0;
     pipeline_options o = {.batch = batch, .grad = grad, .lower = v->lower, .sequential = v->sequential};
     program *p = pipeline_compile(&a, n, &t, &o, &d);
     fail_with(&d, what);
@@ -118,10 +126,10 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
 }
 
 /* Variants where what is kept from one pass to the other is most of the memory. */
-static const variant kept = {"jit", ENGINE_JIT, {0}, 2, false, 0},
-                     again = {"jit, less memory", ENGINE_JIT, {0}, 2, false, 0.8};
+static const variant kept = {.name = "jit", .threads = 2},
+                     again = {.name = "jit, less memory", .threads = 2, .memory = 0.8};
 /* C compilers are slow: of small spaces. */
-static const variant by_c = {"c", ENGINE_CC, {0}, 1, false, 0};
+static const variant by_c = {.name = "c", .kind = ENGINE_CC, .threads = 1};
 
 /* What to run: the first few variants, all of them, and those above. */
 enum which { FEW = 1, SCHEDULES = 2, WITH_C = 4, MEMORY = 8 };
@@ -142,7 +150,7 @@ static void run_all(const char *file, const char *const *set, bool train, unsign
     fail_with(&d, file);
     assert_true(objective_add(&built, 0.1, 0.4, &d));
     floats first = {{0}, {0}};
-    for (int i = 0; i < (which & SCHEDULES ? (int)COUNT(variants) : which & FEW ? 4 : 0); i++)
+    for (int i = 0; i < (which & SCHEDULES ? (int)COUNT(variants) : which & FEW ? 6 : 0); i++)
         run_variant(built.net, grad, batch, &variants[i], &first, file);
     if (which & WITH_C)
         run_variant(built.net, grad, batch, &by_c, &first, file);

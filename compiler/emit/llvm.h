@@ -10,7 +10,7 @@
 
 /* Goes up whenever llvm.c or llvm_build.c emits other code for the same kernel: cached objects of older ones are not
  * met. */
-enum { LLVM_EMITTER_VERSION = 1 };
+enum { LLVM_EMITTER_VERSION = 2 };
 
 enum { LLVM_SYMBOL_BYTES = 2 + 32 + 1 };
 /* "k_" and the key in hexadecimal: the name of a kernel's function in its object. */

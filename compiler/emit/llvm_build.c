@@ -28,7 +28,7 @@ typedef struct block_end {
     LLVMBasicBlockRef other; /* IF: the else branch */
 } block_end;
 
-enum { DEPTH_MAX = 64 };
+enum { DEPTH_MAX = 64, LINE_BYTES = 64 /* a cache line */ };
 
 typedef struct builder {
     const kernel *k;
@@ -310,6 +310,15 @@ static LLVMValueRef load(const builder *b, const loop_place *place, int dtype, i
     return LLVMBuildFPCast(b->at, value, to, "");
 }
 
+/* Past the caches: the place begins on a cache line, or is a part of one. */
+static void stream(const builder *b, LLVMValueRef stored, int bytes)
+{
+    LLVMValueRef one = LLVMConstInt(b->i32, 1, 0);
+    unsigned kind = LLVMGetMDKindIDInContext(b->context, "nontemporal", (unsigned)strlen("nontemporal"));
+    LLVMSetAlignment(stored, (unsigned)(bytes < LINE_BYTES ? bytes : LINE_BYTES));
+    LLVMSetMetadata(stored, kind, LLVMMDNodeInContext(b->context, &one, 1));
+}
+
 static void store(const builder *b, const loop_ins *ins)
 {
     const loop_reg *reg = &b->k->regs.at[ins->src[0]];
@@ -322,7 +331,10 @@ static void store(const builder *b, const loop_ins *ins)
         value = LLVMBuildFPToSI(b->at, value, type, "");
     else
         value = LLVMBuildFPCast(b->at, value, type, "");
-    LLVMSetAlignment(LLVMBuildStore(b->at, value, place_address(b, &ins->place)), (unsigned)dtype_info[to].bytes);
+    LLVMValueRef stored = LLVMBuildStore(b->at, value, place_address(b, &ins->place));
+    LLVMSetAlignment(stored, (unsigned)dtype_info[to].bytes);
+    if (ins->step)
+        stream(b, stored, dtype_info[to].bytes * reg->lanes);
 }
 
 /* ---- arithmetic ---------------------------------------------------------------------------------------------- */

@@ -209,6 +209,11 @@ void loop_store(loop_pen *p, int buffer, loop_index at, int value)
     append(p, (loop_ins){.op = LOOP_STORE, .src = {value}, .place = {buffer, at}});
 }
 
+void loop_stream(loop_pen *p, int buffer, loop_index at, int value)
+{
+    append(p, (loop_ins){.op = LOOP_STORE, .src = {value}, .step = 1, .place = {buffer, at}});
+}
+
 void loop_prefetch(loop_pen *p, int buffer, loop_index at)
 {
     append(p, (loop_ins){.op = LOOP_PREFETCH, .place = {buffer, at}});

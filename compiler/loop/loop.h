@@ -88,7 +88,9 @@ typedef struct loop_place {
     X(INT_LOAD, "iload", INT, 0)     /* var = place (an i32 or i8 element) */                                          \
     X(LOAD, "load", MEM, 0)          /* dst = lanes consecutive elements at place, converted to dst's type */          \
     X(BCAST, "bcast", MEM, 0)        /* dst = one element at place in every lane */                                    \
-    X(STORE, "store", MEM, 1)        /* place = a, lanes consecutive elements, converted to the buffer's type */       \
+    X(STORE, "store", MEM, 1)        /* place = a, lanes consecutive elements, converted to the buffer's type; step 1: \
+                                        streamed, past the caches, to a multiple of `lanes` elements of an argument    \
+                                        that begins on a cache line */                                                 \
     X(PREFETCH, "prefetch", HINT, 0) /* the place, which need not lie in the buffer, is read before long */            \
     X(CONST, "const", MISC, 0)       /* dst = value in every lane */                                                   \
     X(FROM_INT, "fromint", MISC, 0)  /* dst = (float) lo, in every lane */                                             \
@@ -191,6 +193,7 @@ int loop_int_load(loop_pen *p, int buffer, loop_index at);
 int loop_load(loop_pen *p, enum dtype t, int lanes, int buffer, loop_index at);
 int loop_bcast(loop_pen *p, enum dtype t, int lanes, int buffer, loop_index at);
 void loop_store(loop_pen *p, int buffer, loop_index at, int value);
+void loop_stream(loop_pen *p, int buffer, loop_index at, int value); /* a streamed store */
 void loop_prefetch(loop_pen *p, int buffer, loop_index at);
 int loop_const(loop_pen *p, enum dtype t, int lanes, double value);
 int loop_from_int(loop_pen *p, enum dtype t, int lanes, loop_index value);

@@ -9,6 +9,9 @@
 /* Where the plan puts stored values: a concat's operands lie inside it, so their pixels are further apart. */
 typedef struct lower_layout {
     const int *stride; /* elements from pixel to pixel, of each value in PLACE_MEMORY */
+    bool large;        /* the program's tensors overflow the last cache: what is read is fetched ahead */
+    const bool *lines; /* of each value: its pixels' vectors lie on cache lines, and no cache will hold them until they
+                          are read; NULL: of none */
 } lower_layout;
 
 /* Tables over all nodes of a net, which one lowering hands to the next: a kernel touches few of them. */

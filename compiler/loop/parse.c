@@ -281,9 +281,9 @@ static void read_if(parser *p)
     open_block(p, ins);
 }
 
-static void read_store(parser *p)
+static void read_store(parser *p, bool streamed)
 {
-    loop_ins ins = {.op = LOOP_STORE, .place = read_place(p)};
+    loop_ins ins = {.op = LOOP_STORE, .step = streamed, .place = read_place(p)};
     expect(p, "=");
     ins.src[0] = read_register(p);
     append(p, ins);
@@ -357,7 +357,9 @@ static void read_instruction(parser *p)
     } else if (accept(p, "if")) {
         read_if(p);
     } else if (accept(p, "store")) {
-        read_store(p);
+        read_store(p, false);
+    } else if (accept(p, "stream")) {
+        read_store(p, true);
     } else if (accept(p, "prefetch")) {
         read_prefetch(p);
     } else if (accept(p, "parallel")) {

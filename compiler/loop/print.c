@@ -115,7 +115,7 @@ static void print_int(text *t, const loop_ins *ins)
 static void print_float(text *t, const kernel *k, const loop_ins *ins)
 {
     if (ins->op == LOOP_STORE) {
-        text_add(t, "store ");
+        text_add(t, ins->step ? "stream " : "store ");
         print_place(t, &ins->place);
         text_add(t, " = r%d", ins->src[0]);
         return;

@@ -99,10 +99,7 @@ static void store_roots(simd *s, const stage *g, const spot *at)
             reg = simd_map(s, root, at);
             VEC_PUSH(s->a, &s->pixel_memo, ((memo){root, 0, at->lanes, reg}));
         }
-        loop_index e = simd_element(s, root, at);
-        if (s->ahead && v->type.h > 1)
-            loop_prefetch(&s->pen, simd_arg(s, root, LOOP_INOUT), loop_offset(e, v->type.w * s->layout->stride[root]));
-        loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), e, reg);
+        simd_store_map(s, root, at, reg);
     }
 }
 
@@ -198,7 +195,7 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[],
         forget_channels(s);
         for (int p = 0; p < b->pixels; p++) {
             spot at = enter_pixel(s, g, b, p, v, acc, seen);
-            s->ahead = s->chunked && v % simd_line_vectors(b->lanes) == 0;
+            s->ahead = s->layout->large && v % simd_line_vectors(b->lanes) == 0;
             if (g->kind == STAGE_STORE) {
                 store_roots(s, g, &at);
             } else if (g->kind == STAGE_MAXIMA) {
@@ -207,6 +204,8 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[],
                 int reg = g->core >= 0 ? s->core_reg : simd_read(s, g->value, &at);
                 loop_store(&s->pen, g->scratch, simd_scratch_element(g, &at), reg);
             }
+            if (s->ahead)
+                simd_fetch_ahead(s, g, &at);
             s->ahead = false;
             seen[p] = s->pixel_memo;
         }

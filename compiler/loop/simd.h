@@ -30,6 +30,7 @@ typedef struct stage {
     int pixel;               /* elements a pixel in it */
     VEC(int) roots;          /* STORE */
     VEC(int) sums;           /* STORE: chan_sum roots */
+    VEC(int) fetches;        /* CHIP, STORE: maps in memory of which the next tile is fetched meanwhile */
 } stage;
 
 /* A tensor as windows see it: element (rel, x, c) at origin + rel·row + x·column + c. */
@@ -79,10 +80,10 @@ typedef struct simd {
     int step;      /* variable of the loop over those turns */
     int smallest;  /* height of the smallest map */
     int unit;      /* variable of the parallel loop */
-    loop_index image, tile; /* number of the image; the tile's first row of the smallest map */
-    int core, core_reg;     /* a window's result at the present pixel */
-    bool ahead;  /* maps in memory are fetched for the next row: where a batch is summed they lie far apart */
-    int at_hand; /* planning: a window on chip that the reader computes itself; -1: none */
+    loop_index image, tile;     /* number of the image; the tile's first row of the smallest map */
+    int core, core_reg;         /* a window's result at the present pixel */
+    bool ahead;                 /* maps in memory are fetched for the next row */
+    int at_hand;                /* planning: a window on chip that the reader computes itself; -1: none */
     int finished, finished_row; /* a long sum that stands in a row of scratch; -1: none */
     memo_list pixel_memo, channel_memo;
     VEC(share_table) shares;
@@ -110,6 +111,7 @@ int simd_map(simd *s, int node, const spot *at);
 void simd_fill_shares(simd *s); /* at the start of a unit: the tables that average pools of the group need */
 /* simd_stage.c: which stages a group needs, their rows, their scratch */
 void simd_plan(simd *s);
+double simd_work_of(const simd *s, int core); /* multiply-adds an element of a window's result */
 /* The rows [from, to) of [lo, hi), in units of `unit` rows, that are a stage's turn. */
 void simd_turn(simd *s, const stage *g, int lo, int hi, int unit, loop_index *from, loop_index *to);
 stage *simd_stage_of(simd *s, int value, enum stage_kind kind);
@@ -119,6 +121,10 @@ view simd_source(simd *s, int core);
 view simd_stage_view(const stage *g);
 /* Operand k of a conv_dw likewise. */
 view simd_operand_view(simd *s, int node, int k);
+/* simd_fetch.c: memory ahead of its readers, and past the caches */
+void simd_plan_fetches(simd *s);
+void simd_fetch_ahead(simd *s, const stage *g, const spot *at);
+void simd_store_map(simd *s, int root, const spot *at, int value);
 /* simd_window.c: windows in registers: acc[p * vectors + v] for `pixels` columns from x on, `vectors` vectors from c on
  */
 typedef struct block {

@@ -13,11 +13,13 @@ int simd_line_vectors(int lanes)
     return lanes >= LINE_FLOATS || lanes == 1 ? 1 : LINE_FLOATS / lanes;
 }
 
-/* Where a row of results goes: a stored value, or a row of scratch. */
+/* Where a row of results goes: a stored value, a row of scratch, or both: what is streamed stands in scratch until it
+ * is whole, and for those who read it then. */
 typedef struct row_target {
-    int node; /* -1: scratch */
-    int scratch;
+    int node;    /* -1: scratch alone */
+    int scratch; /* -1: memory alone */
     int channels;
+    bool whole; /* the terms at hand are the last */
 } row_target;
 
 static int reads_of(simd *s, int node)
@@ -68,16 +70,31 @@ static void forget(simd *s)
     s->pixel_memo.count = 0;
 }
 
-static loop_index target_element(simd *s, const row_target *to, const spot *at)
+static row_target scratch_row(simd *s, const stage *g)
 {
-    if (to->node >= 0)
-        return simd_element(s, to->node, at);
+    return (row_target){-1, loop_scratch(&s->pen, DT_F32, (int64_t)g->w * g->c), g->c, false};
+}
+
+static loop_index row_element(const row_target *to, const spot *at)
+{
     return loop_sum(loop_times(at->x, to->channels), at->c);
 }
 
-static int target_buffer(simd *s, const row_target *to, enum loop_access access)
+static int target_load(simd *s, const row_target *to, const spot *at)
 {
-    return to->node >= 0 ? simd_arg(s, to->node, access) : to->scratch;
+    if (to->scratch >= 0)
+        return loop_load(&s->pen, DT_F32, at->lanes, to->scratch, row_element(to, at));
+    return loop_load(&s->pen, DT_F32, at->lanes, simd_arg(s, to->node, LOOP_INOUT), simd_element(s, to->node, at));
+}
+
+static void target_store(simd *s, const row_target *to, const spot *at, int value)
+{
+    if (to->scratch >= 0)
+        loop_store(&s->pen, to->scratch, row_element(to, at), value);
+    if (to->scratch < 0)
+        loop_store(&s->pen, simd_arg(s, to->node, LOOP_OUT), simd_element(s, to->node, at), value);
+    else if (to->node >= 0 && to->whole)
+        simd_store_map(s, to->node, at, value);
 }
 
 /* Term k of a sum, added to `before` (-1: it is the first). */
@@ -101,11 +118,10 @@ typedef struct row_terms {
 static void terms_at(simd *s, const row_terms *t, const spot *at)
 {
     bool begins = t->k == (t->sum->prim == NET_mix ? 1 : 0);
-    loop_index e = target_element(s, t->to, at);
-    int value = begins ? -1 : loop_load(&s->pen, DT_F32, at->lanes, target_buffer(s, t->to, LOOP_INOUT), e);
+    int value = begins ? -1 : target_load(s, t->to, at);
     for (int term = t->k; term < t->k + t->many; term++)
         value = add_term(s, t->sum, term, value, at);
-    loop_store(&s->pen, target_buffer(s, t->to, LOOP_OUT), e, value);
+    target_store(s, t->to, at, value);
 }
 
 /* Of a block of pixels, all channels, a line of memory at a time. */
@@ -158,20 +174,22 @@ static void sum_row(simd *s, const row_walk *w, int sum, const row_target *to)
     for (int k = first, many; k < v->count; k += many) {
         for (many = 0; many < ROW_TERMS && k + many < v->count && !is_finished_first(s, v->operand[k + many]);)
             many++;
+        row_target now = *to;
+        now.whole = to->whole && k + (many ? many : 1) == v->count;
         if (many > 0) {
-            terms_row(s, w, sum, k, many, to);
+            terms_row(s, w, sum, k, many, &now);
             continue;
         }
         many = 1;
         if (k == first && v->prim == NET_add) { /* it is the target's first value as it stands */
-            sum_row(s, w, v->operand[k], to);
+            sum_row(s, w, v->operand[k], &now);
             continue;
         }
-        row_target inner = {-1, loop_scratch(&s->pen, DT_F32, (int64_t)w->g->w * w->g->c), w->g->c};
+        row_target inner = scratch_row(s, w->g);
         sum_row(s, w, v->operand[k], &inner);
         s->finished = v->operand[k];
         s->finished_row = inner.scratch;
-        terms_row(s, w, sum, k, 1, to);
+        terms_row(s, w, sum, k, 1, &now);
         s->finished = -1;
     }
 }
@@ -257,11 +275,19 @@ void simd_emit_by_rows(simd *s, const stage *g, loop_index rel)
     row_walk w = {.g = g, .rel = rel};
     w.runs = simd_channel_runs(s, g->c, simd_line_vectors(s->t->lanes), w.run);
     for (int i = 0; i < g->roots.count; i++) {
-        row_target to = {.node = g->roots.at[i]};
-        if (is_long_sum(s, to.node))
-            sum_row(s, &w, to.node, &to);
-        else
-            map_row(s, &w, to.node);
+        int root = g->roots.at[i];
+        if (!is_long_sum(s, root)) {
+            map_row(s, &w, root);
+            continue;
+        }
+        bool streams = g->roots.count == 1 && s->layout->lines && s->layout->lines[root];
+        row_target to = streams ? scratch_row(s, g) : (row_target){.scratch = -1};
+        to.node = root;
+        to.whole = true;
+        sum_row(s, &w, root, &to);
+        s->finished = streams ? root : -1;
+        s->finished_row = to.scratch;
     }
     sums_over_row(s, &w);
+    s->finished = -1;
 }

@@ -384,8 +384,7 @@ static bool in_scratch(const stage *g)
     return g->kind == STAGE_TILE || g->kind == STAGE_CHIP || g->kind == STAGE_MAXIMA;
 }
 
-/* Multiply-adds an element of a window's result. */
-static double work_of(const simd *s, int core)
+double simd_work_of(const simd *s, int core)
 {
     const net_node *v = &s->n->nodes.at[core];
     const net_window *w = &v->attr.window;
@@ -409,8 +408,8 @@ static double tile_cost(const simd *s, int rows)
         double count = (double)rows_of(s, g, rows) * (g->w + g->left + g->right);
         elements += count * g->pixel;
         work += count * g->c *
-                (g->kind == STAGE_CHIP     ? work_of(s, g->core)
-                 : g->kind == STAGE_MAXIMA ? 2 * work_of(s, g->value)
+                (g->kind == STAGE_CHIP     ? simd_work_of(s, g->core)
+                 : g->kind == STAGE_MAXIMA ? 2 * simd_work_of(s, g->value)
                                            : 3);
     }
     double bytes = elements * 4;
@@ -509,4 +508,6 @@ void simd_plan(simd *s)
             g->scratch =
                 loop_scratch(&s->pen, DT_F32, rows_of(s, g, s->rows) * (g->w + g->left + g->right) * (int64_t)g->pixel);
     }
+    if (s->layout->large)
+        simd_plan_fetches(s);
 }

@@ -107,7 +107,7 @@ static void dense_block(simd *s, const correlation *q, int tap, loop_index group
 static int block_rows(const simd *s, const correlation *q, int vectors)
 {
     int registers = s->t->registers < 16 ? 16 : s->t->registers, most = (registers - 2 - vectors) / vectors;
-    most = vectors > 1 && most > 8 ? 8 : most > 12 ? 12 : most;
+    most = vectors > 1 && most > 8 ? 8 : most > 16 ? 16 : most;
     most = q->inner < most ? q->inner : most;
     for (int rows = most; rows > most / 2; rows--)
         if (q->inner % rows == 0)

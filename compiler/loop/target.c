@@ -13,6 +13,7 @@ const target target_table[] = {
         .fma = false,
         .l1_bytes = 32 << 10,
         .l2_bytes = 256 << 10,
+        .l3_bytes = 2 << 20,
         .cflags = "",
     },
     {
@@ -22,6 +23,7 @@ const target target_table[] = {
         .fma = true,
         .l1_bytes = 32 << 10,
         .l2_bytes = 512 << 10,
+        .l3_bytes = 16 << 20,
         .triple = "x86_64-unknown-linux-gnu",
         .cpu = "x86-64-v3",
         .features = "",
@@ -34,6 +36,7 @@ const target target_table[] = {
         .fma = true,
         .l1_bytes = 32 << 10,
         .l2_bytes = 1024 << 10,
+        .l3_bytes = 32 << 20,
         .triple = "x86_64-unknown-linux-gnu",
         .cpu = "x86-64-v4",
         .features = "-prefer-256-bit", /* LLVM's row of this CPU prefers 256; our vectors are as wide as we say */
@@ -46,6 +49,7 @@ const target target_table[] = {
         .fma = true,
         .l1_bytes = 32 << 10,
         .l2_bytes = 512 << 10,
+        .l3_bytes = 4 << 20,
         .triple = "aarch64-unknown-linux-gnu",
         .cpu = "generic",
         .features = "+neon",
@@ -112,6 +116,7 @@ target target_host(void)
     if (!hwloc_topology_load(topology)) {
         host.l1_bytes = cache_bytes(topology, 1, host.l1_bytes);
         host.l2_bytes = cache_bytes(topology, 2, host.l2_bytes);
+        host.l3_bytes = cache_bytes(topology, 3, host.l3_bytes);
         host.model = cpu_model(topology);
     }
     hwloc_topology_destroy(topology);

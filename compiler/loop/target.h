@@ -11,6 +11,7 @@ typedef struct target {
     bool fma;         /* a fused multiply-add in hardware */
     int l1_bytes;     /* data cache a core */
     int l2_bytes;
+    int l3_bytes;         /* the last cache, which cores share */
     const char *triple;   /* LLVM's name for it; NULL: not for LLVM */
     const char *cpu;      /* LLVM -mcpu */
     const char *features; /* LLVM -mattr */

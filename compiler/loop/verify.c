@@ -23,7 +23,8 @@ typedef struct verifier {
     size_t count;
     open_block open[DEPTH_MAX];
     int depth;
-    int at; /* the instruction being checked */
+    int at;           /* the instruction being checked */
+    int64_t *divisor; /* of each variable: divides all that it is ever set to (0: it is 0); NULL: not asked for yet */
 } verifier;
 
 static bool wrong(verifier *v, const char *format, ...) PRINTF(2, 3);
@@ -182,6 +183,77 @@ static bool check_int(verifier *v, const loop_ins *ins)
     return define_variable(v, ins->dst);
 }
 
+static int64_t common_divisor(int64_t a, int64_t b)
+{
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a < 0 ? -a : a;
+}
+
+/* What divides every value of an index. */
+static int64_t index_divisor(const verifier *v, const loop_index *index)
+{
+    int64_t all = index->base;
+    for (int i = 0; i < index->count && i < LOOP_TERMS_MAX; i++) {
+        int var = index->term[i].var;
+        all = common_divisor(all, var < 0 || var >= v->k->ints ? 1 : index->term[i].coef * v->divisor[var]);
+    }
+    return all;
+}
+
+static int64_t value_divisor(const verifier *v, const loop_ins *ins)
+{
+    int64_t lo = index_divisor(v, &ins->lo);
+    switch (ins->op) {
+    case LOOP_FOR:
+        return common_divisor(lo, ins->step);
+    case LOOP_INT_SET:
+        return lo;
+    case LOOP_INT_MIN:
+    case LOOP_INT_MAX:
+        return common_divisor(lo, index_divisor(v, &ins->hi));
+    default:
+        return 1;
+    }
+}
+
+/* Of instructions before the present one all is in range; of those behind it nothing is known yet. */
+static bool sets_variable(const verifier *v, const loop_ins *ins)
+{
+    return ins->op >= 0 && ins->op < LOOP_OP_COUNT && ins->dst >= 0 && ins->dst < v->k->ints &&
+           (loop_op_info[ins->op].kind == LOOP_INT || ins->op == LOOP_FOR || ins->op == LOOP_PARALLEL);
+}
+
+static void find_divisors(verifier *v)
+{
+    v->divisor = NEW_ARRAY(v->arena, int64_t, v->k->ints);
+    v->divisor[0] = 1; /* the batch */
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (int i = 0; i < v->k->ins.count; i++) {
+            const loop_ins *ins = &v->k->ins.at[i];
+            if (!sets_variable(v, ins))
+                continue;
+            int64_t all = common_divisor(v->divisor[ins->dst], value_divisor(v, ins));
+            changed |= all != v->divisor[ins->dst];
+            v->divisor[ins->dst] = all;
+        }
+    }
+}
+
+/* Whole vectors of an argument, each where one can begin. */
+static bool check_streamed(verifier *v, const loop_ins *ins)
+{
+    if (!v->divisor)
+        find_divisors(v);
+    bool aligned = index_divisor(v, &ins->place.index) % v->k->regs.at[ins->src[0]].lanes == 0;
+    return (ins->step == 1 && ins->place.buffer < LOOP_SCRATCH && aligned) ||
+           wrong(v, "what is streamed is no whole vector of an argument");
+}
+
 static bool check_memory(verifier *v, const loop_ins *ins)
 {
     const loop_buffer *b = NULL;
@@ -194,7 +266,7 @@ static bool check_memory(verifier *v, const loop_ins *ins)
     bool narrow = b->dtype != DT_F32 && b->dtype != DT_F64;
     if (narrow && v->k->regs.at[ins->src[0]].dtype != DT_F32)
         return wrong(v, "f64 is stored to a buffer of %s", dtype_info[b->dtype].name);
-    return true;
+    return !ins->step || check_streamed(v, ins);
 }
 
 static bool check_misc(verifier *v, const loop_ins *ins)
@@ -306,7 +378,8 @@ static bool check_end(verifier *v, const loop_ins *ins)
 static bool check_unused(verifier *v, const loop_ins *ins)
 {
     enum loop_kind kind = loop_op_info[ins->op].kind;
-    bool has_step = kind == LOOP_STRUCT || kind == LOOP_INT || ins->op == LOOP_LANE || ins->op == LOOP_HALF;
+    bool has_step = kind == LOOP_STRUCT || kind == LOOP_INT || ins->op == LOOP_LANE || ins->op == LOOP_HALF ||
+                    ins->op == LOOP_STORE;
     bool has_place = kind == LOOP_MEM || kind == LOOP_HINT || ins->op == LOOP_INT_LOAD;
     bool has_dst =
         ins->op != LOOP_IF && ins->op != LOOP_ELSE && ins->op != LOOP_END && ins->op != LOOP_STORE && kind != LOOP_HINT;

@@ -155,6 +155,13 @@ static int64_t place_objects(planner *p)
     return total;
 }
 
+static bool on_lines(const planner *p, const int *stride, int value)
+{
+    const home *at = &p->home[value];
+    return p->f->place[value] == PLACE_MEMORY && net_is_map_sized(&p->n->nodes.at[value].type) &&
+           p->object_of[at->owner] >= 0 && at->channel % ARENA_ALIGN == 0 && stride[value] % ARENA_ALIGN == 0;
+}
+
 memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch)
 {
     int count = f->n->nodes.count, *stride = NEW_ARRAY(a, int, count + 1);
@@ -172,5 +179,9 @@ memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch)
     m->home = p.home;
     m->stride = stride;
     m->offset = offset;
+    bool *lines = NEW_ARRAY(a, bool, count + 1);
+    for (int i = 0; i < count; i++)
+        lines[i] = on_lines(&p, stride, i);
+    m->lines = lines;
     return m;
 }

@@ -109,7 +109,8 @@ static program_arg bind(const planner *p, const lower_arg *arg)
  */
 static lowered *lower_group(planner *p, const group *g, unsigned char key[16], unsigned char schedule[16])
 {
-    lower_layout layout = {.stride = p->memory->stride};
+    bool large = p->memory->elements * (int64_t)sizeof(float) > p->t->l3_bytes;
+    lower_layout layout = {.stride = p->memory->stride, .large = large, .lines = large ? p->memory->lines : NULL};
     lower_options better;
     lowered *l = simd_lower(p->scratch, p->f, g, &layout, p->t, &p->o->lower, &p->room);
     loop_key(l->k, schedule);
@@ -146,7 +147,8 @@ static void open_launch(planner *p, int group)
     const net_node *root = &p->n->nodes.at[p->f->groups.at[group].roots.at[0]];
     const net_region *region = &p->n->regions.at[root->region];
     program_launch l = {.first = p->p->instances.count,
-                        .flags = (root->prim == NET_bn_move ? LAUNCH_MOVES_STATS : 0u) | (region->gate ? LAUNCH_GATE : 0u),
+                        .flags =
+                            (root->prim == NET_bn_move ? LAUNCH_MOVES_STATS : 0u) | (region->gate ? LAUNCH_GATE : 0u),
                         .select = root->region ? region->select : -1,
                         .candidate = root->region ? region->candidate : -1};
     VEC_PUSH(p->a, &p->p->launches, l);

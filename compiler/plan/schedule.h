@@ -29,6 +29,7 @@ typedef struct memory {
     const int *stride;     /* elements from pixel to pixel */
     const int64_t *offset; /* of each owner in the arena; -1: none */
     int64_t elements;      /* of the whole arena, for `batch` images */
+    const bool *lines;     /* of each value: maps in the arena whose pixels begin on cache lines */
 } memory;
 
 memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch);

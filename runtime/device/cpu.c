@@ -269,6 +269,7 @@ bool device_execute(device *v, const device_run *r, nasc_diag *d)
         for (int w = 0; w < works; w++) {
             if (!atomic_load_explicit(&failed, memory_order_relaxed) && !run_work(v, r, &v->works[w], scratch, &mine))
                 atomic_store(&failed, true);
+            atomic_thread_fence(memory_order_seq_cst); /* streamed stores are in no order but that */
 #pragma omp barrier
         }
         if (mine.kind != DIAG_NONE && !atomic_exchange(&told, true))

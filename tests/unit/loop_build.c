@@ -90,12 +90,41 @@ static void scratch_is_aligned(void **state)
     arena_free(&a);
 }
 
+/* A streamed store prints as such, reads back the same, and is another instruction than a plain one. */
+static void streamed_stores_have_a_text(void **state)
+{
+    (void)state;
+    arena a = {0};
+    nasc_diag d = {0};
+    kernel *k = NEW_ARRAY(&a, kernel, 2);
+    unsigned char key[3][16];
+    for (int streamed = 0; streamed < 2; streamed++) {
+        loop_pen p = {.arena = &a, .k = &k[streamed]};
+        int to = loop_arg(&p, DT_F32, LOOP_OUT), unit = loop_parallel(&p);
+        int value = loop_const(&p, DT_F32, 8, 1);
+        (streamed ? loop_stream : loop_store)(&p, to, loop_plus(loop_at(0), unit, 8), value);
+        loop_end(&p);
+        assert_true(loop_verify(&k[streamed], &d));
+        loop_key(&k[streamed], key[streamed]);
+    }
+    text t = {.arena = &a};
+    loop_print(&t, &k[1]);
+    assert_non_null(strstr(t.at, "stream a0[8*i1] = r0"));
+    kernel *again = loop_parse(&a, t.at, "printed", &d);
+    assert_non_null(again);
+    loop_key(again, key[2]);
+    assert_memory_equal(key[1], key[2], 16);
+    assert_memory_not_equal(key[0], key[1], 16);
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(indices_are_canonical),
         cmocka_unit_test(blocks_match),
         cmocka_unit_test(scratch_is_aligned),
+        cmocka_unit_test(streamed_stores_have_a_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@ static void host_is_a_row_with_real_caches(void **state)
     assert_int_equal(row->lanes, host.lanes);
     assert_in_range(host.l1_bytes, 4 << 10, 1 << 20);
     assert_in_range(host.l2_bytes, host.l1_bytes, 1 << 30);
+    assert_in_range(host.l3_bytes, host.l2_bytes, INT32_MAX);
 }
 
 static void an_unknown_name_has_no_row(void **state)
