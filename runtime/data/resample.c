@@ -99,17 +99,34 @@ static axis axis_new(int pixels, double start, double length, int to, int32_t **
 
 /* ---- pixels ------------------------------------------------------------------------------------------------------ */
 
-static inline void along_row(const axis *a, const uint8_t *from, int c, int to_w, uint8_t *to)
+/* Three channels, side by side: most pictures. */
+static void along_rgb(const axis *a, const uint8_t *from, int to_w, uint8_t *to)
 {
-    for (int x = 0; x < to_w; x++) {
+    for (int x = 0; x < to_w; x++, to += 3) {
         const int32_t *weight = a->weight + (ptrdiff_t)x * a->taps;
-        for (int k = 0; k < c; k++) {
-            const uint8_t *at = from + (ptrdiff_t)a->first[x] * c + k;
-            int32_t sum = ONE / 2;
-            for (int t = 0; t < a->count[x]; t++)
-                sum += weight[t] * at[t * c];
-            to[x * c + k] = (uint8_t)(sum >> ONE_BITS);
+        const uint8_t *at = from + (ptrdiff_t)a->first[x] * 3;
+        int32_t red = ONE / 2, green = ONE / 2, blue = ONE / 2;
+        for (int t = 0; t < a->count[x]; t++, at += 3) {
+            red += weight[t] * at[0];
+            green += weight[t] * at[1];
+            blue += weight[t] * at[2];
         }
+        to[0] = (uint8_t)(red >> ONE_BITS);
+        to[1] = (uint8_t)(green >> ONE_BITS);
+        to[2] = (uint8_t)(blue >> ONE_BITS);
+    }
+}
+
+static void along_row(const axis *a, const uint8_t *from, int c, int to_w, uint8_t *to)
+{
+    for (int i = 0; i < to_w * c; i++) {
+        int x = i / c;
+        const int32_t *weight = a->weight + (ptrdiff_t)x * a->taps;
+        const uint8_t *at = from + (ptrdiff_t)a->first[x] * c + i % c;
+        int32_t sum = ONE / 2;
+        for (int t = 0; t < a->count[x]; t++)
+            sum += weight[t] * at[t * c];
+        to[i] = (uint8_t)(sum >> ONE_BITS);
     }
 }
 
@@ -134,8 +151,8 @@ static void columns(const axis *a, const uint8_t *from, int first, int end, int 
     for (int y = first; y < end; y++) {
         const uint8_t *row = from + (size_t)y * (size_t)w * (size_t)c;
         uint8_t *into = to + (size_t)(y - first) * (size_t)to_w * (size_t)c;
-        if (c == 3) /* known here, the loop over channels is none */
-            along_row(a, row, 3, to_w, into);
+        if (c == 3)
+            along_rgb(a, row, to_w, into);
         else
             along_row(a, row, c, to_w, into);
     }

@@ -128,10 +128,10 @@ static void make_pictures(const uint8_t *png, size_t png_size, const uint8_t *jp
 {
     static const char *const classes[] = {"a", "b"};
     nasc_diag d = {0};
-    char name[128];
+    char path[64], name[16];
     for (int k = 0; k < 2; k++) {
-        snprintf(name, sizeof name, "%s/%s", folder, classes[k]);
-        assert_true(folder_make(name, &d));
+        snprintf(path, sizeof path, "%s/%s", folder, classes[k]);
+        assert_true(folder_make(path, &d));
         snprintf(name, sizeof name, "%s/1.png", classes[k]);
         put(name, (const char *)png, png_size);
         snprintf(name, sizeof name, "%s/2.jpg", classes[k]);
