@@ -65,9 +65,12 @@ typedef struct png_bytes {
 static inline void png_take(png_structp png, png_bytep from, size_t count)
 {
     png_bytes *to = png_get_io_ptr(png);
-    to->at = realloc(to->at, to->size + count);
-    for (size_t i = 0; to->at && i < count; i++)
-        to->at[to->size + i] = from[i];
+    uint8_t *longer = realloc(to->at, to->size + count);
+    if (!longer)
+        png_error(png, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        longer[to->size + i] = from[i];
+    to->at = longer;
     to->size += count;
 }
 

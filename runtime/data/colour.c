@@ -32,7 +32,7 @@ static int mean_grey(const uint8_t *image, size_t pixels, int c)
     uint64_t sum = 0;
     for (size_t p = 0; p < pixels; p++)
         sum += c == 3 ? grey_of(image + 3 * p) : image[p];
-    return (int)((sum + pixels / 2) / pixels);
+    return pixels ? (int)((sum + pixels / 2) / pixels) : 0;
 }
 
 static void saturate(uint8_t *image, size_t pixels, int factor)

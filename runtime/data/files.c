@@ -77,8 +77,9 @@ static enum image_fault read_open(int file, image_room *room, size_t *size)
         return IMAGE_unreadable;
     if (!image_room_fit(room, (size_t)about.st_size))
         return IMAGE_memory;
+    uint8_t *to = room->at;
     for (*size = 0; *size < (size_t)about.st_size;) {
-        ssize_t got = read(file, room->at + *size, (size_t)about.st_size - *size);
+        ssize_t got = read(file, to + *size, (size_t)about.st_size - *size);
         if (got == 0)
             break;
         if (got < 0 && errno != EINTR)

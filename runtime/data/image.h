@@ -30,7 +30,7 @@ const char *image_fault_text(enum image_fault fault);
 
 /* Memory that grows and is kept for the next picture; all zeros: none yet. */
 typedef struct image_room {
-    uint8_t *at;
+    void *at;
     size_t size;
 } image_room;
 

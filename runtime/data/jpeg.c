@@ -103,10 +103,11 @@ static void decode(reader *r, int reduce, image_room *room, image *to)
     size_t row = 3 * (size_t)j->output_width, rows = row * j->output_height;
     if (!image_room_fit(room, rows + (cmyk ? 4 * (size_t)j->output_width : 0)))
         fail(r, IMAGE_memory);
-    read_rows(r, room->at, cmyk ? room->at + rows : NULL);
+    uint8_t *at = room->at;
+    read_rows(r, at, cmyk ? at + rows : NULL);
     jpeg_finish_decompress(j); /* reads up to the end's marker */
     to->reduced = reduce;
-    to->rgb = room->at;
+    to->rgb = at;
 }
 
 static void read_file(reader *r, const uint8_t *bytes, size_t size, int reduce, image_room *room, image *to)

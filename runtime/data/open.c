@@ -59,6 +59,7 @@ static bool open_guarded(struct source *s)
     jmp_buf *outer = s->a->unwind, here;
     if (setjmp(here)) {
         s->a->unwind = outer;
+        s->scratch.unwind = NULL;
         return diag_memory(s->d);
     }
     s->a->unwind = s->scratch.unwind = &here;
@@ -67,6 +68,7 @@ static bool open_guarded(struct source *s)
     s->set->threads = s->options->threads;
     bool ok = open_kind(s) && data_measure(s->a, s->set, s->options->seed, s->d);
     s->a->unwind = outer;
+    s->scratch.unwind = NULL;
     return ok;
 }
 

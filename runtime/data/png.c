@@ -85,11 +85,12 @@ static void decode(reader *r, image_room *room, image *to)
         fail(r, IMAGE_damaged);
     if (!image_room_fit(room, row * (size_t)to->h))
         fail(r, IMAGE_memory);
+    uint8_t *at = room->at;
     for (int pass = 0; pass < passes; pass++)
         for (int y = 0; y < to->h; y++)
-            png_read_row(r->png, room->at + row * (size_t)y, NULL);
+            png_read_row(r->png, at + row * (size_t)y, NULL);
     png_read_end(r->png, NULL);
-    to->rgb = room->at;
+    to->rgb = at;
 }
 
 static void read_file(reader *r, image_room *room, image *to)

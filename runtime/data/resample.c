@@ -174,7 +174,7 @@ bool resample(const uint8_t *from, int h, int w, int c, const window *of, int to
     size_t words = axis_words(of->w, to_w) + axis_words(of->h, to_h) + bytes;
     if (!image_room_fit(work, 4 * words + bytes * (size_t)h))
         return false;
-    int32_t *next = (int32_t *)(void *)work->at;
+    int32_t *next = work->at;
     axis across = axis_new(w, of->x, of->w, to_w, &next), down = axis_new(h, of->y, of->h, to_h, &next);
     int first = down.first[0], end = down.first[to_h - 1] + down.count[to_h - 1];
     uint8_t *between = (uint8_t *)(next + bytes);

@@ -54,9 +54,10 @@ static bool data_new(proxyless *s, arena *a, nasc_diag *d)
     s->learn_count = count - s->held_count;
     int steps = data_batches(s->learn_count, q->batch, true);
     int held = data_batches(s->held_count, q->batch, true);
-    if (held < 1)
+    if (held < 1 || steps < 1)
         return diag_fail(d, DIAG_INPUT, set->spec,
-                         "%u of its %u training images are held out (held_out), which is less than one batch of %d",
+                         "%u of its %u training images are held out (held_out), expected a batch of %d at least there "
+                         "and in the rest",
                          (unsigned)s->held_count, (unsigned)count, q->batch);
     if (q->steps > 0 && q->steps < steps)
         steps = q->steps;

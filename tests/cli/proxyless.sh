@@ -52,6 +52,8 @@ fails '--target-cost: 7 is below the [0-9]+ macs that the smallest' search $smal
 rm -rf "$work/new"
 fails '32 of its 320 training images are held out \(held_out\)' search $small "${data[@]}" --set batch=64 --quiet "${new[@]}"
 rm -rf "$work/new"
+fails '317 of its 320 training images are held out' search $small "${data[@]}" --set batch=16 --set held_out=0.99 --quiet "${new[@]}"
+rm -rf "$work/new"
 fails 'cost_loss: mul#log takes the logarithm' search $small "${data[@]}" --channels 1 --set batch=16 --quiet "${new[@]}" \
     --cost params --target-cost 900
 fails 'takes everything from run.json' search --resume --out "$work/two" --cost macs
