@@ -53,6 +53,7 @@ enum setting_type { SETTING_INT, SETTING_REAL, SETTING_TEXT };
     X(alpha_weight_decay, REAL, 0, 1000, "1e-3", "0", "1e-3", "weight decay of alpha")                                 \
     X(alpha_every, INT, 1, 1000000, "1", "5", "1", "steps of the weights for one of alpha")                            \
     X(alpha_samples, INT, 1, 1000000, "1", "8", "1", "REINFORCE: networks that are drawn for a step of alpha")         \
+    X(held_out, REAL, 0.001, 0.999, "0.5", "0.1", "0.5", "part of the training images that alpha is learned on")       \
     X(cost_loss, TEXT, 0, 0, "mul#log", "mul#log", "mul#log", "how the cost enters the loss: mul#log or add#linear")   \
     X(cost_beta, REAL, 0, 100, "0.3", "0.3", "0.3", "mul#log: loss x (log cost / log target)^beta")                    \
     X(cost_lambda, REAL, 0, 1000, "0.1", "0.1", "0.1", "add#linear: loss + lambda x (cost - target) / target")         \
@@ -62,7 +63,6 @@ enum setting_type { SETTING_INT, SETTING_REAL, SETTING_TEXT };
     X(auxiliary, REAL, 0, 100, "0", "0", "0", "weight of the auxiliary head's loss; 0: no such head")                  \
     X(drop_path, REAL, 0, 0.99, "0", "0", "0", "probability that drop-path reaches in the last epoch")                 \
     X(dropout, REAL, 0, 0.99, "0", "0", "0", "dropout before the classifier")                                          \
-    X(held_out, REAL, 0.001, 0.999, "0.5", "0.1", "0.5", "part of the training images that alpha is learned on")        \
     X(cutout, INT, 0, 4096, "0", "0", "0", "side of the square that is cut out of training images; 0: none")           \
     X(crop, INT, 0, 512, "4", "0", "4", "padding of random crops; 0: none")                                            \
     X(flip, INT, 0, 1, "1", "1", "1", "1: training images are mirrored at random")                                     \
@@ -141,7 +141,7 @@ typedef struct space_choice {
     int rows, columns;
     const char *const *candidates; /* names of the ops, one a column */
     enum combine combine;
-    int first_select;              /* of the net, that of row 0; the other rows' follow. -1: mixed */
+    int first_select;         /* of the net, that of row 0; the other rows' follow. -1: mixed */
     const struct cell *cell;  /* the kind of cell, or NULL for a block */
     const struct edge *edges; /* of a cell: from and to, one a row */
     int nodes;

@@ -46,7 +46,7 @@ must "$make" "$from" 640 "$work/set"
 set=$work/set
 data=(--data "images:$set" --input 28x28x1)
 
-search=(search ../genotypes/spaces/proxyless_small.json "${data[@]}" --channels 4 --set batch=16 --set epochs=3 --set steps=12
+search=(search diff/select.json "${data[@]}" --set batch=16 --set epochs=8 --set steps=12
     --set warmup_epochs=1 --set alpha_every=2 --checkpoint-steps 2 --quiet)
 must "$nasc" "${search[@]}" --threads 2 --out "$work/two"
 [ -s "$work/err" ] && say "two parts of good images: $(cat "$work/err")"
@@ -55,8 +55,8 @@ killed killed "${search[@]}"
 same one two
 same one killed
 grep -q '"crop_area": 0.08' "$work/one/run.json" || say "a search on images has no resized crops"
-must "$nasc" search ../genotypes/spaces/proxyless_small.json "${data[@]}" --channels 4 --set batch=16 --set epochs=1 --set steps=4 \
-    --set warmup_epochs=0 --set held_out=0.5 --set select_epochs=1 --runs 2 --quiet --out "$work/several"
+must "$nasc" search diff/select.json "${data[@]}" --set batch=16 --set epochs=1 --set steps=2 --set warmup_epochs=0 \
+    --set held_out=0.5 --set select_epochs=1 --runs 2 --quiet --out "$work/several"
 
 # Damaged images: named once, counted each epoch; the run is the same whenever and however often it is killed.
 mapfile -t jpegs < <(find "$set/train" -name '*.jpg' | sort | head -n 2)
@@ -64,20 +64,20 @@ mapfile -t tests < <(find "$set/val" -name '*.png' | sort | head -n 1)
 truncate -s 300 "${jpegs[0]}"
 echo nonsense >"${jpegs[1]}"
 truncate -s -9 "${tests[0]}"
-train=(train "$work/one/genotype.json" "${data[@]}" --channels 4 --set batch=32 --set epochs=3 --checkpoint-steps 2 --quiet)
+train=(train "$work/one/genotype.json" "${data[@]}" --set batch=64 --set epochs=4 --checkpoint-steps 2 --quiet)
 must "$nasc" "${train[@]}" --threads 2 --out "$work/train-two"
 for file in "${jpegs[0]}: ends early" "${jpegs[1]}: is neither JPEG nor PNG" "${tests[0]}: ends early"; do
     [ "$(grep -cF "nasc: $file; left out" "$work/err")" = 1 ] || say "not said once: $file: $(cat "$work/err")"
 done
-[ "$(grep -c '"skipped": 2[,}]' "$work/train-two/log.jsonl")" = 3 ] || say "not counted: $(cat "$work/train-two/log.jsonl")"
-[ "$(grep -c '"eval_skipped": 1[,}]' "$work/train-two/log.jsonl")" = 3 ] || say "not counted: $(cat "$work/train-two/log.jsonl")"
+[ "$(grep -c '"skipped": 2[,}]' "$work/train-two/log.jsonl")" = 4 ] || say "not counted: $(cat "$work/train-two/log.jsonl")"
+[ "$(grep -c '"eval_skipped": 1[,}]' "$work/train-two/log.jsonl")" = 4 ] || say "not counted: $(cat "$work/train-two/log.jsonl")"
 must "$nasc" "${train[@]}" --threads 1 --out "$work/train"
 killed train-killed "${train[@]}"
 same train train-two
 same train train-killed
 must "$nasc" eval "$work/train" --quiet
 grep -q '^1 images cannot be read' "$work/out" || say "eval: $(cat "$work/out")"
-must "$nasc" eval "$work/train" --json --quiet
+must "$nasc" eval "$work/train" --json --quiet --engine interpreter
 grep -q '"skipped":1' "$work/out" || say "eval --json: $(cat "$work/out")"
 rm -rf "$set" # what is exported needs no data
 must "$nasc" export "$work/train" --to c --target generic --name clothes --out "$work/c"
@@ -86,7 +86,7 @@ must "$work/clothes_test" "$work/c/clothes.bin"
 
 # Without val/ or test/ a part is set aside, and that is said.
 must "$make" synthetic:16x16x3/4/64 64 "$work/whole" png
-short=(--input 16x16x3 --channels 4 --set batch=4 --set epochs=1 --set steps=2 --quiet)
+short=(--input 16x16x3 --set batch=4 --set epochs=1 --set steps=2 --quiet)
 must "$nasc" train "$work/one/genotype.json" --data "images:$work/whole/train" "${short[@]}" --out "$work/whole-run"
 grep -q 'of its 64 images 8 are set aside for testing' "$work/err" || say "set aside: $(cat "$work/err")"
 
