@@ -49,6 +49,8 @@ static bool log_epoch(course *c, nasc_diag *d)
     if (ok && sums->held_images > 0)
         ok = !json_object_set_new(line, "held_out_loss", json_real(mean(sums->held_loss, sums->held_images))) &&
              !json_object_set_new(line, "held_out_accuracy", json_real(mean(sums->held_correct, sums->held_images)));
+    if (ok && sums->skipped > 0)
+        ok = !json_object_set_new(line, "skipped", json_integer((json_int_t)sums->skipped));
     if (!ok)
         diag_memory(d);
     ok = ok && c->owner.line(c->owner.user, line, d) && (!c->folder || run_log_add(c->folder, line, d));
@@ -64,8 +66,11 @@ static bool step_taken(course *c, int at, nasc_diag *d)
     if (q->lr_by_step)
         c->lr = schedule_cosine(q->lr, q->lr_min, c->step, (int64_t)q->steps * q->epochs);
     const feed *batch = prefetch_next(c->ahead, d);
+    data_tell(c->data, c->progress);
     if (!batch || !c->owner.step(c->owner.user, at, batch, d))
         return false;
+    for (int f = 0; f < PREFETCH_FEEDS; f++)
+        c->sums.skipped += batch[f].skipped;
     c->step++;
     return true;
 }

@@ -10,6 +10,7 @@
 /* Running sums of the epoch; all doubles, they go into the checkpoint. */
 typedef struct course_sums {
     double loss, correct, images;                /* of the steps that learn weights */
+    double skipped;                              /* samples whose files are bad, as often as they were asked for */
     double held_loss, held_correct, held_images; /* of those that learn alphas */
     double baseline;                             /* REINFORCE: moving mean of the rewards; outlives the epoch */
 } course_sums;
@@ -37,6 +38,7 @@ typedef struct course {
     course_settings settings;
     run_folder *folder; /* NULL: no log and no checkpoint */
     const struct progress *progress;
+    const dataset *data;
     prefetch *ahead;
     int64_t epoch, step; /* epochs done; steps done in all */
     double lr;           /* at present */

@@ -13,6 +13,7 @@ struct progress_state {
 
 struct progress {
     bool (*report)(void *user, const struct progress_state *state); /* false asks to stop at the next checkpoint */
+    void (*warn)(void *user, const char *where, const char *what);  /* of what a run goes on without */
     void *user;
 };
 
@@ -20,6 +21,12 @@ struct progress {
 static inline bool progress_report(const struct progress *p, const struct progress_state *state)
 {
     return !p || !p->report || p->report(p->user, state);
+}
+
+static inline void progress_warn(const struct progress *p, const char *where, const char *what)
+{
+    if (p && p->warn)
+        p->warn(p->user, where, what);
 }
 
 #endif

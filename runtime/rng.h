@@ -23,6 +23,10 @@ enum rng_purpose {
     RNG_LATENCY = 13,
     RNG_TEST = 14,
     RNG_GATES = 15,
+    RNG_WINDOW = 16,
+    RNG_COLOUR = 17,
+    RNG_MEASURE = 18,
+    RNG_SET_ASIDE = 19,
 };
 
 /* Block `block` (four words) of the stream (seed, purpose, step, index). */

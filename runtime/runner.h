@@ -25,6 +25,7 @@ typedef struct feed {
     float *x;
     int32_t *y;
     int n;
+    int skipped; /* samples that others stand in for, because their files are bad */
 } feed;
 
 /* What a pass through the network reads and writes besides its batch. Those that the program does not use may be NULL.

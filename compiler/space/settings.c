@@ -90,6 +90,7 @@ bool settings_set(settings *s, const char *name, const char *value, const char *
                                   : !set_number(&s->at[id], row, value, where, d))
         return false;
     memcpy(s->at[id].text, value, strlen(value) + 1);
+    s->at[id].given = true;
     return true;
 }
 
@@ -103,11 +104,26 @@ bool settings_assign(settings *s, const char *assignment, const char *where, nas
     return settings_set(s, name, equals + 1, where, d);
 }
 
+static void set_default(settings *s, const char *name, const char *value)
+{
+    CHECK(settings_set(s, name, value, "", NULL));
+    s->at[setting_find(name)].given = false;
+}
+
 void settings_defaults(settings *s, enum settings_use use)
 {
     *s = (settings){0};
     for (int i = 0; i < SETTING_COUNT; i++)
-        CHECK(settings_set(s, setting_table[i].name, setting_table[i].fallback[use], "", NULL));
+        set_default(s, setting_table[i].name, setting_table[i].fallback[use]);
+}
+
+void settings_for_images(settings *s)
+{
+#define X(name, value)                                                                                                 \
+    if (!s->at[SETTING_##name].given)                                                                                  \
+        set_default(s, #name, value);
+    IMAGE_SETTINGS(X)
+#undef X
 }
 
 void settings_from_space(settings *s, const space *of)

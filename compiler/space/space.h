@@ -53,6 +53,7 @@ enum setting_type { SETTING_INT, SETTING_REAL, SETTING_TEXT };
     X(alpha_weight_decay, REAL, 0, 1000, "1e-3", "0", "1e-3", "weight decay of alpha")                                 \
     X(alpha_every, INT, 1, 1000000, "1", "5", "1", "steps of the weights for one of alpha")                            \
     X(alpha_samples, INT, 1, 1000000, "1", "8", "1", "REINFORCE: networks that are drawn for a step of alpha")         \
+    X(held_out, REAL, 0.001, 0.999, "0.5", "0.1", "0.5", "part of the training images that alpha is learned on")       \
     X(cost_loss, TEXT, 0, 0, "mul#log", "mul#log", "mul#log", "how the cost enters the loss: mul#log or add#linear")   \
     X(cost_beta, REAL, 0, 100, "0.3", "0.3", "0.3", "mul#log: loss x (log cost / log target)^beta")                    \
     X(cost_lambda, REAL, 0, 1000, "0.1", "0.1", "0.1", "add#linear: loss + lambda x (cost - target) / target")         \
@@ -64,7 +65,21 @@ enum setting_type { SETTING_INT, SETTING_REAL, SETTING_TEXT };
     X(dropout, REAL, 0, 0.99, "0", "0", "0", "dropout before the classifier")                                          \
     X(cutout, INT, 0, 4096, "0", "0", "0", "side of the square that is cut out of training images; 0: none")           \
     X(crop, INT, 0, 512, "4", "0", "4", "padding of random crops; 0: none")                                            \
-    X(flip, INT, 0, 1, "1", "1", "1", "1: training images are mirrored at random")
+    X(flip, INT, 0, 1, "1", "1", "1", "1: training images are mirrored at random")                                     \
+    X(crop_area, REAL, 0, 1, "0", "0", "0", "least part of an image that a crop, resized, keeps; 0: no such crops")    \
+    X(brightness, REAL, 0, 10, "0", "0", "0", "most that training images' brightness changes by at random")            \
+    X(contrast, REAL, 0, 10, "0", "0", "0", "the same of contrast")                                                    \
+    X(saturation, REAL, 0, 10, "0", "0", "0", "the same of saturation")                                                \
+    X(centre, REAL, 0.05, 1, "0.875", "0.875", "0.875", "part of an image file's shorter side that evaluation sees")
+
+/* X(name, default): what defaults are where the data are image files, which come in any size. */
+#define IMAGE_SETTINGS(X)                                                                                              \
+    X(input, "224x224x3")                                                                                              \
+    X(crop, "0")                                                                                                       \
+    X(crop_area, "0.08")                                                                                               \
+    X(brightness, "0.4")                                                                                               \
+    X(contrast, "0.4")                                                                                                 \
+    X(saturation, "0.4")
 
 enum setting_id {
 #define X(name, type, low, high, darts, proxyless, train, help) SETTING_##name,
@@ -86,12 +101,15 @@ enum { SETTING_TEXT_MAX = 64 };
 typedef struct setting_value {
     double number;
     char text[SETTING_TEXT_MAX]; /* of a number too: exactly as it was given */
+    bool given;                  /* by anything but a default */
 } setting_value;
 typedef struct settings {
     setting_value at[SETTING_COUNT];
 } settings;
 
 void settings_defaults(settings *s, enum settings_use use);
+/* What nobody has given becomes the default for image files. */
+void settings_for_images(settings *s);
 /* What the space or genotype says itself; checked when it was read. */
 void settings_from_space(settings *s, const space *of);
 /* Sets one; `where` goes into the diagnostic ("--set", a file). An unknown name is refused with the list. */
@@ -123,7 +141,7 @@ typedef struct space_choice {
     int rows, columns;
     const char *const *candidates; /* names of the ops, one a column */
     enum combine combine;
-    int first_select;              /* of the net, that of row 0; the other rows' follow. -1: mixed */
+    int first_select;         /* of the net, that of row 0; the other rows' follow. -1: mixed */
     const struct cell *cell;  /* the kind of cell, or NULL for a block */
     const struct edge *edges; /* of a cell: from and to, one a row */
     int nodes;

@@ -1,8 +1,6 @@
-/* Batches: crop and flip on the raw image, then normalise, then cutout, the order of DARTS' transforms. */
-#include "runtime/data/data.h"
-#include "runtime/rng.h"
-
-#include <math.h>
+/* Batches: window, colours, crop and flip on bytes, then normalise, then cutout, the order of DARTS' transforms. */
+#include "runtime/data/files.h"
+#include "runtime/data/lanes.h"
 
 enum { LEVELS = 256 };
 
@@ -65,48 +63,95 @@ static void fill_channel(const dataset *set, const uint8_t *from, const struct v
         }
 }
 
-void data_batch(const dataset *set, const struct data_part *part, const uint32_t *indices, int n,
-                const struct data_augment *augment, uint64_t seed, uint32_t epoch, float *x, int32_t *y)
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
+
+/* A batch on its way, which several threads fill. */
+typedef struct filling {
+    const dataset *set;
+    const batch_key *key;
+    const float *of; /* [c][LEVELS]: what each grey level becomes */
+    float *x;
+    int32_t *y;
+    sample_room rooms[LANES_MOST];
+    atomic_int replaced;
+    atomic_bool no_room, no_sample;
+} filling;
+
+static uint32_t sample_at(const samples *of, uint32_t place)
 {
-    size_t image = (size_t)set->h * (size_t)set->w * (size_t)set->c;
-    for (int c = 0; c < set->c; c++) {
-        float of[LEVELS];
-        for (int p = 0; p < LEVELS; p++)
-            of[p] = level(set, augment->normalise, c, p);
-        for (int i = 0; i < n; i++) {
-            CHECK(indices[i] < (uint32_t)part->count);
-            struct view v = choose_view(set, augment, seed, epoch, indices[i]);
-            fill_channel(set, part->pixels + image * indices[i], &v, c, of, augment->normalise ? 0 : set->mean[c],
-                         x + image * (size_t)i);
-        }
+    uint32_t k = place % of->count;
+    return of->at ? of->at[k] : k;
+}
+
+/* The first good sample of the list from `place` on, once around. */
+static enum image_fault find_sample(const filling *f, uint32_t place, sample_room *room, uint32_t *k,
+                                    const uint8_t **image, bool *replaced)
+{
+    const samples *of = &f->key->of;
+    enum image_fault fault = IMAGE_unreadable;
+    for (uint32_t i = 0; i < of->count; i++) {
+        *k = sample_at(of, place + i);
+        *replaced = i > 0;
+        if (files_bad(of->part, *k))
+            continue;
+        fault = sample_view(f->set, f->key, *k, room, image);
+        if (fault == IMAGE_none || fault == IMAGE_memory)
+            return fault;
+        files_mark(of->part, *k, fault);
     }
-    for (int i = 0; y && i < n; i++)
-        y[i] = part->labels[indices[i]];
+    return fault == IMAGE_none ? IMAGE_unreadable : fault;
 }
 
-void data_halves(uint32_t n, uint64_t seed, uint32_t *to)
+static void fill_sample(void *user, int lane, int item)
 {
-    for (uint32_t i = 0; i < n; i++)
-        to[i] = i;
-    rng r = rng_open(seed, RNG_HALVES, 0, 0);
-    rng_shuffle(&r, to, n);
+    filling *f = user;
+    const dataset *set = f->set;
+    const struct data_augment *g = f->key->augment;
+    uint32_t k;
+    const uint8_t *image;
+    bool replaced;
+    enum image_fault fault = find_sample(f, f->key->first + (uint32_t)item, &f->rooms[lane], &k, &image, &replaced);
+    if (fault == IMAGE_memory)
+        atomic_store(&f->no_room, true);
+    else if (fault != IMAGE_none)
+        atomic_store(&f->no_sample, true);
+    if (fault != IMAGE_none)
+        return;
+    atomic_fetch_add(&f->replaced, replaced);
+    struct view v = choose_view(set, g, f->key->seed, f->key->epoch, k);
+    float *x = f->x + (size_t)set->h * (size_t)set->w * (size_t)set->c * (size_t)item;
+    for (int c = 0; c < set->c; c++)
+        fill_channel(set, image, &v, c, f->of + (ptrdiff_t)c * LEVELS, g->normalise ? 0 : set->mean[c], x);
+    if (f->y)
+        f->y[item] = f->key->of.part->labels[k];
 }
 
-void data_order(const uint32_t *samples, uint32_t n, uint64_t seed, uint32_t epoch, uint32_t which, uint32_t *to)
+static int fill_all(filling *f, nasc_diag *d)
 {
-    for (uint32_t i = 0; i < n; i++)
-        to[i] = samples ? samples[i] : i;
-    rng r = rng_open(seed, RNG_SHUFFLE, epoch, which);
-    rng_shuffle(&r, to, n);
+    const struct data_part *part = f->key->of.part;
+    lanes_run(part->files ? f->set->threads : 1, f->key->n, fill_sample, f);
+    for (int lane = 0; lane < LANES_MOST; lane++)
+        sample_room_free(&f->rooms[lane]);
+    if (f->no_room)
+        diag_memory(d);
+    else if (f->no_sample)
+        diag_fail(d, DIAG_INPUT, part->files->root, "none of the %u images of this part can be read",
+                  (unsigned)f->key->of.count);
+    return f->no_room || f->no_sample ? -1 : f->replaced;
 }
 
-int data_batches(uint32_t n, int batch, bool drop_last)
+int data_batch(const dataset *set, const batch_key *key, float *x, int32_t *y, nasc_diag *d)
 {
-    return (int)(drop_last ? n / (uint32_t)batch : (n + (uint32_t)batch - 1) / (uint32_t)batch);
-}
-
-int data_batch_size(uint32_t n, int batch, int k)
-{
-    uint32_t left = n - (uint32_t)k * (uint32_t)batch;
-    return left < (uint32_t)batch ? (int)left : batch;
+    float *of = mem_alloc((size_t)set->c * LEVELS * sizeof *of);
+    if (!of) {
+        diag_memory(d);
+        return -1;
+    }
+    for (int c = 0; c < set->c; c++)
+        for (int p = 0; p < LEVELS; p++)
+            of[c * LEVELS + p] = level(set, key->augment->normalise, c, p);
+    filling f = {.set = set, .key = key, .of = of, .x = x, .y = y};
+    int replaced = fill_all(&f, d);
+    mem_free(of);
+    return replaced;
 }

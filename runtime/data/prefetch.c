@@ -1,9 +1,7 @@
 /* Two slots: the consumer has one, the producer fills the other. Counts of steps filled and steps done with, under one
  * lock, say whose a slot is; the batches themselves are touched outside it. */
 #include "runtime/data/prefetch.h"
-
-#include <pthread.h>
-#include <signal.h>
+#include "runtime/data/lanes.h"
 
 enum { SLOTS = 2 };
 
@@ -53,8 +51,10 @@ int prefetch_batch(const prefetch *p)
 static bool fill(prefetch *p, int k, nasc_diag *d)
 {
     feed *to = p->slot[k % SLOTS];
-    for (int f = 0; f < p->feeds; f++)
+    for (int f = 0; f < p->feeds; f++) {
         to[f].n = p->batch;
+        to[f].skipped = 0;
+    }
     return p->fill(p->user, p->first + k, to, d);
 }
 
@@ -82,17 +82,6 @@ static void *produce(void *user)
     return NULL;
 }
 
-/* Signals are for the thread that runs the steps. */
-static bool thread_start(prefetch *p)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool ok = pthread_create(&p->thread, NULL, produce, p) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return ok;
-}
-
 void prefetch_start(prefetch *p, prefetch_fill *fill, const void *user, int first, int end)
 {
     CHECK(!p->fill && first <= end);
@@ -104,7 +93,7 @@ void prefetch_start(prefetch *p, prefetch_fill *fill, const void *user, int firs
     p->stop = p->failed = false;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->moved, NULL);
-    p->threaded = thread_start(p);
+    p->threaded = thread_start(&p->thread, produce, p);
 }
 
 /* Whether step k was filled, which is waited for. */

@@ -23,7 +23,8 @@ prefetch *prefetch_new(arena *a, const dataset *set, int batch, int feeds);
 /* The batches of steps first … end - 1 will be asked for. Each start is followed by a stop, before anything that it
  * was given changes or dies. */
 void prefetch_start(prefetch *p, prefetch_fill *fill, const void *user, int first, int end);
-/* Those of the next step, valid until the next call or the stop. NULL with fill's diagnostic. */
+/* Those of the next step, PREFETCH_FEEDS of them (what there is no room for is empty), valid until the next call or the
+ * stop. NULL with fill's diagnostic. */
 const feed *prefetch_next(prefetch *p, nasc_diag *d);
 /* Ends the thread, whatever it has filled; the room can be used again. */
 void prefetch_stop(prefetch *p);

@@ -18,7 +18,7 @@ static float *make_patterns(struct source *s)
     size_t plane = (size_t)set->h * (size_t)set->w, image = plane * (size_t)set->c;
     float *patterns = NEW_ARRAY(s->a, float, image *(size_t)set->classes);
     for (int k = 0; k < set->classes; k++) {
-        rng r = rng_open(s->seed, RNG_SYNTHETIC, 0, (uint32_t)k);
+        rng r = rng_open(s->options->seed, RNG_SYNTHETIC, 0, (uint32_t)k);
         for (int wave = 0; wave < WAVES * set->c; wave++) {
             double fx = (double)rng_below(&r, 4) / set->w, fy = (double)(1 + rng_below(&r, 3)) / set->h;
             double phase = rng_unit(&r);
@@ -48,7 +48,7 @@ static void make_part(struct source *s, const float *patterns, struct data_part 
     part->labels = NEW_ARRAY(s->a, int32_t, count);
     for (int n = 0; n < count; n++) {
         part->labels[n] = n % set->classes;
-        rng r = rng_open(s->seed, RNG_SYNTHETIC, step, (uint32_t)n);
+        rng r = rng_open(s->options->seed, RNG_SYNTHETIC, step, (uint32_t)n);
         const float *from = patterns + image * (size_t)part->labels[n];
         uint8_t *to = part->pixels + image * (size_t)n;
         for (size_t i = 0; i < image; i++) {

@@ -38,7 +38,7 @@ static bool data_new(darts *s, arena *a, nasc_diag *d)
     s->halves = NEW_ARRAY(a, uint32_t, count);
     s->order = NEW_ARRAY(a, uint32_t, count);
     s->held_order = s->order + half;
-    data_halves(count, q->seed, s->halves);
+    data_split(count, q->seed, s->halves);
     s->course.settings.steps = steps;
     s->course.ahead = prefetch_new(a, set, q->batch, 2);
     return true;

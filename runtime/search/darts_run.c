@@ -37,11 +37,15 @@ static bool fill(const void *user, int at, feed *to, nasc_diag *d)
 {
     const darts *s = user;
     const darts_settings *q = &s->config.settings;
-    const uint32_t *order[] = {s->order, s->held_order};
-    (void)d;
-    for (int f = 0; f < (learns_alphas(s, at) ? 2 : 1); f++)
-        data_batch(s->config.data, &s->config.data->train, order[f] + (int64_t)at * q->batch, q->batch, &q->augment,
-                   q->seed, (uint32_t)s->course.epoch, to[f].x, to[f].y);
+    const struct data_part *part = &s->config.data->train;
+    uint32_t count = (uint32_t)part->count, half = count / 2;
+    const samples of[] = {{part, s->order, half}, {part, s->held_order, count - half}};
+    for (int f = 0; f < (learns_alphas(s, at) ? 2 : 1); f++) {
+        batch_key key = {of[f], (uint32_t)(at * q->batch), q->batch, &q->augment, q->seed, (uint32_t)s->course.epoch};
+        to[f].skipped = data_batch(s->config.data, &key, to[f].x, to[f].y, d);
+        if (to[f].skipped < 0)
+            return false;
+    }
     return true;
 }
 
@@ -80,6 +84,7 @@ void darts_course(darts *s)
                                       .lr_min = q->lr_min},
                          .folder = s->config.folder,
                          .progress = s->config.progress,
+                         .data = s->config.data,
                          .lr = q->weights.lr};
 }
 

@@ -45,27 +45,27 @@ static void buffers_new(proxyless *s, arena *a)
     s->rewards = NEW_ARRAY(a, double, samples);
 }
 
-/* Nine samples in ten are for the weights, the rest is held out. */
 static bool data_new(proxyless *s, arena *a, nasc_diag *d)
 {
     const dataset *set = s->config.data;
     const proxyless_settings *q = &s->config.settings;
     uint32_t count = (uint32_t)set->train.count;
-    s->held_count = count / 10;
+    s->held_count = data_held_out(count, q->held_out);
     s->learn_count = count - s->held_count;
     int steps = data_batches(s->learn_count, q->batch, true);
     int held = data_batches(s->held_count, q->batch, true);
-    if (held < 1)
+    if (held < 1 || steps < 1)
         return diag_fail(d, DIAG_INPUT, set->spec,
-                         "a tenth of its %u training images is held out, which is less than one batch of %d",
-                         (unsigned)count, q->batch);
+                         "%u of its %u training images are held out (held_out), expected a batch of %d at least there "
+                         "and in the rest",
+                         (unsigned)s->held_count, (unsigned)count, q->batch);
     if (q->steps > 0 && q->steps < steps)
         steps = q->steps;
     int rounds = ((steps - 1) / q->alpha_every) / held + 1;
     s->split = NEW_ARRAY(a, uint32_t, count);
     s->order = NEW_ARRAY(a, uint32_t, s->learn_count);
     s->held_order = NEW_ARRAY(a, uint32_t, (int64_t)rounds * s->held_count);
-    data_halves(count, q->seed, s->split);
+    data_split(count, q->seed, s->split);
     s->course.settings.steps = steps;
     s->course.ahead = prefetch_new(a, set, q->batch, 2);
     return true;

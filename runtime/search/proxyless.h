@@ -46,6 +46,7 @@ typedef struct proxyless_settings {
     enum proxyless_rule rule;
     int batch, epochs, steps; /* steps an epoch; 0: as many as the data give */
     int alpha_every, warmup_epochs;
+    double held_out;      /* part of the training set that alpha is learned on */
     int samples;          /* REINFORCE: paths a step */
     int checkpoint_steps; /* a checkpoint every so many steps, beside each epoch's; 0: none */
     bool lr_by_step;      /* the cosine moves once a step, not once an epoch */

@@ -35,28 +35,36 @@ static bool learns_alphas(const proxyless *s, int at)
     return s->course.epoch >= s->config.settings.warmup_epochs && at % s->config.settings.alpha_every == 0;
 }
 
-/* Where the held-out batch of step `at` begins in held_order. */
-static int64_t held_place(const proxyless *s, int at)
+/* Step `at` takes a held-out batch from which of the orders in held_order, and the place where the batch begins. */
+static uint32_t held_round(const proxyless *s, int at, uint32_t *first)
 {
-    int batch = s->config.settings.batch, batches = (int)s->held_count / batch,
-        number = at / s->config.settings.alpha_every;
-    return (int64_t)(number / batches) * s->held_count + (int64_t)(number % batches) * batch;
+    uint32_t batch = (uint32_t)s->config.settings.batch, batches = s->held_count / batch;
+    uint32_t number = (uint32_t)(at / s->config.settings.alpha_every);
+    *first = number % batches * batch;
+    return number / batches;
+}
+
+static bool fill_one(const proxyless *s, const uint32_t *order, uint32_t count, uint32_t first, feed *to, nasc_diag *d)
+{
+    const proxyless_settings *q = &s->config.settings;
+    batch_key key = {.of = {&s->config.data->train, order, count},
+                     .first = first,
+                     .n = q->batch,
+                     .augment = &q->augment,
+                     .seed = q->seed,
+                     .epoch = (uint32_t)s->course.epoch};
+    to->skipped = data_batch(s->config.data, &key, to->x, to->y, d);
+    return to->skipped >= 0;
 }
 
 /* Orders and epoch stay as they are while the steps are taken. */
 static bool fill(const void *user, int at, feed *to, nasc_diag *d)
 {
     const proxyless *s = user;
-    const proxyless_settings *q = &s->config.settings;
-    const struct data_part *part = &s->config.data->train;
-    uint32_t epoch = (uint32_t)s->course.epoch;
-    (void)d;
-    data_batch(s->config.data, part, s->order + (int64_t)at * q->batch, q->batch, &q->augment, q->seed, epoch, to->x,
-               to->y);
-    if (learns_alphas(s, at))
-        data_batch(s->config.data, part, s->held_order + held_place(s, at), q->batch, &q->augment, q->seed, epoch,
-                   to[1].x, to[1].y);
-    return true;
+    uint32_t first;
+    const uint32_t *held = s->held_order + (int64_t)held_round(s, at, &first) * s->held_count;
+    return fill_one(s, s->order, s->learn_count, (uint32_t)(at * s->config.settings.batch), to, d) &&
+           (!learns_alphas(s, at) || fill_one(s, held, s->held_count, first, to + 1, d));
 }
 
 static bool step(void *user, int at, const feed *batch, nasc_diag *d)
@@ -79,11 +87,11 @@ static void begin(void *user)
     proxyless *s = user;
     uint64_t seed = s->config.settings.seed;
     uint32_t epoch = (uint32_t)s->course.epoch;
-    int64_t last = held_place(s, s->course.settings.steps - 1);
+    uint32_t first, last = held_round(s, s->course.settings.steps - 1, &first);
     data_order(s->split, s->learn_count, seed, epoch, 0, s->order);
-    for (int64_t at = 0; at <= last; at += s->held_count)
-        data_order(s->split + s->learn_count, s->held_count, seed, epoch, (uint32_t)(1 + at / s->held_count),
-                   s->held_order + at);
+    for (uint32_t k = 0; k <= last; k++)
+        data_order(s->split + s->learn_count, s->held_count, seed, epoch, 1 + k,
+                   s->held_order + (int64_t)k * s->held_count);
 }
 
 void proxyless_course(proxyless *s)
@@ -97,6 +105,7 @@ void proxyless_course(proxyless *s)
                                       .lr_min = q->lr_min},
                          .folder = s->config.folder,
                          .progress = s->config.progress,
+                         .data = s->config.data,
                          .lr = q->weights.lr};
 }
 

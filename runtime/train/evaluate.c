@@ -3,11 +3,6 @@
 
 #include <string.h>
 
-samples samples_of(const struct data_part *part)
-{
-    return (samples){.part = part, .count = (uint32_t)part->count};
-}
-
 /* The first maximum. */
 static int answer(const float *logits, int classes)
 {
@@ -43,31 +38,24 @@ static bool fill(const void *user, int at, feed *to, nasc_diag *d)
 {
     static const struct data_augment plain = {.normalise = true};
     const walk *w = user;
-    const int64_t pixels = (int64_t)w->set->h * w->set->w * w->set->c;
-    uint32_t numbers[256];
-    (void)d;
     to->n = data_batch_size(w->of->count, w->batch, at);
-    for (int done = 0; done < to->n; done += (int)COUNT(numbers)) {
-        int some = to->n - done < (int)COUNT(numbers) ? to->n - done : (int)COUNT(numbers);
-        for (int i = 0; i < some; i++) {
-            uint32_t k = (uint32_t)((int64_t)at * w->batch + done + i);
-            numbers[i] = w->of->at ? w->of->at[k] : k;
-        }
-        data_batch(w->set, w->of->part, numbers, some, &plain, 0, 0, to->x + done * pixels, to->y + done);
-    }
-    return true;
+    batch_key key = {.of = *w->of, .first = (uint32_t)(at * w->batch), .n = to->n, .augment = &plain};
+    to->skipped = data_batch(w->set, &key, to->x, to->y, d);
+    return to->skipped >= 0;
 }
 
 /* Batches 0 … batches-1; the sum of their losses into result->loss. */
-static bool run_batches(runner *r, const pass *pass, prefetch *ahead, int batches, int classes, evaluation *result,
-                        const struct progress *progress, nasc_diag *d)
+static bool run_batches(runner *r, const pass *pass, prefetch *ahead, int batches, const dataset *set,
+                        evaluation *result, const struct progress *progress, nasc_diag *d)
 {
     for (int k = 0; k < batches; k++) {
         const feed *batch = prefetch_next(ahead, d);
+        data_tell(set, progress);
         if (!batch || !runner_pass(r, pass, batch, d))
             return false;
         result->loss += (double)r->loss * batch->n;
-        count_answers(r, batch, classes, result);
+        result->skipped += batch->skipped;
+        count_answers(r, batch, set->classes, result);
         struct progress_state state = {.phase = "eval", .epochs = 1, .step = k + 1, .steps = batches};
         state.loss = result->loss / (double)result->images;
         state.accuracy = (double)result->right / (double)result->images;
@@ -84,7 +72,7 @@ bool evaluate(runner *r, const pass *pass, const dataset *set, const samples *of
     int batches = data_batches(of->count, w.batch, false);
     result->loss = 0;
     prefetch_start(ahead, fill, &w, 0, batches);
-    bool ok = run_batches(r, pass, ahead, batches, set->classes, result, progress, d);
+    bool ok = run_batches(r, pass, ahead, batches, set, result, progress, d);
     prefetch_stop(ahead);
     result->loss = result->images ? result->loss / (double)result->images : 0;
     return ok;

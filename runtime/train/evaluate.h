@@ -7,22 +7,14 @@
 #include "runtime/progress.h"
 #include "runtime/runner.h"
 
-/* Some samples of a part of a data set. */
-typedef struct samples {
-    const struct data_part *part;
-    const uint32_t *at; /* NULL: all of the part */
-    uint32_t count;
-} samples;
-
 typedef struct evaluation {
     int64_t images, right;
+    int64_t skipped;    /* images whose files are bad: others were asked in their place */
     double loss;        /* mean */
     int64_t *confusion; /* [classes][classes]: label, then what was said; NULL: not wanted */
     int32_t *said;      /* of each image, in order; NULL: not wanted */
     float *logits;      /* [images][classes]; NULL: not wanted */
 } evaluation;
-
-samples samples_of(const struct data_part *part);
 
 /* `pass.what` is a program with running statistics. Batches are as large as `ahead`'s (one a step, not started); the
  * short last one is kept. `result` comes with its tables (zeroed) or NULL. False with nothing in `d`: progress asked to

@@ -22,7 +22,7 @@ static checkpoint state_of(void *user)
                     .counter = {{"epoch", &t->course.epoch}, {"step", &t->course.step}},
                     .counters = 2,
                     .sums = &t->course.sums.loss,
-                    .sum_count = 3 /* loss, correct, images */};
+                    .sum_count = 4 /* loss, correct, images, skipped */};
     return c;
 }
 
@@ -46,11 +46,15 @@ static bool fill(const void *user, int at, feed *to, nasc_diag *d)
     const train *t = user;
     const train_settings *q = &t->config.settings;
     const samples *learn = &t->config.learn;
-    (void)d;
     to->n = data_batch_size(learn->count, q->batch, at);
-    data_batch(t->config.data, learn->part, t->order + (int64_t)at * q->batch, to->n, &q->augment, q->seed,
-               (uint32_t)t->course.epoch, to->x, to->y);
-    return true;
+    batch_key key = {.of = {learn->part, t->order, learn->count},
+                     .first = (uint32_t)(at * q->batch),
+                     .n = to->n,
+                     .augment = &q->augment,
+                     .seed = q->seed,
+                     .epoch = (uint32_t)t->course.epoch};
+    to->skipped = data_batch(t->config.data, &key, to->x, to->y, d);
+    return to->skipped >= 0;
 }
 
 static bool step(void *user, int at, const feed *batch, nasc_diag *d)
@@ -77,6 +81,7 @@ static bool judge(train *t, evaluation *judged, nasc_diag *d)
         return true;
     if (!evaluate(&t->run, &p, t->config.data, &t->config.judge, t->course.ahead, judged, NULL, d))
         return false;
+    data_tell(t->config.data, t->config.progress);
     t->accuracy = (double)judged->right / (double)judged->images;
     return true;
 }
@@ -89,6 +94,8 @@ static bool add_judgement(void *user, json_t *line, nasc_diag *d)
         return false;
     bool ok = judged.images == 0 || (!json_object_set_new(line, "eval_loss", json_real(judged.loss)) &&
                                      !json_object_set_new(line, "eval_accuracy", json_real(t->accuracy)));
+    if (ok && judged.skipped > 0)
+        ok = !json_object_set_new(line, "eval_skipped", json_integer((json_int_t)judged.skipped));
     return ok || diag_memory(d);
 }
 
@@ -103,6 +110,7 @@ static void train_course(train *t)
                                       .lr_min = q->lr_min},
                          .folder = t->config.folder,
                          .progress = t->config.progress,
+                         .data = t->config.data,
                          .lr = q->weights.lr};
 }
 

@@ -50,7 +50,9 @@ fails '--cost: needs a target' search $small "${data[@]}" "${new[@]}" --cost mac
 fails '--target-cost: .* give both' search $small "${data[@]}" "${new[@]}" --target-cost 7
 fails '--target-cost: 7 is below the [0-9]+ macs that the smallest' search $small "${data[@]}" "${new[@]}" --cost macs --target-cost 7
 rm -rf "$work/new"
-fails 'a tenth of its 320 training images is held out' search $small "${data[@]}" --set batch=64 --quiet "${new[@]}"
+fails '32 of its 320 training images are held out \(held_out\)' search $small "${data[@]}" --set batch=64 --quiet "${new[@]}"
+rm -rf "$work/new"
+fails '317 of its 320 training images are held out' search $small "${data[@]}" --set batch=16 --set held_out=0.99 --quiet "${new[@]}"
 rm -rf "$work/new"
 fails 'cost_loss: mul#log takes the logarithm' search $small "${data[@]}" --channels 1 --set batch=16 --quiet "${new[@]}" \
     --cost params --target-cost 900

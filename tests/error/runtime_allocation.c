@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "failing.h"
+#include "pictures.h"
 #include "runtime/data/data.h"
 #include "runtime/run_folder.h"
 #include "runtime/tensors.h"
@@ -66,7 +67,7 @@ static void tensors_survive(void **state)
 static bool open_synthetic(nasc_diag *d)
 {
     arena a = {0};
-    bool ok = data_open(&a, "synthetic:32x32x3/4/64", 1, d) != NULL;
+    bool ok = data_open(&a, "synthetic:32x32x3/4/64", &(data_options){.seed = 1}, d) != NULL;
     arena_free(&a);
     return ok;
 }
@@ -76,7 +77,25 @@ static bool open_cifar(nasc_diag *d)
     arena a = {0};
     char spec[96];
     snprintf(spec, sizeof spec, "cifar100:%s", folder);
-    bool ok = data_open(&a, spec, 1, d) != NULL;
+    bool ok = data_open(&a, spec, &(data_options){.seed = 1}, d) != NULL;
+    arena_free(&a);
+    return ok;
+}
+
+/* Opened, and a batch of it taken. */
+static bool open_images(nasc_diag *d)
+{
+    static const struct data_augment augment = {.normalise = true, .crop_area = 0.5};
+    static float x[2 * 4 * 4 * 3];
+    arena a = {0};
+    char spec[96];
+    snprintf(spec, sizeof spec, "images:%s", folder);
+    dataset *set = data_open(&a, spec, &(data_options){.h = 4, .w = 4, .c = 3}, d);
+    bool ok = set != NULL;
+    if (ok) {
+        batch_key key = {.of = samples_of(&set->train), .n = 2, .augment = &augment};
+        ok = data_batch(set, &key, x, NULL, d) == 0;
+    }
     arena_free(&a);
     return ok;
 }
@@ -103,6 +122,34 @@ static void data_survives(void **state)
     put("fine_label_names.txt", names, sizeof names);
     every_failure(open_cifar);
     every_failure(open_synthetic);
+}
+
+static void make_pictures(const uint8_t *png, size_t png_size, const uint8_t *jpeg, size_t jpeg_size)
+{
+    static const char *const classes[] = {"a", "b"};
+    nasc_diag d = {0};
+    char path[64], name[16];
+    for (int k = 0; k < 2; k++) {
+        snprintf(path, sizeof path, "%s/%s", folder, classes[k]);
+        assert_true(folder_make(path, &d));
+        snprintf(name, sizeof name, "%s/1.png", classes[k]);
+        put(name, (const char *)png, png_size);
+        snprintf(name, sizeof name, "%s/2.jpg", classes[k]);
+        put(name, (const char *)jpeg, jpeg_size);
+    }
+}
+
+/* Memory that runs out is no fault of a file's, that would be left out from then on. */
+static void images_survive(void **state)
+{
+    (void)state;
+    uint8_t pixels[16 * 16 * 3] = {0}, *png, *jpeg;
+    size_t png_size = png_make(pixels, 16, 16, &(png_style){.colour = PNG_COLOR_TYPE_RGB, .bits = 8}, &png);
+    size_t jpeg_size = jpeg_make(pixels, 16, 16, &(jpeg_style){.channels = 3}, &jpeg);
+    make_pictures(png, png_size, jpeg, jpeg_size);
+    free(png);
+    free(jpeg);
+    every_failure(open_images);
 }
 
 static bool write_run(nasc_diag *d)
@@ -164,12 +211,13 @@ static int make_folder(void **state)
 static int drop_folder(void **state)
 {
     (void)state;
-    static const char *const names[] = {"t.safetensors",        "train.bin", "test.bin",
-                                        "fine_label_names.txt", "run.json",  "log.jsonl"};
+    static const char *const names[] = {"a/1.png",  "a/2.jpg",       "b/1.png",   "b/2.jpg",  "a",
+                                        "b",        "t.safetensors", "train.bin", "test.bin", "fine_label_names.txt",
+                                        "run.json", "log.jsonl"};
     char file[128];
     for (size_t i = 0; i < COUNT(names); i++) {
         snprintf(file, sizeof file, "%s/%s", folder, names[i]);
-        unlink(file);
+        remove(file);
     }
     return rmdir(folder);
 }
@@ -179,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tensors_survive),
         cmocka_unit_test(data_survives),
+        cmocka_unit_test(images_survive),
         cmocka_unit_test(runs_survive),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);

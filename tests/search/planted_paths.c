@@ -87,6 +87,7 @@ static void finds_it(enum proxyless_rule rule, int epochs)
                                        .alpha_every = 1,
                                        .warmup_epochs = 1,
                                        .samples = 4,
+                                       .held_out = 0.1,
                                        .lr_by_step = true,
                                        .lr_min = 0.01,
                                        .weights = {.lr = 0.1, .momentum = 0.9, .decay = 4e-5},

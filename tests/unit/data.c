@@ -82,7 +82,18 @@ static dataset *open_kind(arena *a, const char *kind, nasc_diag *d)
     char spec[256];
     snprintf(spec, sizeof spec, "%s:%s", kind, folder);
     *d = (nasc_diag){0};
-    return data_open(a, spec, 1, d);
+    return data_open(a, spec, &(data_options){.seed = 1}, d);
+}
+
+/* A batch of `n` samples of the training set. */
+static int training_batch(const dataset *set, const uint32_t *at, int n, const struct data_augment *augment,
+                          uint64_t seed, uint32_t epoch, float *x, int32_t *y)
+{
+    nasc_diag d = {0};
+    batch_key key = {{&set->train, at, (uint32_t)n}, 0, n, augment, seed, epoch};
+    int replaced = data_batch(set, &key, x, y, &d);
+    assert_string_equal(d.message, "");
+    return replaced;
 }
 
 static void assert_refused(const char *kind, const char *message)
@@ -246,7 +257,7 @@ static void bad_specs_are_refused(void **state)
         {"idx:", "is not KIND:PATH"},
         {"cifar:x", "did you mean 'cifar10'?"},
         {"tfrecord:x", "kinds are idx"},
-        {"images:x", "not read by this version"},
+        {"image:x", "did you mean 'images'?"},
         {"synthetic:8x8", "is not synthetic:HxWxC/CLASSES"},
         {"synthetic:8x8x3/10/64/", "is not synthetic:"},
         {"synthetic:8x8x3/10/64x", "is not synthetic:"},
@@ -258,7 +269,7 @@ static void bad_specs_are_refused(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         arena a = {0};
         nasc_diag d = {0};
-        assert_null(data_open(&a, cases[i].spec, 1, &d));
+        assert_null(data_open(&a, cases[i].spec, &(data_options){.seed = 1}, &d));
         assert_string_equal(d.where, cases[i].spec);
         if (!strstr(d.message, cases[i].message))
             fail_msg("%s: got '%s', expected '%s'", cases[i].spec, d.message, cases[i].message);
@@ -273,8 +284,9 @@ static void synthetic_classes_can_be_learnt(void **state)
     enum { IMAGE = 12 * 12 * 3, CLASSES = 10 };
     arena a = {0};
     nasc_diag d = {0};
-    dataset *set = data_open(&a, "synthetic:12x12x3/10", 5, &d), *same = data_open(&a, "synthetic:12x12x3/10", 5, &d);
-    dataset *other = data_open(&a, "synthetic:12x12x3/10", 6, &d);
+    dataset *set = data_open(&a, "synthetic:12x12x3/10", &(data_options){.seed = 5}, &d),
+            *same = data_open(&a, "synthetic:12x12x3/10", &(data_options){.seed = 5}, &d);
+    dataset *other = data_open(&a, "synthetic:12x12x3/10", &(data_options){.seed = 6}, &d);
     assert_true(set->train.count == 2048 && set->test.count == 512 && set->classes == CLASSES);
     assert_memory_equal(set->train.pixels, same->train.pixels, 2048 * IMAGE);
     assert_memory_not_equal(set->train.pixels, other->train.pixels, 2048 * IMAGE);
@@ -309,12 +321,13 @@ static void crops_pad_with_raw_zeros(void **state)
     uint8_t pixels[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
     int32_t label = 1;
     float mean = 0.5f, std = 0.25f, x[9];
-    dataset set = {.h = 3, .w = 3, .c = 1, .classes = 2, .train = {1, pixels, &label}, .mean = &mean, .std = &std};
+    dataset set = {
+        .h = 3, .w = 3, .c = 1, .classes = 2, .train = {1, pixels, &label, NULL}, .mean = &mean, .std = &std};
     struct data_augment augment = {.normalise = true, .crop = 1, .flip = true};
     uint32_t zero = 0;
     bool seen[3][3][2] = {{{0}}};
     for (uint32_t epoch = 0; epoch < 400; epoch++) {
-        data_batch(&set, &set.train, &zero, 1, &augment, 9, epoch, x, NULL);
+        training_batch(&set, &zero, 1, &augment, 9, epoch, x, NULL);
         int matches = 0;
         for (int place = 0; place < 18; place++) {
             int dy = place / 6 - 1, dx = place / 2 % 3 - 1, flip = place % 2, equal = 1;
@@ -337,14 +350,14 @@ static void cutout_blanks_a_square(void **state)
     (void)state;
     arena a = {0};
     nasc_diag d = {0};
-    dataset *set = data_open(&a, "synthetic:12x12x2/2/64", 1, &d);
+    dataset *set = data_open(&a, "synthetic:12x12x2/2/64", &(data_options){.seed = 1}, &d);
     float plain[288], cut[288];
     int areas[17] = {0};
     for (uint32_t sample = 0; sample < 64; sample++) {
         struct data_augment augment = {.normalise = true};
-        data_batch(set, &set->train, &sample, 1, &augment, 1, 0, plain, NULL);
+        training_batch(set, &sample, 1, &augment, 1, 0, plain, NULL);
         augment.cutout = 4;
-        data_batch(set, &set->train, &sample, 1, &augment, 1, 0, cut, NULL);
+        training_batch(set, &sample, 1, &augment, 1, 0, cut, NULL);
         int changed = 0;
         for (int i = 0; i < 288; i += 2) {
             changed += cut[i] != plain[i];
@@ -364,40 +377,42 @@ static void batches_are_keyed_by_sample(void **state)
     enum { IMAGE = 8 * 8 * 3 };
     arena a = {0};
     nasc_diag d = {0};
-    dataset *set = data_open(&a, "synthetic:8x8x3/4/64", 1, &d);
+    dataset *set = data_open(&a, "synthetic:8x8x3/4/64", &(data_options){.seed = 1}, &d);
     struct data_augment augment = {.normalise = true, .crop = 4, .flip = true, .cutout = 2};
     uint32_t forth[3] = {5, 17, 40}, back[2] = {40, 5};
     float x[3 * IMAGE], z[2 * IMAGE];
     int32_t y[3];
-    data_batch(set, &set->train, forth, 3, &augment, 3, 7, x, y);
-    data_batch(set, &set->train, back, 2, &augment, 3, 7, z, NULL);
+    training_batch(set, forth, 3, &augment, 3, 7, x, y);
+    training_batch(set, back, 2, &augment, 3, 7, z, NULL);
     assert_memory_equal(x, z + IMAGE, IMAGE * sizeof *x);
     assert_memory_equal(x + 2 * IMAGE, z, IMAGE * sizeof *x);
     assert_true(y[0] == 1 && y[1] == 1 && y[2] == 0);
-    data_batch(set, &set->train, back, 2, &augment, 3, 8, z, NULL);
+    training_batch(set, back, 2, &augment, 3, 8, z, NULL);
     assert_memory_not_equal(x + 2 * IMAGE, z, IMAGE * sizeof *x);
     arena_free(&a);
 }
 
-static void halves_and_orders_are_permutations(void **state)
+static void parts_and_orders_are_permutations(void **state)
 {
     (void)state;
     enum { N = 101 };
-    uint32_t halves[N], order[N], again[N];
+    uint32_t split[N], order[N], again[N];
     int seen[N] = {0};
-    data_halves(N, 3, halves);
+    data_split(N, 3, split);
     for (int i = 0; i < N; i++)
-        seen[halves[i]]++;
-    data_order(halves + N / 2, N - N / 2, 3, 0, 1, order);
+        seen[split[i]]++;
+    data_order(split + N / 2, N - N / 2, 3, 0, 1, order);
     for (int i = 0; i < N - N / 2; i++)
         seen[order[i]]++;
     for (int i = 0; i < N; i++)
-        assert_int_equal(seen[halves[i]], i < N / 2 ? 1 : 2);
+        assert_int_equal(seen[split[i]], i < N / 2 ? 1 : 2);
     data_order(NULL, N, 3, 0, 0, order);
     data_order(NULL, N, 3, 0, 0, again);
     assert_memory_equal(order, again, sizeof order);
     data_order(NULL, N, 3, 1, 0, again);
     assert_memory_not_equal(order, again, sizeof order);
+    assert_int_equal(data_held_out(N, 0.5), 51);
+    assert_int_equal(data_held_out(60000, 0.1), 6000);
     assert_int_equal(data_batches(N, 20, true), 5);
     assert_int_equal(data_batches(N, 20, false), 6);
     assert_int_equal(data_batch_size(N, 20, 4), 20);
@@ -411,7 +426,7 @@ static void fashion_mnist_is_what_is_published(void **state)
         skip();
     arena a = {0};
     nasc_diag d = {0};
-    dataset *set = data_open(&a, "idx:/usr/share/datasets/fashion-mnist", 1, &d);
+    dataset *set = data_open(&a, "idx:/usr/share/datasets/fashion-mnist", &(data_options){.seed = 1}, &d);
     assert_string_equal(d.message, "");
     assert_true(set->train.count == 60000 && set->test.count == 10000 && set->classes == 10);
     assert_true(set->h == 28 && set->w == 28);
@@ -432,7 +447,7 @@ int main(void)
         cmocka_unit_test(crops_pad_with_raw_zeros),
         cmocka_unit_test(cutout_blanks_a_square),
         cmocka_unit_test(batches_are_keyed_by_sample),
-        cmocka_unit_test(halves_and_orders_are_permutations),
+        cmocka_unit_test(parts_and_orders_are_permutations),
         cmocka_unit_test(fashion_mnist_is_what_is_published),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);

@@ -37,7 +37,7 @@ static void source_open(source *s)
 {
     nasc_diag d = {0};
     *s = (source){.fails_at = -1, .asks = pthread_self()};
-    s->set = data_open(&s->a, "synthetic:6x6x3/4/64", 5, &d);
+    s->set = data_open(&s->a, "synthetic:6x6x3/4/64", &(data_options){.seed = 5}, &d);
     assert_non_null(s->set);
 }
 
@@ -47,7 +47,9 @@ static void in_place(const source *s, int at, int which, float *x, int32_t *y)
     uint32_t at_most = (uint32_t)s->set->train.count, indices[BATCH];
     for (uint32_t i = 0; i < BATCH; i++)
         indices[i] = ((uint32_t)at * BATCH + i + 7 * (uint32_t)which) % at_most;
-    data_batch(s->set, &s->set->train, indices, BATCH, &augment, 9, (uint32_t)at, x, y);
+    batch_key key = {{&s->set->train, indices, BATCH}, 0, BATCH, &augment, 9, (uint32_t)at};
+    nasc_diag d = {0};
+    data_batch(s->set, &key, x, y, &d);
 }
 
 static bool fill(const void *user, int at, feed *to, nasc_diag *d)

@@ -87,8 +87,9 @@ static void print_json(const evaluating *e, const evaluation *result)
             json_array_append_new(row, json_integer(result->confusion[label * classes + said]));
         json_array_append_new(rows, row);
     }
-    json_t *all = json_pack("{sf sf sI so}", "accuracy", (double)result->right / (double)result->images, "loss",
-                            result->loss, "images", (json_int_t)result->images, "confusion", rows);
+    json_t *all =
+        json_pack("{sf sf sI sI so}", "accuracy", (double)result->right / (double)result->images, "loss", result->loss,
+                  "images", (json_int_t)result->images, "skipped", (json_int_t)result->skipped, "confusion", rows);
     json_dumpf(all, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(all);
@@ -99,6 +100,8 @@ static void print_text(const evaluating *e, const evaluation *result)
     int classes = e->trained.classes;
     printf("accuracy %.2f %% (%lld of %lld)\nloss %.4f\n", 100.0 * (double)result->right / (double)result->images,
            (long long)result->right, (long long)result->images, result->loss);
+    if (result->skipped)
+        printf("%lld images cannot be read; others stand in for them\n", (long long)result->skipped);
     if (classes > 20)
         return;
     printf("\nrows: the label; columns: what was said\n     ");
@@ -135,7 +138,7 @@ static const option_row options[] = {
      .value = "KIND:PATH",
      .kind = OPTION_TEXT,
      .offset = AT(data),
-     .help = "idx:DIR, cifar10:DIR, …; a run's own data unless given"},
+     .help = "idx:DIR, cifar10:DIR, images:DIR, …; a run's own data unless given"},
     {.name = "weights",
      .value = "FILE",
      .kind = OPTION_TEXT,

@@ -27,7 +27,11 @@ struct data_augment session_augment(const settings *set)
     return (struct data_augment){.normalise = true,
                                  .crop = (int)settings_int(set, SETTING_crop),
                                  .flip = settings_int(set, SETTING_flip) != 0,
-                                 .cutout = (int)settings_int(set, SETTING_cutout)};
+                                 .cutout = (int)settings_int(set, SETTING_cutout),
+                                 .crop_area = settings_number(set, SETTING_crop_area),
+                                 .jitter = {.brightness = (float)settings_number(set, SETTING_brightness),
+                                            .contrast = (float)settings_number(set, SETTING_contrast),
+                                            .saturation = (float)settings_number(set, SETTING_saturation)}};
 }
 
 bool session_lr_by_step(const settings *set)

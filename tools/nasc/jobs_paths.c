@@ -66,6 +66,7 @@ proxyless_settings session_proxyless_settings(const search_job *job)
                                 .steps = (int)settings_int(set, SETTING_steps),
                                 .alpha_every = (int)settings_int(set, SETTING_alpha_every),
                                 .warmup_epochs = (int)settings_int(set, SETTING_warmup_epochs),
+                                .held_out = settings_number(set, SETTING_held_out),
                                 .samples = (int)settings_int(set, SETTING_alpha_samples),
                                 .checkpoint_steps = job->checkpoint_steps,
                                 .lr_by_step = session_lr_by_step(set),

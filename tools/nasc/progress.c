@@ -134,9 +134,16 @@ static bool report(void *user, const struct progress_state *state)
     return progress_show(user, state, clock_seconds());
 }
 
+/* Above the bar, which the next report draws anew. */
+static void warn(void *user, const char *where, const char *what)
+{
+    const progress_bar *bar = user;
+    fprintf(bar->to, "%snasc: %s: %s; left out\n", bar->open_line ? "\r\033[K" : "", where, what);
+}
+
 struct progress progress_reporter(progress_bar *bar)
 {
-    return (struct progress){.report = report, .user = bar};
+    return (struct progress){.report = report, .warn = warn, .user = bar};
 }
 
 void progress_close(progress_bar *bar)

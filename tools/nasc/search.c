@@ -1,5 +1,5 @@
-/* nasc search: a space in, a genotype out. Several runs: each seed's genotype is trained for a few epochs on the half
- * that the weights learned from, and the one that does best on the other half is kept. */
+/* nasc search: a space in, a genotype out. Several runs: each seed's genotype is trained for a few epochs on the part
+ * that the weights learned from, and the one that does best on the part that was held out is kept. */
 #include "record.h"
 
 #include <inttypes.h>
@@ -41,6 +41,10 @@ static bool ask(run_request *s, const search_arguments *a, nasc_diag *d)
     if (m->selects != selects)
         return diag_fail(d, DIAG_INPUT, space_name(s->of), "has choices that %s cannot learn (combine: %s)", m->name,
                          selects ? "select" : "mix");
+    if (!selects && settings_number(&s->settings, SETTING_held_out) != 0.5)
+        return diag_fail(d, DIAG_INPUT, "held_out",
+                         "found %s, expected 0.5: %s learns alpha on one half, weights on the other",
+                         settings_text(&s->settings, SETTING_held_out), m->name);
     s->session.memory = a->memory;
     return check_cost(a, &s->record, m, d) && request_record(s, d);
 }
@@ -75,27 +79,31 @@ static json_t *record_of(const run_request *s, const char *command, const space 
     return record_new(&r, of, set, s->session.arena, d);
 }
 
-/* A short training of what one seed found: as large as the search's network, so that it costs no more. */
+/* A short training of what one seed found: as large as the search's network, so that it costs no more; judged on what
+ * the search held out. */
 static enum run_end judge(run_request *s, const char *folder, const char *genotype, uint64_t seed, double *accuracy,
                           nasc_diag *d)
 {
     static const enum setting_id like_search[] = {SETTING_channels, SETTING_cells,   SETTING_batch, SETTING_stem,
                                                   SETTING_input,    SETTING_classes, SETTING_steps};
-    uint32_t count = (uint32_t)s->data->train.count, half = count / 2;
-    uint32_t *halves = NEW_ARRAY(s->session.arena, uint32_t, count);
+    uint32_t count = (uint32_t)s->data->train.count;
+    uint32_t learn = count - data_held_out(count, settings_number(&s->settings, SETTING_held_out));
+    uint32_t *split = NEW_ARRAY(s->session.arena, uint32_t, count);
     space *of = space_parse(genotype, strlen(genotype), folder, d);
     if (!of)
         return RUN_FAILED;
-    data_halves(count, seed, halves);
+    data_split(count, seed, split);
     train_job job = {.genotype = of,
                      .data = s->data,
-                     .learn = {&s->data->train, halves, half},
-                     .judge = {&s->data->train, halves + half, count - half},
+                     .learn = {&s->data->train, split, learn},
+                     .judge = {&s->data->train, split + learn, count - learn},
                      .seed = seed,
                      .checkpoint_steps = (int)s->record.checkpoint_steps,
                      .folder = folder,
                      .resume = record_exists(folder)};
     settings_defaults(&job.settings, SETTINGS_TRAIN);
+    if (data_takes_size(s->record.data))
+        settings_for_images(&job.settings);
     for (size_t i = 0; i < COUNT(like_search); i++)
         job.settings.at[like_search[i]] = s->settings.at[like_search[i]];
     job.settings.at[SETTING_epochs] = s->settings.at[SETTING_select_epochs];
@@ -179,7 +187,7 @@ static void report(const search_arguments *a, const json_t *result)
         return;
     }
     json_array_foreach(json_object_get(result, "runs"), i, one)
-        printf("seed %lld: %.2f %% of the held-out half\n", (long long)json_integer_value(json_object_get(one, "seed")),
+        printf("seed %lld: %.2f %% of what was held out\n", (long long)json_integer_value(json_object_get(one, "seed")),
                100 * json_real_value(json_object_get(one, "held_out_accuracy")));
     printf("%s/genotype.json\n", a->common.out);
 }
@@ -208,7 +216,7 @@ static const option_row options[] = {
      .value = "KIND:PATH",
      .kind = OPTION_TEXT,
      .offset = AT(common.data),
-     .help = "idx:DIR, cifar10:DIR, cifar100:DIR, synthetic:HxWxC/CLASSES"},
+     .help = "idx:DIR, cifar10:DIR, cifar100:DIR, images:DIR (a folder a class), synthetic:HxWxC/CLASSES"},
     {.name = "out",
      .value = "RUN",
      .kind = OPTION_TEXT,

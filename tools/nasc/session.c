@@ -95,11 +95,28 @@ static bool agree(const session *s, settings *set, enum setting_id id, const cha
     return settings_set(set, name, of_data, spec, d);
 }
 
+/* The size of images that have none of their own is the settings' affair. */
+static bool size_data(const char *spec, settings *set, data_options *o, nasc_diag *d)
+{
+    if (!data_takes_size(spec))
+        return true;
+    settings_for_images(set);
+    o->centre = settings_number(set, SETTING_centre);
+    return settings_input(set, &o->h, &o->w, &o->c) ||
+           diag_fail(d, DIAG_INPUT, spec, "input is '%s', expected HxWxC", settings_text(set, SETTING_input));
+}
+
 dataset *session_data(const session *s, const char *spec, uint64_t seed, settings *set, nasc_diag *d)
 {
-    dataset *data = data_open(s->arena, spec, seed, d);
+    data_options o = {.seed = seed, .threads = s->threads};
+    if (!size_data(spec, set, &o, d))
+        return NULL;
+    dataset *data = data_open(s->arena, spec, &o, d);
     if (!data)
         return NULL;
+    if (data->note)
+        fprintf(stderr, "nasc: %s\n", data->note);
+    data_tell(data, &s->progress);
     const char *input = arena_printf(s->arena, "%dx%dx%d", data->h, data->w, data->c);
     const char *classes = arena_printf(s->arena, "%d", data->classes);
     return agree(s, set, SETTING_input, input, spec, d) && agree(s, set, SETTING_classes, classes, spec, d) ? data

@@ -38,7 +38,8 @@ bool session_interrupted(void);
 /* Whether the command line sets `name`. */
 bool session_given(const arguments *a, const char *name);
 
-/* Opens the data and makes `input` and `classes` those of the data; a given setting that says otherwise is an error. */
+/* Opens the data and makes `input` and `classes` those of the data; a given setting that says otherwise is an error.
+ * Image files become what `input` says. stderr says what was set aside, and which images are bad. */
 dataset *session_data(const session *s, const char *spec, uint64_t seed, settings *set, nasc_diag *d);
 
 /* Auxiliary heads are made for maps of one size. Where the genotype's does not fit and nobody asked for it, it is left

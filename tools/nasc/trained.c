@@ -141,16 +141,15 @@ static bool initial_values(trained *t, const inference *i, const parameter_value
     parameters p = session_parameters(i->built.net);
     space_net built;
     const char *spec = arena_printf(s->arena, "synthetic:%dx%dx%d/%d/%d", t->h, t->w, t->c, t->classes, 4 * BATCH);
-    const dataset *set = data_open(s->arena, spec, t->seed, d);
+    const dataset *set = data_open(s->arena, spec, &(data_options){.seed = t->seed}, d);
     if (!set || !build_for_statistics(t, &built, d) || !objective_share(built.net, i->built.net, d))
         return false;
     net_output_add(built.net, built.logits, SLOT_LOGITS, 0);
     parameters_init(&p, to, t->seed);
-    uint32_t numbers[BATCH];
-    for (uint32_t k = 0; k < BATCH; k++)
-        numbers[k] = k;
     feed batch = feed_new(s->arena, set, BATCH);
-    data_batch(set, &set->train, numbers, BATCH, &(struct data_augment){.normalise = true}, 0, 0, batch.x, NULL);
+    batch_key key = {.of = samples_of(&set->train), .n = BATCH, .augment = &(struct data_augment){.normalise = true}};
+    if (data_batch(set, &key, batch.x, NULL, d) < 0)
+        return false;
     device_run run = {.n = BATCH};
     run.slot[SLOT_IMAGES] = batch.x;
     run.slot[SLOT_WEIGHTS] = to->weights;
