@@ -93,7 +93,8 @@ bool objective_share(net *n, const net *model, nasc_diag *d)
     for (int i = 0; i < n->nodes.count; i++) {
         net_node *leaf = &n->nodes.at[i];
         enum net_slot slot = leaf->attr.slot;
-        if ((leaf->prim != NET_input && leaf->prim != NET_select) || (slot != SLOT_WEIGHTS && slot != SLOT_STATS && slot != SLOT_MIX))
+        if ((leaf->prim != NET_input && leaf->prim != NET_select) ||
+            (slot != SLOT_WEIGHTS && slot != SLOT_STATS && slot != SLOT_MIX))
             continue;
         net_param key = {.slot = slot, .offset = leaf->attr.offset};
         net_param **named = find(mine, n->params.count, &key, by_place);

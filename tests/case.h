@@ -1,5 +1,5 @@
-/* A reference case (see diff/fixtures.c): its tensors and configuration, and comparing with them. Every tensor's error is
- * printed, relative to the tensor's largest value; no tensor of a case may be left over. */
+/* A reference case (see diff/fixtures.c): its tensors and configuration, and comparing with them. Every tensor's error
+ * is printed, relative to the tensor's largest value; no tensor of a case may be left over. */
 #ifndef NASC_TEST_CASE_H
 #define NASC_TEST_CASE_H
 
@@ -51,7 +51,7 @@ static inline const char *joined(fixture *f, const char *prefix, const char *nam
 
 /* Every parameter of a slot, in `flat`, with PREFIXname. */
 static inline void compare_parameters(fixture *f, const parameters *p, enum net_slot slot, const char *prefix,
-                               const float *flat, double limit)
+                                      const float *flat, double limit)
 {
     for (int i = 0; i < p->count; i++) {
         const net_param *q = &p->at[i];

@@ -705,8 +705,8 @@ static void ref_select(reference *r)
                     X(row_softmax_dx) X(row_rescale)
 /* clang-format on */
 
-/* Computes every node and writes the outputs whose slot is bound; in select's regions, those of active candidates, and all
- * gates. The caller frees with reference_free. */
+/* Computes every node and writes the outputs whose slot is bound; in select's regions, those of active candidates, and
+ * all gates. The caller frees with reference_free. */
 static inline double **reference_run(const net *n, int batch, double *const *slots, const int32_t *labels,
                                      const int *active)
 {

@@ -17,12 +17,23 @@
  * variable assigned in it; after the loop it is undefined. Registers and scratch carry nothing from one unit to the
  * next.
  *
- * Text form (printed by loop_print, read by loop_parse), one instruction a line, two spaces a level; # begins a
- * comment. a0 is argument 0, s0 scratch array 0, n the batch, i1 … other integer variables, r0 … registers: kernel
- * "copy_square" { arg 0 in f32 arg 1 out f32 scratch 0 f32 4096 parallel i1 { for i2 = 0 to n step 1 { i3 = imin 8*i2 +
- * 4, n - 1            (set lo · imin, imax lo, hi · idiv, imod lo, STEP · iload a0[…]) f32x8 r0 = load a0[1024*i1 +
- * 16*i2 + 8] f32x8 r1 = bcast a0[16*i3] f32x8 r0 = fma r0, r1, r1 if i2 < 8 { f32x8 r2 = const 1.5 f32x4 r3 = half r2,
- * 1              (dst = half a, STEP · lane a, STEP · convert a · fromint lo) } else { store s0[16*i2] = r0
+ * Text form (printed by loop_print, read by loop_parse), one instruction a line, two spaces a level; # begins a comment.
+ * a0 is argument 0, s0 scratch array 0, n the batch, i1 … other integer variables, r0 … registers:
+ *     kernel "copy_square" {
+ *       arg 0 in f32
+ *       arg 1 out f32
+ *       scratch 0 f32 4096
+ *       parallel i1 {
+ *         for i2 = 0 to n step 1 {
+ *           i3 = imin 8*i2 + 4, n - 1            (set lo · imin, imax lo, hi · idiv, imod lo, STEP · iload a0[…])
+ *           f32x8 r0 = load a0[1024*i1 + 16*i2 + 8]
+ *           f32x8 r1 = bcast a0[16*i3]
+ *           f32x8 r0 = fma r0, r1, r1
+ *           if i2 < 8 {
+ *             f32x8 r2 = const 1.5
+ *             f32x4 r3 = half r2, 1              (dst = half a, STEP · lane a, STEP · convert a · fromint lo)
+ *           } else {
+ *             store s0[16*i2] = r0
  *           }
  *         }
  *       }
@@ -80,17 +91,17 @@ typedef struct loop_place {
     X(IF, "if", STRUCT, 0)     /* lo < hi, both indices */                                                             \
     X(ELSE, "else", STRUCT, 0) /* between IF and its END */                                                            \
     X(END, "end", STRUCT, 0)                                                                                           \
-    X(INT_SET, "set", INT, 0)        /* var = lo */                                                                    \
-    X(INT_MIN, "imin", INT, 0)       /* var = min(lo, hi) */                                                           \
-    X(INT_MAX, "imax", INT, 0)       /* var = max(lo, hi) */                                                           \
-    X(INT_DIV, "idiv", INT, 0)       /* var = floor(lo / step), step > 0 */                                            \
-    X(INT_MOD, "imod", INT, 0)       /* var = lo - step * floor(lo / step) */                                          \
-    X(INT_LOAD, "iload", INT, 0)     /* var = place (an i32 or i8 element) */                                          \
-    X(LOAD, "load", MEM, 0)          /* dst = lanes consecutive elements at place, converted to dst's type */          \
-    X(BCAST, "bcast", MEM, 0)        /* dst = one element at place in every lane */                                    \
-    X(STORE, "store", MEM, 1)        /* place = a, lanes consecutive elements, converted to the buffer's type; step 1: \
+    X(INT_SET, "set", INT, 0)    /* var = lo */                                                                        \
+    X(INT_MIN, "imin", INT, 0)   /* var = min(lo, hi) */                                                               \
+    X(INT_MAX, "imax", INT, 0)   /* var = max(lo, hi) */                                                               \
+    X(INT_DIV, "idiv", INT, 0)   /* var = floor(lo / step), step > 0 */                                                \
+    X(INT_MOD, "imod", INT, 0)   /* var = lo - step * floor(lo / step) */                                              \
+    X(INT_LOAD, "iload", INT, 0) /* var = place (an i32 or i8 element) */                                              \
+    X(LOAD, "load", MEM, 0)      /* dst = lanes consecutive elements at place, converted to dst's type */              \
+    X(BCAST, "bcast", MEM, 0)    /* dst = one element at place in every lane */                                        \
+    X(STORE, "store", MEM, 1)    /* place = a, lanes consecutive elements, converted to the buffer's type; step 1: \
                                         streamed, past the caches, to a multiple of `lanes` elements of an argument    \
-                                        that begins on a cache line */                                                 \
+                                        that begins on a cache line */   \
     X(PREFETCH, "prefetch", HINT, 0) /* the place, which need not lie in the buffer, is read before long */            \
     X(CONST, "const", MISC, 0)       /* dst = value in every lane */                                                   \
     X(FROM_INT, "fromint", MISC, 0)  /* dst = (float) lo, in every lane */                                             \

@@ -162,7 +162,8 @@ static void leaf_output(net_grad_context *g, int node, int gradient)
     int i = 0;
     while (attr->offset >= g->paths->at.at[i].offset + g->paths->at.at[i].count)
         i++;
-    net_output_add(g->n, gradient, SLOT_WEIGHT_GRAD, attr->offset - g->paths->at.at[i].offset + g->paths->at.at[i].grad);
+    net_output_add(g->n, gradient, SLOT_WEIGHT_GRAD,
+                   attr->offset - g->paths->at.at[i].offset + g->paths->at.at[i].grad);
 }
 
 /* ---- select ------------------------------------------------------------------------------------------------------ */
@@ -205,8 +206,7 @@ static void add_gate_regions(net_grad_context *g, const net_node *select, int gr
         n->regions.at[first + k].gate = true;
     for (int k = 0; k < select->count && g->ok; k++) {
         n->region = first + k;
-        add_gate(g, select, k, gradient,
-                 computed_again(g, copy, select->operand[k], select->attr.first_region + k));
+        add_gate(g, select, k, gradient, computed_again(g, copy, select->operand[k], select->attr.first_region + k));
     }
     n->region = outside;
 }
@@ -286,7 +286,8 @@ static void visit(net_grad_context *g, int node)
 static bool node_wanted(const net_node *node, unsigned wanted)
 {
     return (node->prim == NET_input && node->attr.slot == SLOT_WEIGHTS && (wanted & GRAD_WEIGHTS)) ||
-           ((node->prim == NET_input || node->prim == NET_select) && node->attr.slot == SLOT_MIX && (wanted & GRAD_MIX));
+           ((node->prim == NET_input || node->prim == NET_select) && node->attr.slot == SLOT_MIX &&
+            (wanted & GRAD_MIX));
 }
 
 bool net_grad(net *n, int loss, unsigned wanted, nasc_diag *d)

@@ -21,11 +21,15 @@ struct net_grad_context {
     net *n;
     nasc_diag *d;
     bool ok;
-    int consumer;  /* node whose rule runs */
-    bool *needs;   /* by forward node: depends on a wanted leaf, or holds a wanted gate */
-    bool gates;    /* gates' gradients are wanted */
+    int consumer;           /* node whose rule runs */
+    bool *needs;            /* by forward node: depends on a wanted leaf, or holds a wanted gate */
+    bool gates;             /* gates' gradients are wanted */
     const net_paths *paths; /* where the weights' gradients go; NULL: they are not wanted */
-    VEC(struct grad_gate { int64_t offset; int value; }) gate_values; /* by place in SLOT_MIX, in the order of the walk */
+    VEC(struct grad_gate {
+        int64_t offset;
+        int value;
+    })
+    gate_values;   /* by place in SLOT_MIX, in the order of the walk */
     int *backward; /* by forward region: its backward region, 0 where none is made yet */
     struct grad_shares {
         VEC(grad_gift) gifts;

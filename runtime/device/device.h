@@ -15,11 +15,11 @@ bool device_prepare(device *v, const program *p, const program_code *code, nasc_
 typedef struct device_run {
     const program *program;
     const program_code *code;
-    void *slot[SLOT_COUNT];   /* bindings */
-    int n;                    /* images in this batch */
-    bool keep_stats;          /* leave out the launches that move running statistics */
-    const int *active;        /* of each choice, for select; NULL where there are none */
-    const uint64_t *gates;    /* of each choice: candidates whose gates' gradients are asked for, a bit each; NULL: none */
+    void *slot[SLOT_COUNT]; /* bindings */
+    int n;                  /* images in this batch */
+    bool keep_stats;        /* leave out the launches that move running statistics */
+    const int *active;      /* of each choice, for select; NULL where there are none */
+    const uint64_t *gates; /* of each choice: candidates whose gates' gradients are asked for, a bit each; NULL: none */
     double *instance_seconds; /* profile: adds the time of each instance (sum over threads); NULL: off */
     int64_t *instance_runs;   /* likewise: how often each ran */
 } device_run;

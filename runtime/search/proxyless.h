@@ -5,9 +5,10 @@
  *   alpha, two   two candidates of each choice drawn with p, without putting back; q their softmax over the two; one of
  *                them drawn with q is active. dL/dα_i = Σ_j g_j·q_j·(δ_ij - q_i), g_j = dL/dgate_j, over the two
  *                (BinaryConnect; Cai, Zhu, Han 2019, equation 4). After Adam's step both are shifted alike, so that
- * every other candidate keeps its probability. alpha, all   the same over all candidates, of which one drawn with p is
- * active; no shift alpha, REINFORCE  (R - baseline)·∇α log Π p[o] upwards, the mean of `samples` paths drawn with p, R
- * a path's held-out accuracy
+ *                every other candidate keeps its probability.
+ *   alpha, all   the same over all candidates, of which one drawn with p is active; no shift
+ *   alpha, REINFORCE  (R - baseline)·∇α log Π p[o] upwards, the mean of `samples` paths drawn with p, R a path's
+ *                held-out accuracy
  *
  * Cost of a network: E = fixed + Σ_choices Σ_j p_j·F_j (latency, multiply-adds, parameters). In the loss
  *   mul#log      CE·(log E / log target)^β            add#linear   CE + λ·(E - target)/target

@@ -126,9 +126,9 @@ static void check_alphas(fixture *f, supernet *s, const char *what, enum proxyle
     memset(q->alphas.second, 0, (size_t)q->alphas.count * sizeof(float));
     q->alphas.steps = 0;
     for (int c = 0; c < q->choice_count; c++)
-        q->gates[c] = rule == PROXYLESS_TWO ? UINT64_C(1) << listed(f, "second", c)
-                                            : ((UINT64_C(1) << q->choices[c].candidates) - 1) &
-                                                  ~(UINT64_C(1) << q->active[c]);
+        q->gates[c] = rule == PROXYLESS_TWO
+                          ? UINT64_C(1) << listed(f, "second", c)
+                          : ((UINT64_C(1) << q->choices[c].candidates) - 1) & ~(UINT64_C(1) << q->active[c]);
     MUST(proxyless_gate_gradient(q, &s->batch, &f->w.d));
     compare_alphas(f, s, what, "gate_grad", q->gate_grad, GRADIENT);
     compare_alphas(f, s, what, "alpha_grad", q->alpha_grad, GRADIENT);

@@ -1,5 +1,5 @@
-/* Measured schedules: what is kept is found again by the same kernel on the same machine, what is damaged or another's is
- * not, and a kernel is lowered as the book says. */
+/* Measured schedules: what is kept is found again by the same kernel on the same machine, what is damaged or another's
+ * is not, and a kernel is lowered as the book says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

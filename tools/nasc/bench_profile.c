@@ -116,9 +116,9 @@ json_t *profile_json(const profile *p)
     json_t *rows = json_array();
     for (int i = 0; i < p->rows.count; i++) {
         const profile_row *r = &p->rows.at[i];
-        json_array_append_new(rows, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "kernel", r->kernel, "where", r->where,
-                                              "s", r->seconds, "calls", r->calls, "flops", r->flops,
-                                              "bytes", r->bytes));
+        json_array_append_new(rows,
+                              json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "kernel", r->kernel, "where", r->where, "s",
+                                        r->seconds, "calls", r->calls, "flops", r->flops, "bytes", r->bytes));
     }
     return json_pack("{s:f, s:f, s:f, s:o}", "wall_s", p->wall, "threads_s", p->total.seconds, "peak_gflops_thread",
                      p->flops * 1e-9, "kernels", rows);
