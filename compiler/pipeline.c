@@ -266,6 +266,16 @@ struct engine {
     jit_stats stats;
 };
 
+static bool is_jit(enum engine_kind kind)
+{
+    return kind == ENGINE_JIT || kind == ENGINE_JIT_WIDE;
+}
+
+static bool is_wide(enum engine_kind kind)
+{
+    return kind == ENGINE_JIT_WIDE || kind == ENGINE_INTERPRETER_WIDE;
+}
+
 engine *engine_open(enum engine_kind kind, const target *t, int threads, nasc_diag *d)
 {
     engine *e = mem_alloc(sizeof *e);
@@ -274,7 +284,7 @@ engine *engine_open(enum engine_kind kind, const target *t, int threads, nasc_di
         return NULL;
     }
     *e = (engine){.kind = kind, .t = *t, .threads = threads};
-    if (kind == ENGINE_JIT && !(e->jit = jit_open(&e->t, d))) {
+    if (is_jit(kind) && !(e->jit = jit_open(&e->t, d))) {
         mem_free(e);
         return NULL;
     }
@@ -288,17 +298,28 @@ static bool interpret(const kernel *k, void *const *buffer, const int64_t *sizes
     return loop_interpret(k, &call, d);
 }
 
-static bool load_machine_code(engine *e, const program *p, kernel_fn **entry, nasc_diag *d)
+/* The program's kernels as the engine compiles them. */
+static const kernel *const *kernels_of(const engine *e, const program *p, arena *a)
 {
-    if (e->kind == ENGINE_JIT) {
+    if (!is_wide(e->kind))
+        return p->kernels.at;
+    const kernel **wide = NEW_ARRAY(a, const kernel *, p->kernels.count + 1);
+    for (int k = 0; k < p->kernels.count; k++)
+        wide[k] = loop_widen(a, p->kernels.at[k]);
+    return wide;
+}
+
+static bool load_machine_code(engine *e, const kernel *const *kernels, int count, kernel_fn **entry, nasc_diag *d)
+{
+    if (is_jit(e->kind)) {
         jit_stats more = {0};
-        bool ok = jit_compile(e->jit, p->kernels.at, p->kernels.count, e->threads, entry, &more, d);
+        bool ok = jit_compile(e->jit, kernels, count, e->threads, entry, &more, d);
         e->stats.compiled += more.compiled;
         e->stats.cached += more.cached;
         e->stats.seconds += more.seconds;
         return ok;
     }
-    cc_library *l = cc_open(p->kernels.at, p->kernels.count, &e->t, entry, d);
+    cc_library *l = cc_open(kernels, count, &e->t, entry, d);
     if (l)
         VEC_PUSH(&e->a, &e->libraries, l);
     return l != NULL;
@@ -306,16 +327,21 @@ static bool load_machine_code(engine *e, const program *p, kernel_fn **entry, na
 
 bool engine_load(engine *e, const program *p, program_code *code, nasc_diag *d)
 {
-    *code = (program_code){.interpret = interpret, .wide = e->kind == ENGINE_INTERPRETER_WIDE};
+    *code = (program_code){.interpret = interpret, .wide = is_wide(e->kind)};
     if (e->kind == ENGINE_INTERPRETER || e->kind == ENGINE_INTERPRETER_WIDE)
         return true;
+    arena own = {0};
     jmp_buf out_of_memory;
-    e->a.unwind = &out_of_memory;
-    if (setjmp(out_of_memory))
+    e->a.unwind = own.unwind = &out_of_memory;
+    if (setjmp(out_of_memory)) {
+        arena_free(&own);
         return diag_memory(d);
+    }
     kernel_fn **entry = NEW_ARRAY(&e->a, kernel_fn *, p->kernels.count + 1);
     code->entry = entry;
-    return load_machine_code(e, p, entry, d);
+    bool ok = load_machine_code(e, kernels_of(e, p, &own), p->kernels.count, entry, d);
+    arena_free(&own);
+    return ok;
 }
 
 jit_stats engine_stats(const engine *e)

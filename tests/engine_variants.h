@@ -1,5 +1,5 @@
 /* One net, every engine and schedule, the same bits: interpreter, JIT and compiled C; tiles of one, two and all rows,
- * stages in turns; one thread and several; launches wide and in sequence. */
+ * stages in turns; one thread and several; launches wide and in sequence. The engines in float64 have theirs. */
 #ifndef NASC_ENGINE_VARIANTS_H
 #define NASC_ENGINE_VARIANTS_H
 
@@ -35,29 +35,38 @@ static const variant variants[] = {
     {.name = "jit, in sequence", .threads = 1, .sequential = true},
 };
 
-typedef struct floats {
-    float *slot[SLOT_COUNT];
-    int64_t size[SLOT_COUNT];
-} floats;
+/* What the slots hold: floats, or doubles. */
+typedef struct values {
+    void *slot[SLOT_COUNT];
+    size_t bytes[SLOT_COUNT];
+} values;
 
-static floats narrow(const bound *b)
+static values values_of(const bound *b, bool wide)
 {
-    floats f;
+    values v = {{0}, {0}};
+    size_t item = wide ? sizeof(double) : sizeof(float);
     for (int s = 1; s < SLOT_COUNT; s++) {
-        f.size[s] = b->size[s];
-        f.slot[s] = malloc(((size_t)b->size[s] + 64) * sizeof(float));
+        v.bytes[s] = (size_t)b->size[s] * item;
+        v.slot[s] = malloc(v.bytes[s] + 64 * item);
         for (int64_t i = 0; i < b->size[s] + 64; i++)
-            f.slot[s][i] = (float)b->slot[s][i];
+            if (wide)
+                ((double *)v.slot[s])[i] = b->slot[s][i];
+            else
+                ((float *)v.slot[s])[i] = (float)b->slot[s][i];
     }
-    return f;
+    return v;
 }
 
-static void free_slots(floats *f, bound *b)
+static void free_values(values *v)
 {
-    for (int s = 1; s < SLOT_COUNT; s++) {
-        free(f->slot[s]);
+    for (int s = 1; s < SLOT_COUNT; s++)
+        free(v->slot[s]);
+}
+
+static void free_bound(bound *b)
+{
+    for (int s = 1; s < SLOT_COUNT; s++)
         free(b->slot[s]);
-    }
     free(b->labels);
 }
 
@@ -76,7 +85,7 @@ static void choose(const net *n, const program *p, arena *a, device_run *run)
 }
 
 /* The outputs of the net on one variant; `first` holds those of the variant before all others. */
-static void run_variant(const net *n, unsigned grad, int batch, const variant *v, floats *first, const char *what)
+static void run_variant(const net *n, unsigned grad, int batch, const variant *v, values *first, const char *what)
 {
     nasc_diag d = {0};
     arena a = {0};
@@ -100,28 +109,29 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
     fail_with(&d, what);
     device *device = device_open_cpu(v->threads, &d);
     assert_true(device_prepare(device, p, &code, &d));
-    bound wide;
-    fill_slots(&wide, n, p, batch, 10, 11);
-    floats got = narrow(&wide);
+    bound given;
+    fill_slots(&given, n, p, batch, 10, 11);
+    values got = values_of(&given, code.wide);
     device_run run = {.program = p, .code = &code, .n = batch};
     for (int s = 1; s < SLOT_COUNT; s++)
         run.slot[s] = got.slot[s];
-    run.slot[SLOT_LABELS] = wide.labels;
+    run.slot[SLOT_LABELS] = given.labels;
     choose(n, p, &a, &run);
     device_execute(device, &run, &d);
     fail_with(&d, what);
     for (int s = 1; s < SLOT_COUNT; s++) {
         if (!first->slot[s]) {
-            first->slot[s] = malloc(((size_t)got.size[s] + 64) * sizeof(float));
-            first->size[s] = got.size[s];
-            memcpy(first->slot[s], got.slot[s], (size_t)got.size[s] * sizeof(float));
-        } else if (memcmp(first->slot[s], got.slot[s], (size_t)got.size[s] * sizeof(float)) != 0) {
+            first->slot[s] = malloc(got.bytes[s] + 1);
+            first->bytes[s] = got.bytes[s];
+            memcpy(first->slot[s], got.slot[s], got.bytes[s]);
+        } else if (memcmp(first->slot[s], got.slot[s], got.bytes[s]) != 0) {
             fail_msg("%s, %s: other bits in slot %d", what, v->name, s);
         }
     }
     device_close(device);
     engine_close(e);
-    free_slots(&got, &wide);
+    free_values(&got);
+    free_bound(&given);
     arena_free(&a);
 }
 
@@ -130,9 +140,19 @@ static const variant kept = {.name = "jit", .threads = 2},
                      again = {.name = "jit, less memory", .threads = 2, .memory = 0.8};
 /* C compilers are slow: of small spaces. */
 static const variant by_c = {.name = "c", .kind = ENGINE_CC, .threads = 1};
+/* So is LLVM where a register holds half as many numbers. */
+static const variant wide[] = {
+    {.name = "interpreter, float64", .kind = ENGINE_INTERPRETER_WIDE, .threads = 1},
+    {.name = "jit, float64", .kind = ENGINE_JIT_WIDE, .threads = 1},
+    {.name = "jit, float64, a row a tile, no cache holds it",
+     .kind = ENGINE_JIT_WIDE,
+     .lower = {.tile_rows = 1},
+     .threads = 2,
+     .large = true},
+};
 
 /* What to run: the first few variants, all of them, and those above. */
-enum which { FEW = 1, SCHEDULES = 2, WITH_C = 4, MEMORY = 8 };
+enum which { FEW = 1, SCHEDULES = 2, WITH_C = 4, MEMORY = 8, FLOAT64 = 16 };
 
 static void run_all(const char *file, const char *const *set, bool train, unsigned grad, unsigned which, int batch)
 {
@@ -149,17 +169,19 @@ static void run_all(const char *file, const char *const *set, bool train, unsign
     space_build(s, &to, (space_mode){train, train}, &a, &built, &d);
     fail_with(&d, file);
     assert_true(objective_add(&built, 0.1, 0.4, &d));
-    floats first = {{0}, {0}};
+    values first = {{0}, {0}}, first_wide = {{0}, {0}};
     for (int i = 0; i < (which & SCHEDULES ? (int)COUNT(variants) : which & FEW ? 6 : 0); i++)
         run_variant(built.net, grad, batch, &variants[i], &first, file);
     if (which & WITH_C)
         run_variant(built.net, grad, batch, &by_c, &first, file);
+    for (int i = 0; i < (which & FLOAT64 ? (int)COUNT(wide) : 0); i++)
+        run_variant(built.net, grad, batch, &wide[i], &first_wide, file);
     if (which & MEMORY) {
         run_variant(built.net, grad, batch, &kept, &first, file);
         run_variant(built.net, grad, batch, &again, &first, file);
     }
-    for (int k = 1; k < SLOT_COUNT; k++)
-        free(first.slot[k]);
+    free_values(&first);
+    free_values(&first_wide);
     arena_free(&a);
     space_free(s);
 }

@@ -36,7 +36,7 @@ static inline void workshop_close(workshop *w)
 
 static inline bool workshop_compile(workshop *w, const net *n, const pipeline_options *o, runnable *to)
 {
-    to->program = pipeline_compile(&w->arena, n, &w->target, o, &w->d);
+    *to = (runnable){.program = pipeline_compile(&w->arena, n, &w->target, o, &w->d)};
     return to->program && engine_load(w->engine, to->program, &to->code, &w->d);
 }
 

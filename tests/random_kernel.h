@@ -3,7 +3,7 @@
  *     random_kernel r = random_kernel_make(&arena, seed, (random_options){.lanes = 8, .fma = true});
  *     void **x = random_kernel_buffers(&arena, &r, seed, false), **y = …;
  *     loop_interpret(r.k, &(loop_call){x, r.sizes, r.n, 0, r.units}, &d); …another engine on y…
- *     assert_true(random_kernel_equal(&r, x, y));
+ *     assert_true(random_kernel_equal(&r, x, y, false));
  *
  * Every value in a register that later code reads lies in [-4, 4]: each operation is followed by the scaling that
  * brings its result back. Every integer variable has a known range, so that every index can be kept within bounds.
@@ -469,10 +469,10 @@ static inline void **random_kernel_buffers(arena *a, const random_kernel *r, uin
     return buffer;
 }
 
-static inline bool random_kernel_equal(const random_kernel *r, void *const *x, void *const *y)
+static inline bool random_kernel_equal(const random_kernel *r, void *const *x, void *const *y, bool wide)
 {
     for (int i = 0; i < r->k->args.count; i++)
-        if (memcmp(x[i], y[i], (size_t)rk_bytes(r, i, false)))
+        if (memcmp(x[i], y[i], (size_t)rk_bytes(r, i, wide)))
             return false;
     return true;
 }

@@ -175,7 +175,8 @@ typedef struct kernel {
     char name[48];            /* for people: what it does ("relu_dw3x3_pw_stats"); not part of equality or the key */
 } kernel;
 
-/* Byte offset of scratch array i; i = scratch.count gives the total. (A wide run lays out its own.) */
+/* Byte offset of scratch array i; i = scratch.count gives the total. (A wide run has its own: loop_widen, and the
+ * interpreter.) */
 int64_t loop_scratch_offset(const kernel *k, int i);
 
 /* ---- building ------------------------------------------------------------------------------------------------
@@ -226,6 +227,10 @@ bool loop_verify(const kernel *k, nasc_diag *d);
 /* Replaces exp, log, tanh, sigmoid of f32 by arithmetic (fma stands only where `fma` is true). Shares storage with k.
  * requires: loop_verify. breaks: nothing. */
 kernel *loop_expand_math(arena *a, const kernel *k, bool fma);
+/* The kernel of a wide run: f64 wherever k has f32, and moves for conversions between the two. Its key is its own.
+ * requires: loop_verify; loop_expand_math for machine code. breaks: that what is stored to bf16, i8 and i32 is f32,
+ * which the interpreter and LLVM do not ask for. */
+kernel *loop_widen(arena *a, const kernel *k);
 /* Key of everything that compilation sees (not the name). Two kernels with equal keys are equal. */
 void loop_key(const kernel *k, unsigned char key[16]);
 

@@ -67,7 +67,7 @@ typedef struct program {
     VEC(program_arg) args;
     VEC(program_launch) launches;
     int64_t arena_elements; /* of 4 bytes */
-    int64_t scratch_bytes;  /* a thread's, float32 (twice that when interpreted wide) */
+    int64_t scratch_bytes;  /* a thread's, float32 (at most twice that in float64) */
     int64_t slot_size[SLOT_COUNT]; /* elements: flat slots; images, logits, masks: an image's */
     VEC(struct program_mask { double rate; int channels; int64_t offset; }) masks; /* offset: elements, for the plan's batch */
     int selects; /* number of choices */
@@ -141,7 +141,7 @@ typedef struct program_code {
     kernel_fn *const *entry; /* one a kernel; NULL: interpret */
     bool (*interpret)(const struct kernel *k, void *const *buffer, const int64_t *sizes, int64_t n, int64_t begin,
                       int64_t end, bool wide, nasc_diag *d);
-    bool wide; /* interpret in float64: every float buffer then holds doubles */
+    bool wide; /* float64, interpreted or compiled: every float buffer holds doubles */
 } program_code;
 
 #endif

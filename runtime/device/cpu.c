@@ -118,12 +118,12 @@ static bool interpreted(const program_code *c)
 
 static int64_t element_bytes(const program_code *c)
 {
-    return interpreted(c) && c->wide ? 8 : 4;
+    return c->wide ? 8 : 4;
 }
 
 bool device_prepare(device *v, const program *p, const program_code *code, nasc_diag *d)
 {
-    int64_t stride = (p->scratch_bytes / ALIGN + 1) * ALIGN;
+    int64_t stride = (p->scratch_bytes * (code->wide ? 2 : 1) / ALIGN + 1) * ALIGN;
     if (stride > v->scratch_stride) {
         if (!region_grow(&v->scratch, stride * v->threads, d))
             return false;

@@ -50,7 +50,7 @@ static void run_both(arena *a, const random_kernel *r, kernel_fn *entry, uint64_
     memset(scratch, 0xff, bytes / 64 * 64);
     entry(got, r->n, 0, r->units, scratch);
     free(scratch);
-    if (!random_kernel_equal(r, want, got)) {
+    if (!random_kernel_equal(r, want, got, false)) {
         text listing = {.arena = a};
         loop_print(&listing, r->k);
         emit_c_kernel(&listing, r->k, target_find("x86-64-v4"), "kernel", &d);

@@ -1,4 +1,5 @@
-/* The LLVM JIT against the interpreter, bit for bit, on random kernels: on each target that this machine executes.
+/* The LLVM JIT against the interpreter, bit for bit, on random kernels and on the same in float64: on each target that
+ * this machine executes.
  * NASC_TEST_SEED repeats a run, NASC_TEST_KERNELS says how many kernels. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,21 +29,25 @@ static const kernel *kernel_make(arena *a, uint64_t seed, const target *t, rando
     return loop_expand_math(a, r->k, t->fma);
 }
 
-/* The units in two calls, as threads would share them. */
-static void compare(const random_kernel *r, const kernel *k, kernel_fn *entry, uint64_t seed, const target *t)
+/* The units in two calls, as threads would share them. The machine code in `entry` is that of `k`, or of `k` in
+ * float64.
+ */
+static void compare(const random_kernel *r, const kernel *k, kernel_fn *entry, bool wide, uint64_t seed,
+                    const target *t)
 {
     arena a = {0};
     nasc_diag d = {0};
-    void **want = random_kernel_buffers(&a, r, seed, false), **got = random_kernel_buffers(&a, r, seed, false);
-    char *scratch = arena_alloc(&a, (size_t)loop_scratch_offset(k, k->scratch.count) + 64);
-    loop_call call = {.buffer = want, .sizes = r->sizes, .n = r->n, .begin = 0, .end = r->units};
+    void **want = random_kernel_buffers(&a, r, seed, wide), **got = random_kernel_buffers(&a, r, seed, wide);
+    char *scratch = arena_alloc(&a, 2 * (size_t)loop_scratch_offset(k, k->scratch.count) + 64);
+    loop_call call = {.buffer = want, .sizes = r->sizes, .n = r->n, .begin = 0, .end = r->units, .wide = wide};
     if (!loop_interpret(k, &call, &d))
         fail_msg("seed %llu: %s: %s", (unsigned long long)seed, d.where, d.message);
     scratch += -(uintptr_t)scratch & 63;
     entry(got, r->n, r->units / 2, r->units, scratch);
     entry(got, r->n, 0, r->units / 2, scratch);
-    if (!random_kernel_equal(r, want, got))
-        fail_msg("seed %llu: JIT and interpreter differ on %s", (unsigned long long)seed, t->name);
+    if (!random_kernel_equal(r, want, got, wide))
+        fail_msg("seed %llu: JIT and interpreter differ on %s%s", (unsigned long long)seed, t->name,
+                 wide ? " in float64" : "");
     arena_free(&a);
 }
 
@@ -50,16 +55,18 @@ static void batch(jit *j, const target *t, uint64_t seed, int count)
 {
     arena a = {0};
     random_kernel r[BATCH];
-    const kernel *k[BATCH];
-    kernel_fn *entry[BATCH];
+    const kernel *k[2 * BATCH]; /* and all of them once more in float64 */
+    kernel_fn *entry[2 * BATCH];
     jit_stats stats;
     nasc_diag d = {0};
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         k[i] = kernel_make(&a, seed + (uint64_t)i, t, &r[i]);
-    if (!jit_compile(j, k, count, 2, entry, &stats, &d))
+        k[count + i] = loop_widen(&a, k[i]);
+    }
+    if (!jit_compile(j, k, 2 * count, 2, entry, &stats, &d))
         fail_msg("seeds from %llu: %s: %s", (unsigned long long)seed, d.where, d.message);
-    for (int i = 0; i < count; i++)
-        compare(&r[i], k[i], entry[i], seed + (uint64_t)i, t);
+    for (int i = 0; i < 2 * count; i++)
+        compare(&r[i % count], k[i % count], entry[i], i >= count, seed + (uint64_t)(i % count), t);
     arena_free(&a);
 }
 

@@ -1,5 +1,6 @@
 /* The reference cases of ProxylessNAS (see fixtures.c): the logits and gradients of one path, gradients of gates and
- * alphas for two candidates and for all, alphas after Adam's step and the shift; the network for phones.
+ * alphas for two candidates and for all, alphas after Adam's step and the shift; the network for phones. In float32 and
+ * in float64.
  *     diff_proxyless [FOLDER] */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include "case.h"
 #include "proxyless_space.h"
 #include "runtime/search/proxyless.h"
+#include "wide_slots.h"
 
 static const double MOVED = 1e-6; /* alphas after a step */
 static const char *folder;
@@ -177,34 +179,27 @@ static void fixed_case(enum engine_kind kind)
     case_close(f);
 }
 
-static void search_interpreted(void **state)
-{
-    (void)state;
-    search_case(ENGINE_INTERPRETER);
-}
+#define RUN(name, engine, kind)                                                                                        \
+    static void name##_##engine(void **state)                                                                          \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        name##_case(kind);                                                                                             \
+    }
+#define CASE(name)                                                                                                     \
+    RUN(name, interpreted, ENGINE_INTERPRETER)                                                                         \
+    RUN(name, compiled, ENGINE_JIT)                                                                                    \
+    RUN(name, interpreted_wide, ENGINE_INTERPRETER_WIDE)                                                               \
+    RUN(name, compiled_wide, ENGINE_JIT_WIDE)
+CASE(search)
+CASE(fixed)
 
-static void search_compiled(void **state)
-{
-    (void)state;
-    search_case(ENGINE_JIT);
-}
-
-static void fixed_interpreted(void **state)
-{
-    (void)state;
-    fixed_case(ENGINE_INTERPRETER);
-}
-
-static void fixed_compiled(void **state)
-{
-    (void)state;
-    fixed_case(ENGINE_JIT);
-}
+#define TESTS(name)                                                                                                    \
+    cmocka_unit_test(name##_interpreted), cmocka_unit_test(name##_compiled),                                           \
+        cmocka_unit_test(name##_interpreted_wide), cmocka_unit_test(name##_compiled_wide)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(search_interpreted), cmocka_unit_test(search_compiled),
-                                       cmocka_unit_test(fixed_interpreted), cmocka_unit_test(fixed_compiled)};
+    const struct CMUnitTest tests[] = {TESTS(search), TESTS(fixed)};
     setvbuf(stdout, NULL, _IOLBF, 0);
     folder = argc > 1 ? argv[1] : TESTS_DIR "/fixtures";
     return cmocka_run_group_tests(tests, NULL, NULL);

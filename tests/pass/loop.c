@@ -1,5 +1,6 @@
-/* loop_expand_math on pairs of files: pass/loop/NAME/in.loop becomes out.loop. A first line `# fma` in in.loop says
- * that the target has fma. NASC_UPDATE=1 writes the outputs anew. */
+/* Passes from kernel to kernel on pairs of files: pass/loop/NAME/in.loop becomes out.loop. The first line of in.loop
+ * says by which: `# widen` by loop_widen, `# fma` by loop_expand_math for a target that has fma, else for one without.
+ * NASC_UPDATE=1 writes the outputs anew. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,11 @@
 #include <string.h>
 #include "loop/loop.h"
 
+static bool begins(const char *source, const char *word)
+{
+    return strncmp(source, word, strlen(word)) == 0;
+}
+
 static void check_pair(const char *in)
 {
     arena a = {0};
@@ -19,11 +25,11 @@ static void check_pair(const char *in)
     kernel *k = source ? loop_parse(&a, source, in, &d) : NULL;
     if (!k || !loop_verify(k, &d))
         fail_msg("%s: %s", d.where, d.message);
-    kernel *expanded = loop_expand_math(&a, k, !strncmp(source, "# fma", 5));
-    if (!loop_verify(expanded, &d))
+    kernel *made = begins(source, "# widen") ? loop_widen(&a, k) : loop_expand_math(&a, k, begins(source, "# fma"));
+    if (!loop_verify(made, &d))
         fail_msg("%s: %s: %s", in, d.where, d.message);
     text got = {.arena = &a};
-    loop_print(&got, expanded);
+    loop_print(&got, made);
     char *out = arena_printf(&a, "%.*s/out.loop", (int)(strrchr(in, '/') - in), in);
     if (getenv("NASC_UPDATE"))
         assert_true(file_replace(out, got.at, got.length, &d));
@@ -35,7 +41,7 @@ static void check_pair(const char *in)
     arena_free(&a);
 }
 
-static void expand_math(void **state)
+static void pairs(void **state)
 {
     (void)state;
     glob_t found;
@@ -48,7 +54,7 @@ static void expand_math(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(expand_math),
+        cmocka_unit_test(pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,6 +23,18 @@ static void add_n(void *const *buffer, int64_t n, int64_t begin, int64_t end, vo
     }
 }
 
+/* The same of doubles. */
+static void add_n_wide(void *const *buffer, int64_t n, int64_t begin, int64_t end, void *scratch)
+{
+    const double *from = buffer[0];
+    double *to = buffer[1], *visits = buffer[2];
+    memset(scratch, 1, 200);
+    for (int64_t u = begin; u < end; u++) {
+        to[u] = from[u] + (double)n;
+        visits[u]++;
+    }
+}
+
 static int add_instance(arena *a, program *p, program_instance i, program_arg from, program_arg to)
 {
     int number = p->instances.count;
@@ -106,6 +118,32 @@ static void threads_and_choices(void **state)
     arena_free(&a);
 }
 
+/* Machine code of float64: places in the arena and in slots are those of doubles, and scratch holds twice as much. */
+static void doubles(void **state)
+{
+    (void)state;
+    arena a = {0};
+    nasc_diag d = {0};
+    program *p = sample(&a);
+    kernel_fn *entry[1] = {add_n_wide};
+    program_code code = {.entry = entry, .wide = true};
+    static double images[MARKS + 8], logits[4 * MARKS], visits[INSTANCES * MARKS];
+    for (int u = 0; u < MARKS + 8; u++)
+        images[u] = u + 0x1p-40;
+    int active = 1;
+    device *v = device_open_cpu(3, &d);
+    assert_true(v && device_prepare(v, p, &code, &d));
+    device_run r = {.program = p, .code = &code, .n = BATCH, .active = &active};
+    r.slot[SLOT_IMAGES] = images;
+    r.slot[SLOT_LOGITS] = logits;
+    r.slot[SLOT_USER] = visits;
+    assert_true(device_execute(v, &r, &d));
+    for (int u = 0; u < 4 * MARKS; u++)
+        assert_true(logits[u] == (u / MARKS != 2 && u % MARKS < 5 ? u % MARKS + 8 + 2 * BATCH + 0x1p-40 : 0));
+    device_close(v);
+    arena_free(&a);
+}
+
 static bool refuse(const struct kernel *k, void *const *buffer, const int64_t *sizes, int64_t n, int64_t begin,
                    int64_t end, bool wide, nasc_diag *d)
 {
@@ -137,6 +175,7 @@ static void errors_come_back(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_and_choices), cmocka_unit_test(errors_come_back)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_and_choices), cmocka_unit_test(doubles),
+                                       cmocka_unit_test(errors_come_back)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
