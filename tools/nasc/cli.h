@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 /* X(name), in the order in which help lists them. */
-#define COMMANDS(X) X(info) X(search) X(derive) X(train) X(eval) X(export) X(import) X(dump) X(draw) X(bench)
+#define COMMANDS(X) X(info) X(search) X(derive) X(train) X(eval) X(export) X(import) X(dump) X(draw) X(bench) X(latency)
 
 enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 

@@ -38,6 +38,9 @@ bool session_interrupted(void);
 /* Whether the command line sets `name`. */
 bool session_given(const arguments *a, const char *name);
 
+/* --target: a row of the table, or "native" (also NULL) for this machine. */
+bool session_target(const session *s, const char *wanted, target *to, nasc_diag *d);
+
 /* Opens the data and makes `input` and `classes` those of the data; a given setting that says otherwise is an error.
  * Image files become what `input` says. stderr says what was set aside, and which images are bad. */
 dataset *session_data(const session *s, const char *spec, uint64_t seed, settings *set, nasc_diag *d);

@@ -1,0 +1,79 @@
+/* What the parts of nasc latency share: networks that are timed, the table of what was measured, and costs by it. */
+#ifndef NASC_TOOL_LATENCY_H
+#define NASC_TOOL_LATENCY_H
+
+#include "parts.h"
+#include "session.h"
+
+#include <jansson.h>
+
+/* ---- latency_time.c: timing networks as the C that export writes ---- */
+
+typedef struct timing {
+    double min_ms, median_ms; /* shortest of all rounds; median of the rounds' medians */
+    double noise;             /* by how much the median round's shortest exceeds the shortest of all, relative */
+} timing;
+
+/* Something to be timed. */
+typedef struct timed {
+    const net *net; /* without choices: an evaluation network, or a part of one */
+    int64_t in, out;    /* elements of an image */
+    int64_t around;     /* bytes that are touched between two runs; 0: none */
+    timing time;
+    char *program; /* its file, once it is compiled */
+} timed;
+
+typedef struct stopwatch {
+    session *session;
+    const target *target;
+    const char *run; /* --run, or NULL */
+    int rounds;
+    char folder[512]; /* of programs; gone when it is closed */
+    const char *compiler; /* its first words, for the record */
+    double compile_seconds, measure_seconds;
+} stopwatch;
+
+bool stopwatch_open(stopwatch *w, session *s, const target *t, const char *run, int rounds, nasc_diag *d);
+/* Compiles, several at a time, then measures in interleaved rounds with nothing beside it. `what`: for progress. */
+bool stopwatch_time(stopwatch *w, timed *at, int count, const char *what, nasc_diag *d);
+void stopwatch_close(stopwatch *w);
+
+/* ---- latency_table.c: what was measured, as a file ---- */
+
+typedef struct sample {
+    uint64_t shape;
+    part_traits traits;
+    timing time;
+} sample;
+
+/* A whole network. */
+typedef struct sampled_network {
+    int *choice; /* the candidate of each choice of the net */
+    timing time;
+    double predicted_ms;
+} sampled_network;
+
+typedef struct latency_table {
+    const char *space, *target, *cpu, *compiler, *run; /* cpu: of this machine, NULL where something else ran; run: may be NULL */
+    uint64_t key;                                      /* of all candidates' shapes */
+    int rounds;
+    int64_t seed;
+    VEC(sample) samples; /* candidates, and (op "") what stands outside of choices */
+    VEC(sampled_network) networks;
+} latency_table;
+
+bool latency_write(const latency_table *t, int choices, const char *file, arena *a, nasc_diag *d);
+/* All but the networks. */
+bool latency_read(latency_table *t, const char *file, arena *a, nasc_diag *d);
+/* NULL: was not measured. */
+const sample *latency_find(const latency_table *t, uint64_t shape);
+
+/* ---- latency_costs.c: what the choices of a space cost by a table, in ms ---- */
+
+/* Of `built`, the space built for evaluation, whose parts are `p`. `file`: what diagnostics call the table. */
+bool latency_costs(session *s, const latency_table *t, const parts *p, const space_net *built, const char *space,
+                   const char *file, costs *to, nasc_diag *d);
+/* The same from the file, for what `set` makes of the space. */
+bool latency_costs_of(session *s, const space *of, const settings *set, const char *file, costs *to, nasc_diag *d);
+
+#endif
