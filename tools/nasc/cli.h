@@ -16,6 +16,7 @@ enum option_kind {
     OPTION_FLAG,    /* bool: given or not */
     OPTION_TEXT,    /* const char *; where `value` is "a|b|c", one of these words */
     OPTION_INT,     /* int64_t, from `least` up */
+    OPTION_REAL,    /* double, above 0 */
     OPTION_SIZE,    /* int64_t bytes: 300M, 2G, 4096 */
     OPTION_SET,     /* --set KEY=VALUE, appended to arguments.settings */
     OPTION_SETTING, /* --NAME VALUE, short for --set NAME=VALUE */

@@ -15,6 +15,17 @@ static bool selects_all(const space *of, const space_net *built, nasc_diag *d)
            diag_fail(d, DIAG_INPUT, space_name(of), "has no choices: there is nothing to search");
 }
 
+static bool target_fits(const search_job *job, const costs *c, nasc_diag *d)
+{
+    if (job->target >= c->least)
+        return true;
+    if (job->latency)
+        return diag_fail(d, DIAG_INPUT, "--target-ms", "%g is below the %.4g ms that the fastest network of %s takes",
+                         job->target, c->least, space_name(job->space));
+    return diag_fail(d, DIAG_INPUT, "--target-cost", "%.0f is below the %.0f %s that the smallest network of %s has",
+                     job->target * 1e3, c->least * 1e3, job->cost, space_name(job->space));
+}
+
 /* What candidates cost, and what the loss makes of it. */
 static bool take_costs(session *s, const search_job *job, const net *model, proxyless_cost *to, nasc_diag *d)
 {
@@ -23,11 +34,13 @@ static bool take_costs(session *s, const search_job *job, const net *model, prox
     *to = (proxyless_cost){.term = COST_NONE};
     if (!job->cost)
         return true;
-    costs c = costs_of(s->arena, model, strcmp(job->cost, "params") == 0 ? COST_PARAMS : COST_MACS);
-    if (job->target < c.least)
-        return diag_fail(d, DIAG_INPUT, "--target-cost",
-                         "%.0f is below the %.0f %s that the smallest network of %s has", job->target * 1e3,
-                         c.least * 1e3, job->cost, space_name(job->space));
+    costs c = job->latency ? *job->latency
+                           : costs_of(s->arena, model, strcmp(job->cost, "params") == 0 ? COST_PARAMS : COST_MACS);
+    if (c.count != model->slot_size[SLOT_MIX])
+        return diag_fail(d, DIAG_INPUT, job->folder, "has latencies of %lld candidates, its space has %lld",
+                         (long long)c.count, (long long)model->slot_size[SLOT_MIX]);
+    if (!target_fits(job, &c, d))
+        return false;
     *to = (proxyless_cost){.term = linear ? COST_ADD_LINEAR : COST_MUL_LOG,
                            .of = c.of,
                            .fixed = c.fixed,
@@ -77,8 +90,22 @@ proxyless_settings session_proxyless_settings(const search_job *job)
                                 .seed = job->seed};
 }
 
+/* Of the network that takes each choice's strongest candidate. */
+static double preferred_cost(const proxyless *s)
+{
+    double cost = s->config.cost.fixed;
+    for (int c = 0; c < s->choice_count; c++) {
+        const float *alpha = s->alphas.value + s->choices[c].first;
+        int best = 0;
+        for (int k = 1; k < s->choices[c].candidates; k++)
+            best = alpha[k] > alpha[best] ? k : best;
+        cost += s->cost[s->choices[c].first + best];
+    }
+    return cost;
+}
+
 enum run_end session_search_paths(session *s, const search_job *job, path_supernet *n, run_folder *folder,
-                                  const float **alphas, nasc_diag *d)
+                                  const float **alphas, double *cost, nasc_diag *d)
 {
     if (!session_path_supernet(s, job, n, d))
         return RUN_FAILED;
@@ -95,5 +122,6 @@ enum run_end session_search_paths(session *s, const search_job *job, path_supern
         return RUN_FAILED;
     enum run_end end = proxyless_search(search, d);
     *alphas = search->alphas.value;
+    *cost = n->cost.of ? preferred_cost(search) : 0;
     return end;
 }
