@@ -22,12 +22,13 @@ static bool is_leaf(const net_node *v)
     return (v->prim == NET_input && v->attr.slot != SLOT_IMAGES) || v->prim == NET_constant;
 }
 
-/* ---- a part -------------------------------------------------------------------------------------------------------- */
+/* ---- a part --------------------------------------------------------------------------------------------------------
+ */
 
 /* What is being cut out: nodes that `inside` says, and what they need. */
 typedef struct cut {
     net *net;
-    int *map;          /* nodes of the net to those of the part; -1: not there yet */
+    int *map; /* nodes of the net to those of the part; -1: not there yet */
     const bool *inside;
     int64_t in, out;
     net_type first_in, first_out;
@@ -86,7 +87,8 @@ static void cut_output(cut *c, int value)
     c->out += net_elements(type);
 }
 
-/* ---- traits ---------------------------------------------------------------------------------------------------------- */
+/* ---- traits
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void extents(const net_type *t, int to[3])
 {
@@ -114,7 +116,8 @@ static part_traits traits_of(const cut *c, const char *op)
     return t;
 }
 
-/* ---- the list ------------------------------------------------------------------------------------------------------ */
+/* ---- the list ------------------------------------------------------------------------------------------------------
+ */
 
 /* Only inputs, or zeros: a sum or a copy of the neighbours takes no time of its own. */
 static bool nothing_left(const net *n)
@@ -156,7 +159,8 @@ static bool add_part(cutter *k, cut *c, const char *op, bool shortcut, int64_t p
     return true;
 }
 
-/* ---- candidates ---------------------------------------------------------------------------------------------------- */
+/* ---- candidates ----------------------------------------------------------------------------------------------------
+ */
 
 /* The node that alone uses `id`; -1: several do, or an output. */
 static int only_user(const cutter *k, int id)
@@ -257,7 +261,8 @@ static bool cut_candidates(cutter *k)
     return true;
 }
 
-/* ---- outside of choices -------------------------------------------------------------------------------------------- */
+/* ---- outside of choices --------------------------------------------------------------------------------------------
+ */
 
 static bool is_outside(const cutter *k, int id)
 {
@@ -310,7 +315,8 @@ static bool cut_outside(cutter *k, int group)
     return add_part(k, &c, "", false, -1, n->nodes.at[group].name);
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------- */
+/* ---- the whole -----------------------------------------------------------------------------------------------------
+ */
 
 bool parts_of(arena *a, const space_net *built, parts *p, nasc_diag *d)
 {

@@ -22,9 +22,9 @@ typedef struct part_traits {
 } part_traits;
 
 typedef struct part {
-    net *net;       /* simplified; reads SLOT_IMAGES, SLOT_WEIGHTS and SLOT_STATS of its own, writes SLOT_LOGITS */
-    bool empty;     /* takes no time */
-    int64_t in;     /* elements of an image: of all inputs, of all outputs */
+    net *net;   /* simplified; reads SLOT_IMAGES, SLOT_WEIGHTS and SLOT_STATS of its own, writes SLOT_LOGITS */
+    bool empty; /* takes no time */
+    int64_t in; /* elements of an image: of all inputs, of all outputs */
     int64_t out;
     uint64_t shape; /* equal for equal parts, whatever they are called */
     part_traits traits;
@@ -33,7 +33,7 @@ typedef struct part {
 /* Where a part stands. */
 typedef struct part_use {
     int part;
-    int64_t place; /* of the candidate, in SLOT_MIX; -1: outside of choices */
+    int64_t place;     /* of the candidate, in SLOT_MIX; -1: outside of choices */
     const char *where; /* a path of names */
 } part_use;
 

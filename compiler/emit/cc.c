@@ -66,8 +66,8 @@ static bool run_compiler(arena *a, const char *source, const char *object, const
     pid_t child;
     if (!process_start(word, log, &child, d) || !process_wait(&child, &status, d))
         return false;
-    return status == 0 || diag_fail(d, DIAG_DEVICE, word[0], "the C compiler failed: %s",
-                                    process_complaint(a, log, status));
+    return status == 0 ||
+           diag_fail(d, DIAG_DEVICE, word[0], "the C compiler failed: %s", process_complaint(a, log, status));
 }
 
 static const char *const file_name[] = {"kernels.c", "kernels.so", "log"};

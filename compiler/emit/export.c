@@ -279,7 +279,8 @@ static bool write_files(exporter *e, const char *folder, const template_value *v
         if (is_wanted(m, &frames[i]) && !write_text(e, path, frames[i].text, values, count))
             return false;
     }
-    return !m->weights_as_file || !m->constants || write_weights_file(e, arena_printf(e->a, "%s/%s.bin", folder, m->name));
+    return !m->weights_as_file || !m->constants ||
+           write_weights_file(e, arena_printf(e->a, "%s/%s.bin", folder, m->name));
 }
 
 static bool export_all(exporter *e, const char *folder)

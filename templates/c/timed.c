@@ -6,6 +6,7 @@
  * anew, so that the part finds the caches as it would find them there.
 @end
  */
+#define _POSIX_C_SOURCE 199309L /* where there is POSIX: the program's own time */
 #include "@NAME@.h"
 
 #include <stdio.h>
@@ -33,6 +34,16 @@ static double milliseconds(void)
 {
     struct timespec t;
     timespec_get(&t, TIME_UTC);
+    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
+}
+
+/* Of the processor's time, what this program had; 0 where the system does not say. */
+static double own_milliseconds(void)
+{
+    struct timespec t = {0, 0};
+#ifdef CLOCK_THREAD_CPUTIME_ID
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+#endif
     return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
 }
 
@@ -70,9 +81,11 @@ static int bench(const @NAME@ *model, long runs)
     @NAME@_run(model, in, out, arena);
     for (long i = 0; i < runs; i++) {
         before_run();
-        double start = milliseconds();
+        double own = own_milliseconds(), start = milliseconds();
         @NAME@_run(model, in, out, arena);
         time[i] = milliseconds() - start;
+        own = own_milliseconds() - own;
+        time[i] = own > 0 && own < time[i] ? own : time[i]; /* others had the processor in between */
     }
     qsort(time, (size_t)runs, sizeof *time, by_value);
     printf("min_ms %.6f median_ms %.6f\n", time[0], time[runs / 2]);

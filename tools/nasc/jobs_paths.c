@@ -15,17 +15,6 @@ static bool selects_all(const space *of, const space_net *built, nasc_diag *d)
            diag_fail(d, DIAG_INPUT, space_name(of), "has no choices: there is nothing to search");
 }
 
-static bool target_fits(const search_job *job, const costs *c, nasc_diag *d)
-{
-    if (job->target >= c->least)
-        return true;
-    if (job->latency)
-        return diag_fail(d, DIAG_INPUT, "--target-ms", "%g is below the %.4g ms that the fastest network of %s takes",
-                         job->target, c->least, space_name(job->space));
-    return diag_fail(d, DIAG_INPUT, "--target-cost", "%.0f is below the %.0f %s that the smallest network of %s has",
-                     job->target * 1e3, c->least * 1e3, job->cost, space_name(job->space));
-}
-
 /* What candidates cost, and what the loss makes of it. */
 static bool take_costs(session *s, const search_job *job, const net *model, proxyless_cost *to, nasc_diag *d)
 {
@@ -39,8 +28,10 @@ static bool take_costs(session *s, const search_job *job, const net *model, prox
     if (c.count != model->slot_size[SLOT_MIX])
         return diag_fail(d, DIAG_INPUT, job->folder, "has latencies of %lld candidates, its space has %lld",
                          (long long)c.count, (long long)model->slot_size[SLOT_MIX]);
-    if (!target_fits(job, &c, d))
-        return false;
+    if (job->target < c.least && !job->latency)
+        return diag_fail(d, DIAG_INPUT, "--target-cost",
+                         "%.0f is below the %.0f %s that the smallest network of %s has", job->target * 1e3,
+                         c.least * 1e3, job->cost, space_name(job->space));
     *to = (proxyless_cost){.term = linear ? COST_ADD_LINEAR : COST_MUL_LOG,
                            .of = c.of,
                            .fixed = c.fixed,

@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { ROUNDS = 5 };
@@ -13,7 +12,7 @@ enum { ROUNDS = 5 };
 typedef struct latency_arguments {
     arguments common;
     const char *target, *run, *out;
-    int64_t networks, rounds;
+    int64_t networks, rounds, sample;
 } latency_arguments;
 
 typedef struct measuring {
@@ -28,7 +27,8 @@ typedef struct measuring {
     costs costs;
 } measuring;
 
-/* ---- parts --------------------------------------------------------------------------------------------------------- */
+/* ---- parts ---------------------------------------------------------------------------------------------------------
+ */
 
 /* What a network of the space reads of weights, about: halfway between the least and the most. */
 static int64_t weights_bytes(const measuring *m)
@@ -40,18 +40,59 @@ static int64_t weights_bytes(const measuring *m)
     return (int64_t)((c.least + c.most) / 2);
 }
 
+/* Parts in an order by chance, but such that each op comes once before any comes again. */
+static void shuffle_parts(const measuring *m, uint32_t *order, int count)
+{
+    const part *at = m->parts.at.at;
+    rng r = rng_open((uint64_t)m->a->common.seed, RNG_LATENCY, 0, 0);
+    rng_shuffle(&r, order, (uint32_t)count);
+    for (int i = 1, first = 1; i < count; i++) {
+        int known = 0;
+        while (known < first && strcmp(at[order[known]].traits.op, at[order[i]].traits.op) != 0)
+            known++;
+        if (known < first)
+            continue;
+        uint32_t moved = order[first];
+        order[first++] = order[i];
+        order[i] = moved;
+    }
+}
+
+/* The parts that are measured: all that stand outside of choices, and --sample of the candidates. */
+static bool choose_parts(const measuring *m, uint32_t *which, int *count, nasc_diag *d)
+{
+    int candidates = 0;
+    *count = 0;
+    for (int i = 0; i < m->parts.at.count; i++)
+        if (!m->parts.at.at[i].empty && *m->parts.at.at[i].traits.op)
+            which[candidates++] = (uint32_t)i;
+    *count = candidates;
+    if (m->a->sample && m->a->sample < 100) {
+        shuffle_parts(m, which, candidates);
+        *count = (int)((candidates * m->a->sample + 99) / 100);
+        if (*count < LATENCY_FIT_LEAST)
+            return diag_fail(d, DIAG_INPUT, "--sample",
+                             "leaves %d of %d candidates, expected at least %d to predict from", *count, candidates,
+                             LATENCY_FIT_LEAST);
+    }
+    for (int i = 0; i < m->parts.at.count; i++)
+        if (!m->parts.at.at[i].empty && !*m->parts.at.at[i].traits.op)
+            which[(*count)++] = (uint32_t)i;
+    return true;
+}
+
 static bool measure_parts(measuring *m, nasc_diag *d)
 {
     arena *a = m->session.arena;
     timed *at = NEW_ARRAY(a, timed, m->parts.at.count + 1);
-    int *which = NEW_ARRAY(a, int, m->parts.at.count + 1), count = 0;
+    uint32_t *which = NEW_ARRAY(a, uint32_t, m->parts.at.count + 1);
     int64_t around = weights_bytes(m);
-    for (int i = 0; i < m->parts.at.count; i++) {
-        const part *p = &m->parts.at.at[i];
-        if (p->empty)
-            continue;
-        which[count] = i;
-        at[count++] = (timed){.net = p->net, .in = p->in, .out = p->out, .around = around};
+    int count;
+    if (!choose_parts(m, which, &count, d))
+        return false;
+    for (int i = 0; i < count; i++) {
+        const part *p = &m->parts.at.at[which[i]];
+        at[i] = (timed){.net = p->net, .in = p->in, .out = p->out, .around = around};
     }
     if (!stopwatch_time(&m->watch, at, count, "candidates", d))
         return false;
@@ -59,10 +100,11 @@ static bool measure_parts(measuring *m, nasc_diag *d)
         const part *p = &m->parts.at.at[which[i]];
         VEC_PUSH(a, &m->table.samples, ((sample){p->shape, p->traits, at[i].time}));
     }
-    return true;
+    return latency_held_out(&m->session, &m->table, &m->table.fit.held_out, &m->table.fit.error, d);
 }
 
-/* ---- whole networks ------------------------------------------------------------------------------------------------ */
+/* ---- whole networks ------------------------------------------------------------------------------------------------
+ */
 
 /* Candidates by chance, as alphas that want them. */
 static float *draw_network(const measuring *m, int number, sampled_network *to)
@@ -73,7 +115,7 @@ static float *draw_network(const measuring *m, int number, sampled_network *to)
     for (int i = 0, c = 0; i < n->params.count; i++) {
         const net_param *p = &n->params.at[i];
         for (int row = 0; p->slot == SLOT_MIX && row < p->dim[2]; row++, c++) {
-            rng r = rng_open((uint64_t)m->a->common.seed, RNG_LATENCY, (uint32_t)number, (uint32_t)c);
+            rng r = rng_open((uint64_t)m->a->common.seed, RNG_LATENCY, 1 + (uint32_t)number, (uint32_t)c);
             to->choice[c] = (int)rng_below(&r, (uint32_t)p->dim[3]);
             int64_t at = p->offset + (int64_t)row * p->dim[3] + to->choice[c];
             alphas[at] = 1;
@@ -129,19 +171,8 @@ static bool measure_networks(measuring *m, int count, nasc_diag *d)
     return true;
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------- */
-
-static int rising(const void *x, const void *y)
-{
-    const double *a = x, *b = y;
-    return (*a > *b) - (*a < *b);
-}
-
-static double median_of(double *at, int count)
-{
-    qsort(at, (size_t)count, sizeof *at, rising);
-    return count ? 0.5 * (at[(count - 1) / 2] + at[count / 2]) : 0;
-}
+/* ---- results -------------------------------------------------------------------------------------------------------
+ */
 
 /* Ranks from 0; equal values share the mean of theirs. */
 static void ranks_of(const double *at, int count, double *rank)
@@ -180,9 +211,9 @@ static double rank_correlation(const measuring *m)
 
 typedef struct findings {
     int shapes, candidates;
-    double noise;                /* median over the samples */
-    double error, error_most;    /* of whole networks: median and largest, relative */
-    double bias;                 /* mean of predicted by measured, less 1 */
+    double noise;             /* median over the samples */
+    double error, error_most; /* of whole networks: median and largest, relative */
+    double bias;              /* mean of predicted by measured, less 1 */
     double correlation;
 } findings;
 
@@ -196,14 +227,14 @@ static findings findings_of(const measuring *m)
         f.candidates += m->parts.uses.at[i].place >= 0;
     for (int i = 0; i < t->samples.count; i++)
         at[i] = t->samples.at[i].time.noise;
-    f.noise = median_of(at, t->samples.count);
+    f.noise = latency_median(at, t->samples.count);
     for (int i = 0; i < t->networks.count; i++) {
         double off = t->networks.at[i].predicted_ms / t->networks.at[i].time.min_ms - 1;
         at[i] = fabs(off);
         f.error_most = at[i] > f.error_most ? at[i] : f.error_most;
         f.bias += off / t->networks.count;
     }
-    f.error = median_of(at, t->networks.count);
+    f.error = latency_median(at, t->networks.count);
     f.correlation = rank_correlation(m);
     return f;
 }
@@ -215,6 +246,9 @@ static void print_text(const measuring *m, const findings *f)
            m->table.space, m->table.target, f->shapes, f->candidates, m->watch.compile_seconds,
            m->watch.measure_seconds, 100 * f->noise);
     printf("networks take %.4f to %.4f ms, %.4f outside of choices\n", c->least, c->most, c->fixed);
+    if (m->table.fit.held_out)
+        printf("predictor: off by %.1f %% on %d samples held out (median)\n", 100 * m->table.fit.error,
+               m->table.fit.held_out);
     if (m->table.networks.count)
         printf("%d networks by chance: the sum of parts is off by %.1f %% (median; mean %+.1f, largest %.1f), rank "
                "correlation %.3f\n",
@@ -227,17 +261,20 @@ static bool print_json(const measuring *m, const findings *f, nasc_diag *d)
                             "shapes", f->shapes, "candidates", f->candidates, "noise", f->noise, "least_ms",
                             m->costs.least, "most_ms", m->costs.most, "fixed_ms", m->costs.fixed, "compile_s",
                             m->watch.compile_seconds, "measure_s", m->watch.measure_seconds);
-    json_t *networks = json_pack("{si sf sf sf sf}", "count", m->table.networks.count, "median_error", f->error,
-                                 "mean_error", f->bias, "largest_error", f->error_most, "rank_correlation",
-                                 f->correlation);
-    bool ok = all && networks && json_object_set_new(all, "networks", networks) == 0 &&
+    json_t *fit = json_pack("{si sf}", "held_out", m->table.fit.held_out, "median_error", m->table.fit.error);
+    json_t *networks =
+        json_pack("{si sf sf sf sf}", "count", m->table.networks.count, "median_error", f->error, "mean_error", f->bias,
+                  "largest_error", f->error_most, "rank_correlation", f->correlation);
+    bool ok = all && networks && fit && json_object_set_new(all, "predictor", fit) == 0 &&
+              json_object_set_new(all, "networks", networks) == 0 &&
               json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
     json_decref(all);
     putchar('\n');
     return ok || diag_memory(d);
 }
 
-/* ---- the command --------------------------------------------------------------------------------------------------- */
+/* ---- the command ---------------------------------------------------------------------------------------------------
+ */
 
 static bool ask(measuring *m, nasc_diag *d)
 {
@@ -327,14 +364,22 @@ static const option_row options[] = {
      .offset = AT(rounds),
      .least = 1,
      .help = "how often each is timed in turn (5)"},
+    {.name = "sample",
+     .value = "PERCENT",
+     .kind = OPTION_INT,
+     .offset = AT(sample),
+     .least = 1,
+     .help = "measure that many of the candidates, by --seed, and predict the others (100)"},
 };
 
 const command command_latency = {
     .name = "latency",
     .operands = "FILE",
     .summary = "Measures how long the candidates of a space take.",
-    .details = "Each distinct candidate is exported as C, compiled by the target's C compiler or $CC, and timed alone.\n"
-               "What stands outside of the choices is timed likewise, so that a network takes the sum of its parts.",
+    .details =
+        "Each distinct candidate is exported as C, compiled by the target's C compiler or $CC, and timed alone.\n"
+        "What stands outside of the choices is timed likewise, so that a network takes the sum of its parts. A\n"
+        "predictor is trained on the samples; it tells of candidates that the table lacks.",
     .options = options,
     .option_count = COUNT(options),
     .settings = true,

@@ -24,7 +24,8 @@ bool stopwatch_open(stopwatch *w, session *s, const target *t, const char *run, 
     return folder_temporary(w->folder, sizeof w->folder, d);
 }
 
-/* ---- programs ------------------------------------------------------------------------------------------------------ */
+/* ---- programs ------------------------------------------------------------------------------------------------------
+ */
 
 static const char *const suffixes[] = {"part.h", "part.c", "part_test.c", "part_test", "log"};
 
@@ -78,8 +79,13 @@ static bool start_compiler(stopwatch *w, timed *one, int i, pid_t *child, nasc_d
     char *word[PROCESS_WORDS_MAX];
     int count = process_compiler(a, target_compiler(w->target), word);
     one->program = file_of(w, i, "part_test");
-    char *const options[] = {"-std=c11",       "-O3",   "-ffp-contract=off",         "-o",
-                             one->program,     file_of(w, i, "part.c"), file_of(w, i, "part_test.c")};
+    char *const options[] = {"-std=c11",
+                             "-O3",
+                             "-ffp-contract=off",
+                             "-o",
+                             one->program,
+                             file_of(w, i, "part.c"),
+                             file_of(w, i, "part_test.c")};
     for (size_t k = 0; k < COUNT(options); k++)
         word[count++] = options[k];
     word[count] = NULL;
@@ -105,7 +111,8 @@ static bool end_compiler(const stopwatch *w, pid_t *child, int count, nasc_diag 
 
 static bool report(const stopwatch *w, const char *what, int done, int all)
 {
-    struct progress_state state = {.phase = what, .epochs = 1, .step = done, .steps = all, .loss = NAN, .accuracy = NAN};
+    struct progress_state state = {
+        .phase = what, .epochs = 1, .step = done, .steps = all, .loss = NAN, .accuracy = NAN};
     return progress_report(&w->session->progress, &state);
 }
 
@@ -127,7 +134,8 @@ static bool build(stopwatch *w, timed *at, int count, const char *phase, nasc_di
     return ok;
 }
 
-/* ---- times --------------------------------------------------------------------------------------------------------- */
+/* ---- times ---------------------------------------------------------------------------------------------------------
+ */
 
 /* Runs the program once, directly or by --run; what it prints. */
 static bool run_once(const stopwatch *w, const timed *one, int i, long runs, double *min, double *median, nasc_diag *d)
@@ -135,8 +143,8 @@ static bool run_once(const stopwatch *w, const timed *one, int i, long runs, dou
     arena *a = w->session->arena;
     char *log = file_of(w, i, "log"), *number = arena_printf(a, "%ld", runs);
     char *direct[] = {one->program, "--bench", number, NULL};
-    char *shell[] = {"sh", "-c", arena_printf(a, "%s \"$0\" --bench \"$1\"", w->run ? w->run : ""), one->program, number,
-                     NULL};
+    char *shell[] = {"sh",         "-c",   arena_printf(a, "%s \"$0\" --bench \"$1\"", w->run ? w->run : ""),
+                     one->program, number, NULL};
     const char *where = w->run ? w->run : one->program;
     pid_t child;
     int status;

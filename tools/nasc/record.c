@@ -32,11 +32,11 @@ json_t *record_new(const record *r, const space *of, const settings *set, arena 
         ok = !json_object_set_new(all, setting_table[i].name, setting_json(&set->at[i], setting_table[i].type));
     json_t *target = r->cost && !r->latency ? json_integer((json_int_t)r->target) : NULL;
     json_t *ms = r->latency ? json_real(r->target_ms) : NULL;
-    json_t *run =
-        json_pack("{si ss ss* ss* so* so* sO* sI sI sI sI ss so* so}", "format", 1, "command", r->command, "method", r->method,
-                  "cost", r->cost, "target", target, "target_ms", ms, "latency", r->latency, "seed", (json_int_t)r->seed, "runs", (json_int_t)r->runs,
-                  "checkpoint_steps", (json_int_t)r->checkpoint_steps, "data_seed", (json_int_t)r->data_seed, "data",
-                  r->data, "settings", all, "space", json_loads(text, 0, NULL));
+    json_t *run = json_pack("{si ss ss* ss* so* so* sO* sI sI sI sI ss so* so}", "format", 1, "command", r->command,
+                            "method", r->method, "cost", r->cost, "target", target, "target_ms", ms, "latency",
+                            r->latency, "seed", (json_int_t)r->seed, "runs", (json_int_t)r->runs, "checkpoint_steps",
+                            (json_int_t)r->checkpoint_steps, "data_seed", (json_int_t)r->data_seed, "data", r->data,
+                            "settings", all, "space", json_loads(text, 0, NULL));
     if (!run || !ok) {
         json_decref(run);
         diag_memory(d);
@@ -102,10 +102,11 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
     int format = 0;
     if (!run)
         return NULL;
-    bool ok = json_unpack(run, "{si ss s?s s?s s?I s?F s?o sI s?I s?I sI ss so so}", "format", &format, "command", &r->command,
-                          "method", &r->method, "cost", &r->cost, "target", &target, "target_ms", &r->target_ms, "latency", &r->latency, "seed", &seed, "runs", &runs,
-                          "checkpoint_steps", &steps, "data_seed", &data_seed, "data", &r->data, "settings",
-                          &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
+    bool ok =
+        json_unpack(run, "{si ss s?s s?s s?I s?F s?o sI s?I s?I sI ss so so}", "format", &format, "command",
+                    &r->command, "method", &r->method, "cost", &r->cost, "target", &target, "target_ms", &r->target_ms,
+                    "latency", &r->latency, "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed",
+                    &data_seed, "data", &r->data, "settings", &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
     ok = ok && runs >= 1 && steps >= 0;
     r->seed = seed;
     r->target = target;

@@ -49,6 +49,9 @@ static bool take_latency(run_request *s, const search_arguments *a, nasc_diag *d
         return diag_fail(d, DIAG_INPUT, "--cost", "latency needs what nasc latency measured: --latency TABLE");
     if (!latency_costs_of(&s->session, s->of, &s->settings, a->latency, &c, d))
         return false;
+    if (s->record.target_ms < c.least)
+        return diag_fail(d, DIAG_INPUT, "--target-ms", "%g is below the %.4g ms that the fastest network of %s takes",
+                         s->record.target_ms, c.least, space_name(s->of));
     json_t *latency = s->record.latency = latency_costs_json(&c);
     bool ok = request_record(s, d);
     json_decref(latency);

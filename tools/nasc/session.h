@@ -74,8 +74,8 @@ typedef struct search_job {
     settings settings;
     const dataset *data;
     const search_method *method;
-    const char *cost;    /* macs, params, latency; NULL: the loss alone counts */
-    double target;       /* thousands of them, or ms */
+    const char *cost;     /* macs, params, latency; NULL: the loss alone counts */
+    double target;        /* thousands of them, or ms */
     const costs *latency; /* of the candidates, in ms, where that is the cost */
     uint64_t seed;
     int checkpoint_steps;
