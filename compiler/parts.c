@@ -105,8 +105,7 @@ static part_traits traits_of(const cut *c, const char *op)
     extents(&c->first_out, t.out);
     for (int i = 0; i < c->net->nodes.count; i++) {
         const net_node *v = &c->net->nodes.at[i];
-        bool window = net_prim_info[v->prim].class == NET_WINDOW;
-        t.kernel = window && v->attr.window.kh > t.kernel ? v->attr.window.kh : t.kernel;
+        t.kernel = v->attr.window.kh > t.kernel ? v->attr.window.kh : t.kernel;
         most = v->prim != NET_input && v->type.n == NET_BATCH && v->type.c > most ? v->type.c : most;
         t.macs += net_prim_info[v->prim].cost(c->net, v).macs;
     }
@@ -228,9 +227,7 @@ static bool cut_candidate(cutter *k, int id, int of, int sum)
     bool *inside = NEW_ARRAY(k->a, bool, n->nodes.count + 1);
     for (int i = 0; i < n->nodes.count; i++) {
         inside[i] = n->nodes.at[i].region == select->attr.first_region + of;
-        if (inside[i] && n->nodes.at[i].prim == NET_select)
-            return diag_fail(k->d, DIAG_INPUT, select->name ? select->name : "select",
-                             "a choice inside a choice has no latency of its own");
+        CHECK(!inside[i] || n->nodes.at[i].prim != NET_select); /* ops have no choices */
     }
     cut c = cut_begin(k, inside);
     int value = cut_value(&c, n, select->operand[of], k->d);

@@ -30,11 +30,11 @@ static float out[@NAME@_CLASSES];
 static unsigned char around[AROUND];
 @end
 
-static double milliseconds(void)
+static double since(const struct timespec *start) /* milliseconds */
 {
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return 1e3 * (double)(now.tv_sec - start->tv_sec) + 1e-6 * (double)(now.tv_nsec - start->tv_nsec);
 }
 
 /* Of the processor's time, what this program had; 0 where the system does not say. */
@@ -81,9 +81,11 @@ static int bench(const @NAME@ *model, long runs)
     @NAME@_run(model, in, out, arena);
     for (long i = 0; i < runs; i++) {
         before_run();
-        double own = own_milliseconds(), start = milliseconds();
+        struct timespec start;
+        double own = own_milliseconds();
+        timespec_get(&start, TIME_UTC);
         @NAME@_run(model, in, out, arena);
-        time[i] = milliseconds() - start;
+        time[i] = since(&start);
         own = own_milliseconds() - own;
         time[i] = own > 0 && own < time[i] ? own : time[i]; /* others had the processor in between */
     }
