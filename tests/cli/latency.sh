@@ -30,7 +30,7 @@ awk -v b="$bytes" 'BEGIN { printf "min_ms %.3f median_ms %.3f\n", (b - 64) / 100
 EOF
 export CC="bash $work/cc" TMPDIR=$work/temporary
 mkdir "$TMPDIR"
-board=(--run "bash $work/board" --quiet)
+board=(--run "bash $work/board" --rounds 2 --quiet)
 tiny=(--channels 4 --input 8x8x1 --classes 4)
 
 # A network's weights are those of its parts, and so is its time here.

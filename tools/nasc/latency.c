@@ -81,26 +81,13 @@ static bool choose_parts(const measuring *m, uint32_t *which, int *count, nasc_d
     return true;
 }
 
-static bool measure_parts(measuring *m, nasc_diag *d)
+static void add_parts(const measuring *m, const uint32_t *which, int count, timed *at)
 {
-    arena *a = m->session.arena;
-    timed *at = NEW_ARRAY(a, timed, m->parts.at.count + 1);
-    uint32_t *which = NEW_ARRAY(a, uint32_t, m->parts.at.count + 1);
     int64_t around = weights_bytes(m);
-    int count;
-    if (!choose_parts(m, which, &count, d))
-        return false;
     for (int i = 0; i < count; i++) {
         const part *p = &m->parts.at.at[which[i]];
         at[i] = (timed){.net = p->net, .in = p->in, .out = p->out, .around = around};
     }
-    if (!stopwatch_time(&m->watch, at, count, "candidates", d))
-        return false;
-    for (int i = 0; i < count; i++) {
-        const part *p = &m->parts.at.at[which[i]];
-        VEC_PUSH(a, &m->table.samples, ((sample){p->shape, p->traits, at[i].time}));
-    }
-    return latency_held_out(&m->session, &m->table, &m->table.fit.held_out, &m->table.fit.error, d);
 }
 
 /* ---- whole networks ------------------------------------------------------------------------------------------------
@@ -119,10 +106,8 @@ static float *draw_network(const measuring *m, int number, sampled_network *to)
             to->choice[c] = (int)rng_below(&r, (uint32_t)p->dim[3]);
             int64_t at = p->offset + (int64_t)row * p->dim[3] + to->choice[c];
             alphas[at] = 1;
-            to->predicted_ms += m->costs.of[at];
         }
     }
-    to->predicted_ms += m->costs.fixed;
     return alphas;
 }
 
@@ -151,11 +136,10 @@ static bool build_network(const measuring *m, const char *genotype, timed *to, n
     return true;
 }
 
-static bool measure_networks(measuring *m, int count, nasc_diag *d)
+static bool add_networks(measuring *m, int count, timed *at, nasc_diag *d)
 {
     arena *a = m->session.arena;
     parameters p = session_parameters(m->built.net);
-    timed *at = NEW_ARRAY(a, timed, count + 1);
     for (int i = 0; i < count; i++) {
         sampled_network one = {0};
         const float *alphas = draw_network(m, i, &one);
@@ -164,10 +148,56 @@ static bool measure_networks(measuring *m, int count, nasc_diag *d)
             return false;
         VEC_PUSH(a, &m->table.networks, one);
     }
-    if (count && !stopwatch_time(&m->watch, at, count, "networks", d))
+    return true;
+}
+
+/* What a network takes by the costs of its parts. */
+static double predicted_ms(const measuring *m, const sampled_network *one)
+{
+    const net *n = m->built.net;
+    double ms = m->costs.fixed;
+    for (int i = 0, c = 0; i < n->params.count; i++) {
+        const net_param *p = &n->params.at[i];
+        for (int row = 0; p->slot == SLOT_MIX && row < p->dim[2]; row++, c++)
+            ms += (double)m->costs.of[p->offset + (int64_t)row * p->dim[3] + one->choice[c]];
+    }
+    return ms;
+}
+
+/* ---- measuring -----------------------------------------------------------------------------------------------------
+ */
+
+/* Times parts and networks together, so that both are measured under the same conditions. */
+static bool measure(measuring *m, nasc_diag *d)
+{
+    arena *a = m->session.arena;
+    int parts, networks = (int)m->a->networks;
+    uint32_t *which = NEW_ARRAY(a, uint32_t, m->parts.at.count + 1);
+    if (!choose_parts(m, which, &parts, d))
         return false;
-    for (int i = 0; i < count; i++)
-        m->table.networks.at[i].time = at[i].time;
+    timed *at = NEW_ARRAY(a, timed, parts + networks);
+    add_parts(m, which, parts, at);
+    if (!add_networks(m, networks, at + parts, d) || !stopwatch_time(&m->watch, at, parts + networks, d))
+        return false;
+    for (int i = 0; i < parts; i++) {
+        const part *p = &m->parts.at.at[which[i]];
+        VEC_PUSH(a, &m->table.samples, ((sample){p->shape, p->traits, at[i].time}));
+    }
+    for (int i = 0; i < networks; i++)
+        m->table.networks.at[i].time = at[parts + i].time;
+    return true;
+}
+
+/* What the samples say: how well a predictor does, what choices cost, what the networks should have taken. */
+static bool conclude(measuring *m, nasc_diag *d)
+{
+    latency_table *t = &m->table;
+    t->compiler = m->watch.compiler;
+    if (!latency_held_out(&m->session, t, &t->fit.held_out, &t->fit.error, d) ||
+        !latency_costs(&m->session, t, &m->parts, &m->built, t->space, "the table", &m->costs, d))
+        return false;
+    for (int i = 0; i < t->networks.count; i++)
+        t->networks.at[i].predicted_ms = predicted_ms(m, &t->networks.at[i]);
     return true;
 }
 
@@ -310,10 +340,8 @@ static bool latency(measuring *m, nasc_diag *d)
     if (!ask(m, d))
         return false;
     describe(m);
-    bool ok = stopwatch_open(&m->watch, &m->session, &m->target, a->run, m->table.rounds, d) && measure_parts(m, d) &&
-              latency_costs(&m->session, &m->table, &m->parts, &m->built, m->table.space, "the table", &m->costs, d) &&
-              measure_networks(m, (int)a->networks, d);
-    m->table.compiler = m->watch.compiler;
+    bool ok = stopwatch_open(&m->watch, &m->session, &m->target, a->run, m->table.rounds, d) && measure(m, d) &&
+              conclude(m, d);
     stopwatch_close(&m->watch);
     if (!ok || (a->out && !latency_write(&m->table, m->built.select_count, a->out, m->session.arena, d)))
         return false;

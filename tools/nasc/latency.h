@@ -35,8 +35,8 @@ typedef struct stopwatch {
 } stopwatch;
 
 bool stopwatch_open(stopwatch *w, session *s, const target *t, const char *run, int rounds, nasc_diag *d);
-/* Compiles, several at a time, then measures in interleaved rounds with nothing beside it. `what`: for progress. */
-bool stopwatch_time(stopwatch *w, timed *at, int count, const char *what, nasc_diag *d);
+/* Compiles, several at a time, then measures in interleaved rounds with nothing beside it. at[0] is the yardstick. */
+bool stopwatch_time(stopwatch *w, timed *at, int count, nasc_diag *d);
 void stopwatch_close(stopwatch *w);
 
 /* ---- latency_table.c: what was measured, as a file ---- */

@@ -1,6 +1,7 @@
 /* Times networks: each becomes a program of its own through the code of `nasc export`, is compiled by the target's C
- * compiler, and says itself how long it takes. What disturbs a machine comes and goes, so the programs take turns in
- * rounds, and the shortest time of all rounds counts. */
+ * compiler, and says itself how long it takes. What disturbs a machine comes and goes, and a processor that is hot or
+ * shared is slower for a while: so the programs take turns in rounds, the first of them, the yardstick, is timed before
+ * and after each visit, and visits count where the yardstick was about as fast as it ever was. */
 #include "emit/export.h"
 #include "emit/process.h"
 #include "inference.h"
@@ -14,7 +15,9 @@
 #include <unistd.h>
 
 enum { RUNS_FIRST = 3, RUNS_LEAST = 5, RUNS_MOST = 2000 };
-static const double VISIT_MS = 25; /* that a program runs in a round */
+static const double VISIT_MS = 25, YARD_MS = 4; /* that a program, and the yardstick, runs in a visit */
+static const double QUIET = 1.03;               /* a visit counts up to so many times the yardstick's shortest time */
+enum { QUIET_VISITS = 2, ROUNDS_FACTOR = 4 };   /* wanted of each; for which so many times the rounds are spent */
 static const double AROUND_BYTES_A_MS = 8e6;
 
 bool stopwatch_open(stopwatch *w, session *s, const target *t, const char *run, int rounds, nasc_diag *d)
@@ -115,7 +118,7 @@ static bool report(const stopwatch *w, const char *what, int done, int all)
     return progress_report(&w->session->progress, &state);
 }
 
-static bool build(stopwatch *w, timed *at, int count, const char *phase, nasc_diag *d)
+static bool build(stopwatch *w, timed *at, int count, nasc_diag *d)
 {
     pid_t *child = NEW_ARRAY(w->session->arena, pid_t, count + 1);
     int running = 0, next = 0;
@@ -128,7 +131,7 @@ static bool build(stopwatch *w, timed *at, int count, const char *phase, nasc_di
             continue;
         }
         running--;
-        ok = end_compiler(w, child, count, d) && ok && report(w, phase, next - running, count);
+        ok = end_compiler(w, child, count, d) && ok && report(w, "compile", next - running, count);
     }
     return ok;
 }
@@ -159,58 +162,126 @@ static bool run_once(const stopwatch *w, const timed *one, int i, long runs, dou
                      process_complaint(a, log, status), status);
 }
 
-static long runs_for(const timed *one, double ms)
+/* So many that they take `visit_ms` together. */
+static long runs_for(const timed *one, double ms, double visit_ms)
 {
-    double runs = VISIT_MS / (ms + (double)one->around / AROUND_BYTES_A_MS + 1e-6);
+    double runs = visit_ms / (ms + (double)one->around / AROUND_BYTES_A_MS + 1e-6);
     return runs < RUNS_LEAST ? RUNS_LEAST : runs > RUNS_MOST ? RUNS_MOST : (long)runs;
 }
 
-static int rising(const void *x, const void *y)
+typedef struct visit {
+    double min, median, yard; /* yard: the yardstick's shortest, the slower of before and after */
+} visit;
+
+typedef struct rounds {
+    const stopwatch *watch;
+    timed *at;
+    int count, done, most; /* programs; rounds */
+    long *runs, yard_runs;
+    visit *visits;     /* of program i those from i · most on */
+    double yard, best; /* the yardstick's last time, its shortest */
+} rounds;
+
+static bool run_yardstick(rounds *m, nasc_diag *d)
 {
-    const double *a = x, *b = y;
-    return (*a > *b) - (*a < *b);
+    double median;
+    if (!run_once(m->watch, &m->at[0], 0, m->yard_runs, &m->yard, &median, d))
+        return false;
+    m->best = m->best > 0 && m->best < m->yard ? m->best : m->yard;
+    return true;
 }
 
-static double median_of(double *at, int count)
+/* How long each takes, roughly. */
+static bool first_round(rounds *m, nasc_diag *d)
 {
-    qsort(at, (size_t)count, sizeof *at, rising);
-    return 0.5 * (at[(count - 1) / 2] + at[count / 2]);
+    double low, median;
+    for (int i = 0; i < m->count; i++) {
+        if (!run_once(m->watch, &m->at[i], i, RUNS_FIRST, &low, &median, d))
+            return false;
+        m->runs[i] = runs_for(&m->at[i], low, VISIT_MS);
+        if (i == 0)
+            m->yard_runs = runs_for(&m->at[i], low, YARD_MS);
+    }
+    return run_yardstick(m, d);
 }
 
-static bool measure(const stopwatch *w, timed *at, int count, const char *phase, nasc_diag *d)
+static bool one_round(rounds *m, nasc_diag *d)
 {
-    arena *a = w->session->arena;
-    double *min = NEW_ARRAY(a, double, count * w->rounds), *median = NEW_ARRAY(a, double, count * w->rounds);
-    long *runs = NEW_ARRAY(a, long, count);
-    for (int round = -1; round < w->rounds; round++)
-        for (int i = 0; i < count; i++) {
-            double low, middle;
-            if (!run_once(w, &at[i], i, round < 0 ? RUNS_FIRST : runs[i], &low, &middle, d) ||
-                !report(w, phase, (round + 1) * count + i + 1, (w->rounds + 1) * count))
-                return false;
-            if (round < 0) {
-                runs[i] = runs_for(&at[i], low);
-                continue;
-            }
-            min[i * w->rounds + round] = low;
-            median[i * w->rounds + round] = middle;
-        }
-    for (int i = 0; i < count; i++) {
-        double typical = median_of(min + (size_t)i * (size_t)w->rounds, w->rounds), least = min[i * w->rounds];
-        at[i].time = (timing){.min_ms = least,
-                              .median_ms = median_of(median + (size_t)i * (size_t)w->rounds, w->rounds),
-                              .noise = least > 0 ? typical / least - 1 : 0};
+    for (int i = 0; i < m->count; i++) {
+        visit *v = &m->visits[(int64_t)i * m->most + m->done];
+        double before = m->yard;
+        if (!run_once(m->watch, &m->at[i], i, m->runs[i], &v->min, &v->median, d) || !run_yardstick(m, d) ||
+            !report(m->watch, "time", m->done * m->count + i + 1,
+                    (m->done < m->watch->rounds ? m->watch->rounds : m->most) * m->count))
+            return false;
+        v->yard = before > m->yard ? before : m->yard;
+    }
+    m->done++;
+    return true;
+}
+
+/* How many visits of program i count. */
+static int quiet_visits(const rounds *m, int i)
+{
+    int quiet = 0;
+    for (int r = 0; r < m->done; r++)
+        quiet += m->visits[(int64_t)i * m->most + r].yard <= QUIET * m->best;
+    return quiet;
+}
+
+static bool is_settled(const rounds *m)
+{
+    for (int i = 0; i < m->count; i++) {
+        int quiet = quiet_visits(m, i);
+        if (quiet < QUIET_VISITS && quiet < m->watch->rounds)
+            return false;
     }
     return true;
 }
 
-bool stopwatch_time(stopwatch *w, timed *at, int count, const char *what, nasc_diag *d)
+/* By the visits that count; where there are none, by all, each as much shorter as the yardstick could have been. */
+static timing timing_of(const rounds *m, int i)
+{
+    double *min = NEW_ARRAY(m->watch->session->arena, double, 2 * m->done), *median = min + m->done;
+    int count = 0, quiet = quiet_visits(m, i);
+    for (int r = 0; r < m->done; r++) {
+        const visit *v = &m->visits[(int64_t)i * m->most + r];
+        if (quiet && v->yard > QUIET * m->best)
+            continue;
+        double scale = quiet ? 1 : m->best / v->yard;
+        min[count] = v->min * scale;
+        median[count++] = v->median * scale;
+    }
+    double typical = latency_median(min, count), least = min[0];
+    return (timing){
+        .min_ms = least, .median_ms = latency_median(median, count), .noise = least > 0 ? typical / least - 1 : 0};
+}
+
+static bool measure(const stopwatch *w, timed *at, int count, nasc_diag *d)
 {
     arena *a = w->session->arena;
+    rounds m = {.watch = w,
+                .at = at,
+                .count = count,
+                .most = w->rounds * ROUNDS_FACTOR,
+                .runs = NEW_ARRAY(a, long, count),
+                .visits = NEW_ARRAY(a, visit, (int64_t)count * w->rounds * ROUNDS_FACTOR)};
+    if (!first_round(&m, d))
+        return false;
+    while (m.done < w->rounds || (m.done < m.most && !is_settled(&m)))
+        if (!one_round(&m, d))
+            return false;
+    for (int i = 0; i < count; i++)
+        at[i].time = timing_of(&m, i);
+    return true;
+}
+
+bool stopwatch_time(stopwatch *w, timed *at, int count, nasc_diag *d)
+{
     double start = clock_seconds();
-    bool ok = build(w, at, count, arena_printf(a, "compile %s", what), d);
+    bool ok = build(w, at, count, d);
     double middle = clock_seconds();
-    ok = ok && measure(w, at, count, arena_printf(a, "time %s", what), d);
+    ok = ok && measure(w, at, count, d);
     w->compile_seconds += middle - start;
     w->measure_seconds += clock_seconds() - middle;
     for (int i = 0; i < count; i++)
