@@ -6,8 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { STEPS = 1500 };
-static const double RATE = 0.01, DECAY = 1e-4;
+enum { STEPS = 3000 };
+static const double RATE = 0.01, DECAY = 1e-2;
 
 bool predictor_open(predictor *p, arena *a, const predictor_programs *programs, parameters q, device *v, int features,
                     int room, nasc_diag *d)

@@ -26,7 +26,7 @@ EOF
 cat >"$work/board" <<'EOF'
 [ "$2" = --bench ] && [ "$3" -ge 3 ] || exit 9
 bytes=$(sed -n 's/.*part_WEIGHTS_BYTES //p' "${1%/*}/part.h")
-awk -v b="$bytes" 'BEGIN { printf "min_ms %.3f median_ms %.3f\n", (b - 64) / 100, (b - 64) / 50 }'
+awk -v b="$bytes" 'BEGIN { printf "min_ms %.3f median_ms %.3f\n", (b - 64) / 200, (b - 64) / 100 }'
 EOF
 export CC="bash $work/cc" TMPDIR=$work/temporary
 mkdir "$TMPDIR"

@@ -109,7 +109,7 @@ static void learns_a_cost(void **state)
         double known = median_error(l, HELD, SAMPLES - HELD), held = median_error(l, 0, HELD);
         printf("seed %llu: off by %.2f %% on its samples, %.2f %% on others\n", (unsigned long long)seed, 100 * known,
                100 * held);
-        assert_true(known < 0.02 && held < 0.08);
+        assert_true(known < 0.04 && held < 0.06);
         workshop_close(&l->w);
         free(l);
     }
@@ -135,46 +135,72 @@ static void has_the_same_bits(void **state)
 /* ---- parts ---------------------------------------------------------------------------------------------------------
  */
 
+typedef struct cut_space {
+    arena a;
+    space *space;
+    space_net built;
+    parts p;
+} cut_space;
+
+static void cut_open(cut_space *c, const char *name)
+{
+    nasc_diag d = {0};
+    settings set;
+    *c = (cut_space){0};
+    c->space = space_read(arena_printf(&c->a, SOURCE_DIR "/genotypes/spaces/%s.json", name), &d);
+    assert_non_null(c->space);
+    settings_defaults(&set, SETTINGS_PROXYLESS);
+    settings_from_space(&set, c->space);
+    if (!space_build(c->space, &set, (space_mode){0}, &c->a, &c->built, &d) || !parts_of(&c->a, &c->built, &c->p, &d))
+        fail_msg("%s: %s", d.where, d.message);
+}
+
+static double macs_of(const part *p)
+{
+    return (double)p->traits.macs;
+}
+
+static double weights_of(const part *p)
+{
+    return (double)p->net->slot_size[SLOT_WEIGHTS];
+}
+
+/* Costs of the parts, added up, against those that the net's rules give. */
+static void compare_costs(cut_space *c, enum cost_kind kind, double (*of)(const part *p))
+{
+    costs want = costs_of(&c->a, c->built.net, kind);
+    double *cost = NEW_ARRAY(&c->a, double, c->p.at.count);
+    for (int i = 0; i < c->p.at.count; i++)
+        cost[i] = of(&c->p.at.at[i]) / 1e3;
+    costs got = parts_costs(&c->a, &c->p, c->built.net, cost);
+    assert_int_equal(want.count, got.count);
+    assert_true(fabs(want.fixed - got.fixed) < 1e-6);
+    for (int64_t k = 0; k < want.count; k++)
+        assert_true(want.of[k] == got.of[k]);
+}
+
 static void costs_add_up(void **state)
 {
     (void)state;
     static const struct {
-        const char *file;
-        int shapes, places; /* distinct parts that take time, candidates of all places */
+        const char *name;
+        int shapes, places; /* distinct parts that take time; candidates of all places */
     } spaces[] = {{"proxyless", 68, 141}, {"proxyless_small", 38, 67}, {"proxyless_cells", 41, 448}};
     for (size_t i = 0; i < COUNT(spaces); i++) {
-        arena a = {0};
-        nasc_diag d = {0};
-        settings set;
-        space_net built;
-        parts p;
-        const char *file = arena_printf(&a, SOURCE_DIR "/genotypes/spaces/%s.json", spaces[i].file);
-        space *s = space_read(file, &d);
-        assert_non_null(s);
-        settings_defaults(&set, SETTINGS_PROXYLESS);
-        settings_from_space(&set, s);
-        if (!space_build(s, &set, (space_mode){0}, &a, &built, &d) || !parts_of(&a, &built, &p, &d))
-            fail_msg("%s: %s", d.where, d.message);
-        costs macs = costs_of(&a, built.net, COST_MACS), params = costs_of(&a, built.net, COST_PARAMS);
-        double *of_macs = NEW_ARRAY(&a, double, p.at.count), *of_params = NEW_ARRAY(&a, double, p.at.count);
+        cut_space c;
         int shapes = 0, places = 0;
-        for (int k = 0; k < p.at.count; k++) {
-            of_macs[k] = (double)p.at.at[k].traits.macs / 1e3;
-            of_params[k] = (double)p.at.at[k].net->slot_size[SLOT_WEIGHTS] / 1e3;
-            shapes += !p.at.at[k].empty;
-        }
-        for (int k = 0; k < p.uses.count; k++)
-            places += p.uses.at[k].place >= 0;
-        costs from_macs = parts_costs(&a, &p, built.net, of_macs),
-              from_params = parts_costs(&a, &p, built.net, of_params);
-        printf("%s: %d shapes of %d candidates\n", spaces[i].file, shapes, places);
+        cut_open(&c, spaces[i].name);
+        for (int k = 0; k < c.p.at.count; k++)
+            shapes += !c.p.at.at[k].empty;
+        for (int k = 0; k < c.p.uses.count; k++)
+            places += c.p.uses.at[k].place >= 0;
+        printf("%s: %d shapes of %d candidates\n", spaces[i].name, shapes, places);
         assert_int_equal(shapes, spaces[i].shapes);
         assert_int_equal(places, spaces[i].places);
-        assert_true(fabs(macs.fixed - from_macs.fixed) < 1e-6 && fabs(params.fixed - from_params.fixed) < 1e-6);
-        for (int64_t k = 0; k < macs.count; k++)
-            assert_true(macs.of[k] == from_macs.of[k] && params.of[k] == from_params.of[k]);
-        space_free(s);
-        arena_free(&a);
+        compare_costs(&c, COST_MACS, macs_of);
+        compare_costs(&c, COST_PARAMS, weights_of);
+        space_free(c.space);
+        arena_free(&c.a);
     }
 }
 

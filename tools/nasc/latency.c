@@ -226,7 +226,7 @@ static double rank_correlation(const measuring *m)
         at[i] = NEW_ARRAY(m->session.arena, double, count + 1);
     for (int i = 0; i < count; i++) {
         at[0][i] = m->table.networks.at[i].predicted_ms;
-        at[1][i] = m->table.networks.at[i].time.min_ms;
+        at[1][i] = m->table.networks.at[i].time.median_ms;
     }
     ranks_of(at[0], count, at[2]);
     ranks_of(at[1], count, at[3]);
@@ -259,7 +259,7 @@ static findings findings_of(const measuring *m)
         at[i] = t->samples.at[i].time.noise;
     f.noise = latency_median(at, t->samples.count);
     for (int i = 0; i < t->networks.count; i++) {
-        double off = t->networks.at[i].predicted_ms / t->networks.at[i].time.min_ms - 1;
+        double off = t->networks.at[i].predicted_ms / t->networks.at[i].time.median_ms - 1;
         at[i] = fabs(off);
         f.error_most = at[i] > f.error_most ? at[i] : f.error_most;
         f.bias += off / t->networks.count;

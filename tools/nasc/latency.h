@@ -11,8 +11,10 @@
 /* ---- latency_time.c: timing networks as the C that export writes ---- */
 
 typedef struct timing {
-    double min_ms, median_ms; /* shortest of all rounds; median of the rounds' medians */
-    double noise;             /* by how much the median round's shortest exceeds the shortest of all, relative */
+    double min_ms;    /* shortest run */
+    double median_ms; /* of the visits' medians: what counts. Shortest runs do not add up: a short one finds a quiet
+                         moment sooner than a long one */
+    double noise;     /* median deviation of the visits' medians from that, relative */
 } timing;
 
 /* Something to be timed. */

@@ -17,7 +17,7 @@ static int look_up(const latency_table *t, const parts *p, double *ms)
     for (int i = 0; i < p->at.count; i++) {
         const part *one = &p->at.at[i];
         const sample *found = one->empty ? NULL : latency_find(t, one->shape);
-        ms[i] = one->empty ? 0 : found ? found->time.min_ms : -1;
+        ms[i] = one->empty ? 0 : found ? found->time.median_ms : -1;
         missing += ms[i] < 0;
     }
     return missing;
@@ -29,7 +29,7 @@ static double outside_rate(const latency_table *t)
     double ms = 0, macs = 0;
     for (int i = 0; i < t->samples.count; i++)
         if (!*t->samples.at[i].traits.op) {
-            ms += t->samples.at[i].time.min_ms;
+            ms += t->samples.at[i].time.median_ms;
             macs += (double)t->samples.at[i].traits.macs;
         }
     return macs > 0 ? ms / macs : 0;

@@ -29,7 +29,7 @@ int latency_candidates(const latency_table *t, arena *a, const sample ***at)
     int count = 0;
     *at = NEW_ARRAY(a, const sample *, t->samples.count + 1);
     for (int i = 0; i < t->samples.count; i++)
-        if (*t->samples.at[i].traits.op && t->samples.at[i].time.min_ms > 0)
+        if (*t->samples.at[i].traits.op && t->samples.at[i].time.median_ms > 0)
             (*at)[count++] = &t->samples.at[i];
     return count;
 }
@@ -107,7 +107,7 @@ bool latency_predictor_fit(latency_predictor *p, const sample *const *at, int co
            *y = NEW_ARRAY(p->p.arena, double, count);
     for (int i = 0; i < count; i++) {
         features_of(p, &at[i]->traits, x + (int64_t)i * p->p.features);
-        y[i] = at[i]->time.min_ms;
+        y[i] = at[i]->time.median_ms;
     }
     return predictor_fit(&p->p, x, y, count, seed, d);
 }
@@ -148,7 +148,7 @@ bool latency_held_out(session *s, const latency_table *t, int *held, double *err
               latency_predictor_fit(&p, shuffled + *held, count - *held, (uint64_t)t->seed, d) &&
               latency_predictor_apply(&p, asked, *held, ms, d);
     for (int i = 0; ok && i < *held; i++)
-        ms[i] = fabs(ms[i] / shuffled[i]->time.min_ms - 1);
+        ms[i] = fabs(ms[i] / shuffled[i]->time.median_ms - 1);
     *error = ok ? latency_median(ms, *held) : 0;
     latency_predictor_close(&p);
     return ok;

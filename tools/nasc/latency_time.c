@@ -242,19 +242,22 @@ static bool is_settled(const rounds *m)
 /* By the visits that count; where there are none, by all, each as much shorter as the yardstick could have been. */
 static timing timing_of(const rounds *m, int i)
 {
-    double *min = NEW_ARRAY(m->watch->session->arena, double, 2 * m->done), *median = min + m->done;
+    double *median = NEW_ARRAY(m->watch->session->arena, double, m->done);
     int count = 0, quiet = quiet_visits(m, i);
+    timing t = {0};
     for (int r = 0; r < m->done; r++) {
         const visit *v = &m->visits[(int64_t)i * m->most + r];
         if (quiet && v->yard > QUIET * m->best)
             continue;
         double scale = quiet ? 1 : m->best / v->yard;
-        min[count] = v->min * scale;
+        t.min_ms = count && t.min_ms < v->min * scale ? t.min_ms : v->min * scale;
         median[count++] = v->median * scale;
     }
-    double typical = latency_median(min, count), least = min[0];
-    return (timing){
-        .min_ms = least, .median_ms = latency_median(median, count), .noise = least > 0 ? typical / least - 1 : 0};
+    t.median_ms = latency_median(median, count);
+    for (int r = 0; r < count; r++)
+        median[r] = fabs(median[r] - t.median_ms);
+    t.noise = t.median_ms > 0 ? latency_median(median, count) / t.median_ms : 0;
+    return t;
 }
 
 static bool measure(const stopwatch *w, timed *at, int count, nasc_diag *d)
