@@ -39,7 +39,7 @@ costs costs_of(arena *a, const net *n, enum cost_kind kind)
 {
     const int64_t *place = find_places(a, n);
     double *sum = NEW_ARRAY(a, double, n->slot_size[SLOT_MIX] + 1);
-    costs c = {.of = NEW_ARRAY(a, float, n->slot_size[SLOT_MIX] + 1)};
+    costs c = {.of = NEW_ARRAY(a, float, n->slot_size[SLOT_MIX] + 1), .count = n->slot_size[SLOT_MIX]};
     for (int i = 0; i < n->nodes.count && kind == COST_MACS; i++) {
         const net_node *v = &n->nodes.at[i];
         *(place[v->region] < 0 ? &c.fixed : &sum[place[v->region]]) += (double)net_prim_info[v->prim].cost(n, v).macs;

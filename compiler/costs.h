@@ -8,6 +8,7 @@ enum cost_kind { COST_MACS, COST_PARAMS };
 
 typedef struct costs {
     float *of;          /* of each candidate, laid out like SLOT_MIX; where several places share a choice, their sum */
+    int64_t count;      /* of them */
     double fixed;       /* of what stands outside of choices */
     double least, most; /* of a whole network */
 } costs;

@@ -121,6 +121,12 @@ static bool split(splitter *s, arena *a)
     return s->d->kind == DIAG_NONE;
 }
 
+bool inference_split(const net *n, const inference_options *o, arena *a, inference *result, nasc_diag *d)
+{
+    splitter state = {.to = result, .from = net_expand(a, n, d), .o = o, .d = d};
+    return state.from && split(&state, a);
+}
+
 bool inference_build(const space *s, const settings *set, const inference_options *o, arena *a, inference *result,
                      nasc_diag *d)
 {
@@ -132,8 +138,7 @@ bool inference_build(const space *s, const settings *set, const inference_option
         net_output_add(built->net, built->logits, SLOT_LOGITS, 0);
     else if (!objective_add(built, 0, 0, d))
         return false;
-    splitter split_state = {.to = result, .from = net_expand(a, built->net, d), .o = o, .d = d};
-    return split_state.from && split(&split_state, a);
+    return inference_split(built->net, o, a, result, d);
 }
 
 void inference_pack(const inference *i, const float *weights, const float *folded, const float *mean, const float *std,

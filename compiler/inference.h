@@ -30,6 +30,8 @@ typedef struct inference {
 
 bool inference_build(const space *s, const settings *set, const inference_options *o, arena *a, inference *result,
                      nasc_diag *d);
+/* The same of any net without choices that is to run alone; `result` is zeroed, and its `built` is left alone. */
+bool inference_split(const net *n, const inference_options *o, arena *a, inference *result, nasc_diag *d);
 /* Fills `constants` from the weights as built, what `fold` wrote, and a value a channel (NULL unless normalised). */
 void inference_pack(const inference *i, const float *weights, const float *folded, const float *mean, const float *std,
                     float *constants);

@@ -618,6 +618,14 @@ static void ref_batch_mean(reference *r)
             r->out[c] += ref_value(r, 0)[n * r->node->type.c + c] / r->batch;
 }
 
+static void ref_mean_dx(reference *r)
+{
+    int channels = r->node->type.c;
+    for (int n = 0; n < r->batch; n++)
+        for (int c = 0; c < channels; c++)
+            r->out[n * channels + c] = ref_value(r, 1)[c] / r->batch;
+}
+
 static void ref_norm2(reference *r)
 {
     for (int64_t i = 0; i < net_elements(ref_type(r, 0)); i++)
@@ -701,7 +709,7 @@ static void ref_select(reference *r)
     X(linear) X(max_pool) X(avg_pool) X(global_pool) X(batch_norm) X(concat) X(slice) X(pad) X(shuffle) X(zero)        \
         X(softmax_xent) X(batch_mean) X(correct) X(select) X(conv_dx) X(conv_dw) X(transpose) X(sum_pool)              \
             X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(bn_fixed) X(bn_move) \
-                X(bn_coef) X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(norm2) X(row_softmax)                 \
+                X(bn_coef) X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(mean_dx) X(norm2) X(row_softmax)                 \
                     X(row_softmax_dx) X(row_rescale)
 /* clang-format on */
 

@@ -3,20 +3,14 @@
  * The folder that the compiler works in is private and gone before cc_open returns: an open shared object needs no
  * file. */
 #include "emit/emit.h"
+#include "emit/process.h"
 
 #include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
-enum { CC_WORDS_MAX = 16, PATH_MAX_BYTES = 512 };
+enum { PATH_MAX_BYTES = 512 };
 
 struct cc_library {
     void *handle;
@@ -61,56 +55,19 @@ static bool write_source(text *out, const kernel *const *kernels, const int *ind
     return true;
 }
 
-/* $CC may hold options too. */
-static void compiler_command(arena *a, char *word[], const char *source, const char *object)
+static bool run_compiler(arena *a, const char *source, const char *object, const char *log, nasc_diag *d)
 {
-    const char *cc = getenv("CC");
-    char *rest = arena_strdup(a, cc && *cc ? cc : "cc"), *state;
-    int count = 0;
-    for (char *w = strtok_r(rest, " ", &state); w && count < CC_WORDS_MAX; w = strtok_r(NULL, " ", &state))
-        word[count++] = w;
+    char *word[PROCESS_WORDS_MAX];
+    int count = process_compiler(a, "cc", word), status;
     const char *const options[] = {"-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-o", object, source};
     for (size_t i = 0; i < COUNT(options); i++)
         word[count++] = arena_strdup(a, options[i]);
     word[count] = NULL;
-}
-
-/* The first error that the compiler tells of, else the first line that it wrote, else its exit status. */
-static const char *first_message(arena *a, const char *log, int status)
-{
-    nasc_diag ignored = {0};
-    size_t size;
-    char *said = file_read(a, log, &size, &ignored);
-    if (!said || size == 0)
-        return arena_printf(a, "exit status %d", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-    char *error = strstr(said, "error: ");
-    said = error ? error : said;
-    said[strcspn(said, "\n")] = 0;
-    return said;
-}
-
-static bool run_compiler(arena *a, const char *source, const char *object, const char *log, nasc_diag *d)
-{
-    char *word[CC_WORDS_MAX + 10];
-    compiler_command(a, word, source, object);
-    posix_spawn_file_actions_t actions;
-    if (posix_spawn_file_actions_init(&actions) != 0)
-        return diag_memory(d);
-    int failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    failed |= posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    failed |= posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
     pid_t child;
-    int error = failed ? ENOMEM : posix_spawnp(&child, word[0], &actions, NULL, word, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (error)
-        return diag_fail(d, DIAG_DEVICE, word[0], "cannot run the C compiler: %s", strerror(error));
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return diag_fail(d, DIAG_DEVICE, word[0], "cannot wait for the C compiler: %s", strerror(errno));
-    if (status != 0)
-        return diag_fail(d, DIAG_DEVICE, word[0], "the C compiler failed: %s", first_message(a, log, status));
-    return true;
+    if (!process_start(word, log, &child, d) || !process_wait(&child, &status, d))
+        return false;
+    return status == 0 ||
+           diag_fail(d, DIAG_DEVICE, word[0], "the C compiler failed: %s", process_complaint(a, log, status));
 }
 
 static const char *const file_name[] = {"kernels.c", "kernels.so", "log"};
@@ -128,23 +85,10 @@ static void remove_folder(cc_library *l)
     l->folder[0] = 0;
 }
 
-static bool make_folder(cc_library *l, nasc_diag *d)
-{
-    const char *base = getenv("TMPDIR");
-    if (!base || !*base)
-        base = "/tmp";
-    int length = snprintf(l->folder, sizeof l->folder, "%s/nasc-XXXXXX", base);
-    errno = ENAMETOOLONG;
-    if (length < (int)sizeof l->folder && mkdtemp(l->folder)) /* mode 0700 */
-        return true;
-    l->folder[0] = 0;
-    return diag_fail(d, DIAG_IO, base, "cannot make a temporary folder: %s", strerror(errno));
-}
-
 /* Compiles `source` in a folder of its own and opens the result. Returns the table of kernels. */
 static kernel_fn *const *compile_and_open(arena *a, cc_library *l, const text *source, nasc_diag *d)
 {
-    if (!make_folder(l, d))
+    if (!folder_temporary(l->folder, sizeof l->folder, d))
         return NULL;
     const char *path[COUNT(file_name)];
     for (size_t i = 0; i < COUNT(file_name); i++)

@@ -96,12 +96,12 @@ static uint64_t checksum(const float *at, int64_t count)
 static bool make_header(exporter *e)
 {
     const export_model *m = e->m;
-    for (int64_t i = 0; i < m->constant_count; i++)
+    for (int64_t i = 0; m->constants && i < m->constant_count; i++)
         if (!isfinite(m->constants[i]))
             return diag_fail(e->d, DIAG_INPUT, m->name, "a weight is not finite");
     if (m->constant_count > (1 << 29))
         return diag_fail(e->d, DIAG_INPUT, m->name, "has more weights than the format can count");
-    uint64_t sum = checksum(m->constants, m->constant_count);
+    uint64_t sum = checksum(m->constants, m->constants ? m->constant_count : 0);
     const uint32_t words[] = {0x6373616e,       0x0a737477,
                               FORMAT,           (uint32_t)m->constant_count,
                               (uint32_t)m->key, (uint32_t)(m->key >> 32),
@@ -249,30 +249,38 @@ static bool write_text(const exporter *e, const char *path, const char *frame, c
     return file_replace(path, out.at, out.length, e->d);
 }
 
-/* One row a file; `only`: with weights as a file, as an array, or in either case. */
+/* One row a file; `only`: with weights as an array, with constants or without, or in any case. */
 static const struct frame {
     const char *suffix, *text;
-    enum { ALWAYS, WITH_ARRAY } only;
+    enum { ALWAYS, WITH_ARRAY, WITH_CASE, TIMED } only;
     bool named; /* NAME goes before the suffix */
 } frames[] = {
     {".h", template_c_model_h, ALWAYS, true},
     {".c", template_c_model_c, ALWAYS, true},
     {"_weights.c", template_c_weights_c, WITH_ARRAY, true},
-    {"_test.c", template_c_test_c, ALWAYS, true},
-    {"Makefile", template_c_Makefile, ALWAYS, false},
-    {"CMakeLists.txt", template_c_CMakeLists_txt, ALWAYS, false},
+    {"_test.c", template_c_test_c, WITH_CASE, true},
+    {"_test.c", template_c_timed_c, TIMED, true},
+    {"Makefile", template_c_Makefile, WITH_CASE, false},
+    {"CMakeLists.txt", template_c_CMakeLists_txt, WITH_CASE, false},
 };
+
+static bool is_wanted(const export_model *m, const struct frame *f)
+{
+    bool timed = !m->constants;
+    return f->only == ALWAYS || (f->only == WITH_ARRAY && !m->weights_as_file) || (f->only == WITH_CASE && !timed) ||
+           (f->only == TIMED && timed);
+}
 
 static bool write_files(exporter *e, const char *folder, const template_value *values, int count)
 {
     const export_model *m = e->m;
     for (size_t i = 0; i < COUNT(frames); i++) {
         const char *path = arena_printf(e->a, "%s/%s%s", folder, frames[i].named ? m->name : "", frames[i].suffix);
-        if (!(frames[i].only == WITH_ARRAY && m->weights_as_file) &&
-            !write_text(e, path, frames[i].text, values, count))
+        if (is_wanted(m, &frames[i]) && !write_text(e, path, frames[i].text, values, count))
             return false;
     }
-    return !m->weights_as_file || write_weights_file(e, arena_printf(e->a, "%s/%s.bin", folder, m->name));
+    return !m->weights_as_file || !m->constants ||
+           write_weights_file(e, arena_printf(e->a, "%s/%s.bin", folder, m->name));
 }
 
 static bool export_all(exporter *e, const char *folder)
@@ -317,8 +325,9 @@ static bool export_all(exporter *e, const char *folder)
         {"IMAGE", number(e, e->image)},
         {"HEADER", header_text(e)},
         {"VALUES", array ? table_of_floats(e, m->constants, m->constant_count) : given},
-        {"IMAGE_VALUES", table_of_bytes(e, m->image, (int64_t)m->h * m->w * m->c)},
-        {"EXPECTED", table_of_floats(e, m->expected, m->classes)},
+        {"IMAGE_VALUES", m->image ? table_of_bytes(e, m->image, (int64_t)m->h * m->w * m->c) : given},
+        {"EXPECTED", m->expected ? table_of_floats(e, m->expected, m->classes) : given},
+        {"AROUND", m->around ? number(e, m->around) : NULL},
         {"WEIGHTS_SOURCE", source},
         {"WEIGHTS_OBJECT", object},
         {"WEIGHTS_OPERAND", operand},

@@ -13,8 +13,9 @@ typedef struct export_model {
     bool normalises; /* takes [0, 1] */
     bool channels_first;
     bool weights_as_file;
-    const float *constants; /* what SLOT_WEIGHTS holds */
+    const float *constants; /* what SLOT_WEIGHTS holds; NULL: only to be timed, on weights that NAME_test makes up */
     int64_t constant_count;
+    int64_t around;             /* to be timed as a part of a network: bytes that the rest of it reads in between */
     uint64_t key;               /* of the network: weights of another are refused */
     const unsigned char *image; /* the test case: h × w × c grey levels, and the logits of image / 255 */
     const float *expected;
@@ -25,7 +26,8 @@ typedef struct export_sizes {
     int64_t arena_bytes, weights_bytes;
 } export_sizes;
 
-/* Writes the files into `folder`, which is made. */
+/* Writes the files into `folder`, which is made. Without constants no weights, and a NAME_test that knows --bench
+ * alone. */
 bool export_c(const export_model *m, const char *folder, export_sizes *sizes, nasc_diag *d);
 
 /* Whether `name` can be part of the names in C. */

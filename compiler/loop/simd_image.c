@@ -13,6 +13,12 @@ static int number(simd *s, double value)
     return loop_const(&s->pen, DT_F32, 1, value);
 }
 
+/* Images of this run. */
+static int batch(simd *s)
+{
+    return loop_from_int(&s->pen, DT_F32, 1, loop_plus(loop_at(0), 0, 1));
+}
+
 /* Σ over the map's pixels of a (or a·b), in row-major order; a mean for global_pool. */
 static void lower_map_sum(simd *s, int root)
 {
@@ -114,8 +120,7 @@ static void lower_xent_dx(simd *s, int root)
     double smooth = v->attr.value;
     spot at = {.rel = loop_at(0), .x = loop_at(0), .c = loop_at(0), .lanes = 1, .ratio = 1};
     int out = simd_arg(s, root, LOOP_OUT), m = greatest(s, &q), sum = partition(s, &q, m);
-    int g = math(s, LOOP_DIV, simd_read_apart(s, v->operand[2], &at),
-                 loop_from_int(&s->pen, DT_F32, 1, loop_plus(loop_at(0), 0, 1)));
+    int g = math(s, LOOP_DIV, simd_read_apart(s, v->operand[2], &at), batch(s));
     loop_index row = loop_times(s->image, q.count);
     for (int pass = 0; pass < 2; pass++) { /* every class as a wrong one, then the label again as the right one */
         loop_index k = pass ? loop_plus(loop_at(0), q.label, 1) : each_class(s, &q);
@@ -125,6 +130,17 @@ static void lower_xent_dx(simd *s, int root)
         if (!pass)
             loop_end(&s->pen);
     }
+}
+
+/* g / n, a share of the gradient of a mean over the batch. */
+static void lower_mean_dx(simd *s, int root)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    loop_index c = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(v->type.c), 1), 1);
+    spot at = {.rel = loop_at(0), .x = loop_at(0), .c = c, .lanes = 1, .ratio = 1};
+    int g = math(s, LOOP_DIV, simd_read_apart(s, v->operand[1], &at), batch(s));
+    loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), loop_sum(loop_times(s->image, v->type.c), c), g);
+    loop_end(&s->pen);
 }
 
 /* 1 where the first maximum is the label. */
@@ -160,6 +176,9 @@ void simd_lower_image(simd *s, int root)
         break;
     case NET_xent_dx:
         lower_xent_dx(s, root);
+        break;
+    case NET_mean_dx:
+        lower_mean_dx(s, root);
         break;
     case NET_correct:
         lower_correct(s, root);

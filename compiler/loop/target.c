@@ -2,6 +2,7 @@
 #include "target.h"
 
 #include <hwloc.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -28,6 +29,7 @@ const target target_table[] = {
         .cpu = "x86-64-v3",
         .features = "",
         .cflags = "-march=x86-64-v3",
+        .cc = "x86_64-linux-gnu-gcc -static",
     },
     {
         .name = "x86-64-v4",
@@ -41,6 +43,7 @@ const target target_table[] = {
         .cpu = "x86-64-v4",
         .features = "-prefer-256-bit", /* LLVM's row of this CPU prefers 256; our vectors are as wide as we say */
         .cflags = "-march=x86-64-v4 -mprefer-vector-width=512",
+        .cc = "x86_64-linux-gnu-gcc -static",
     },
     {
         .name = "aarch64",
@@ -54,6 +57,7 @@ const target target_table[] = {
         .cpu = "generic",
         .features = "+neon",
         .cflags = "-march=armv8-a",
+        .cc = "aarch64-linux-gnu-gcc -static",
     },
 };
 const int target_count = COUNT(target_table);
@@ -93,14 +97,19 @@ static int cache_bytes(hwloc_topology_t topology, int level, int otherwise)
     return (int)cache->attr->cache.size;
 }
 
+static const char *cpu_says(hwloc_topology_t topology, const char *what)
+{
+    hwloc_obj_t package = hwloc_get_obj_by_type(topology, HWLOC_OBJ_PACKAGE, 0);
+    return package ? hwloc_obj_get_info_by_name(package, what) : NULL;
+}
+
 /* A hash of what the machine says of its CPU. */
 static uint64_t cpu_model(hwloc_topology_t topology)
 {
     static const char *const about[] = {"CPUVendor", "CPUFamilyNumber", "CPUModelNumber", "CPUModel"};
-    hwloc_obj_t package = hwloc_get_obj_by_type(topology, HWLOC_OBJ_PACKAGE, 0);
     uint64_t hash = 0;
-    for (size_t i = 0; package && i < COUNT(about); i++) {
-        const char *info = hwloc_obj_get_info_by_name(package, about[i]);
+    for (size_t i = 0; i < COUNT(about); i++) {
+        const char *info = cpu_says(topology, about[i]);
         if (info)
             hash = XXH3_64bits_withSeed(info, strlen(info), hash + i);
     }
@@ -121,4 +130,22 @@ target target_host(void)
     }
     hwloc_topology_destroy(topology);
     return host;
+}
+
+void target_host_name(char *name, size_t size)
+{
+    hwloc_topology_t topology;
+    name[0] = 0;
+    if (hwloc_topology_init(&topology))
+        return;
+    const char *said = hwloc_topology_load(topology) ? NULL : cpu_says(topology, "CPUModel");
+    snprintf(name, size, "%s", said ? said : "");
+    hwloc_topology_destroy(topology);
+}
+
+const char *target_compiler(const target *t)
+{
+    const target *host = target_find(host_name());
+    bool foreign = t->cc && (!host->cc || strcmp(host->cc, t->cc) != 0);
+    return foreign ? t->cc : "cc";
 }

@@ -16,6 +16,7 @@ typedef struct target {
     const char *cpu;      /* LLVM -mcpu */
     const char *features; /* LLVM -mattr */
     const char *cflags;   /* what gcc and clang want for it, e.g. "-mavx2 -mfma" */
+    const char *cc;       /* the C compiler for it on a machine of another kind; NULL: any will do */
     uint64_t model;       /* of the host: tells CPUs of one row apart, for what was measured on them; 0: not known */
 } target;
 
@@ -27,5 +28,9 @@ const target *target_find(const char *name);
 /* The host: the best row that this CPU executes, with cache sizes and model read from the machine (hwloc; the row's own
  * where that fails). They may choose schedules, never results. */
 target target_host(void);
+/* What the host's CPU is called, into `name`; "" where it does not say. */
+void target_host_name(char *name, size_t size);
+/* The C compiler that makes programs for `t` on this machine, maybe with options. */
+const char *target_compiler(const target *t);
 
 #endif

@@ -113,6 +113,7 @@ typedef struct net_type {
                                        (1,1,1,m): the gradients of a mix's candidate weights */                           \
     X(scatter_rows, 1, -1, VECTOR)  /* (1,1,1,m) pieces into (1,1,rows,K) at attr.rows/picks: the alpha-weight gradient */\
     X(xent_dx, 3, 3, IMAGE)         /* logits, labels, g (1,1,1,1) of the mean loss: (softmax - target) · g / n */        \
+    X(mean_dx, 2, 2, IMAGE)         /* x (N,1,1,c), g (1,1,1,c) of a mean over the batch: g / n for each image */         \
     /* ---- flat vectors (1,1,1,P): optimisers and the methods' own arithmetic (runtime-made nets) ---- */                \
     X(sub, 2, 2, MAP)                                                                                                     \
     X(divide, 2, 2, MAP)                                                                                                  \
@@ -259,7 +260,7 @@ typedef struct net_paths {
 } net_paths;
 /* Of a net as built or expanded, without gradients. Lives in `a`. */
 net_paths *net_paths_of(arena *a, const net *n);
-/* Extends the net by the gradient of the scalar `loss` (1,1,1,1, made of batch_mean(softmax_xent)): outputs in SLOT_WEIGHT_GRAD and SLOT_MIX_GRAD, those asked
+/* Extends the net by the gradient of the scalar `loss` (1,1,1,1, a batch_mean): outputs in SLOT_WEIGHT_GRAD and SLOT_MIX_GRAD, those asked
  * for and no others. Batch norm is differentiated whole, at `normalise`: with batch statistics (bn_finish) its rule writes
  * chan_sum(g), chan_sum(g, standard(x, bn)), bn_coef, bn_dx (and folds for gamma, beta); nothing flows into bn_finish. When the
  * gradient that reaches it is scale(g', weights), the sums are taken over g' and bn_coef gets the weight: so they are the very

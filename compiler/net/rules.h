@@ -80,6 +80,7 @@
 #define cost_softmax_xent   cost_map
 #define cost_xent_dx        cost_map
 #define cost_batch_mean     cost_map
+#define cost_mean_dx        cost_map
 #define cost_correct        cost_map
 #define cost_sub            cost_between
 #define cost_divide         cost_between
@@ -132,6 +133,7 @@
 #define grad_channel_total  grad_none
 #define grad_scatter_rows   grad_none
 #define grad_xent_dx        grad_none
+#define grad_mean_dx        grad_none
 #define grad_sub            grad_none
 #define grad_divide         grad_none
 #define grad_square_root    grad_none

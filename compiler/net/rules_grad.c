@@ -292,12 +292,13 @@ void grad_normalise(net_grad_context *g, int node, int gradient)
 
 /* ---- loss -------------------------------------------------------------------------------------------------------- */
 
-/* The mean of a loss over the batch, in one with the loss. */
+/* The mean over the batch; of cross entropy, in one with it. */
 void grad_batch_mean(net_grad_context *g, int node, int gradient)
 {
-    net_node v = node_of(g, node), loss = node_of(g, v.operand[0]);
+    int x = node_of(g, node).operand[0];
+    net_node loss = node_of(g, x);
     if (loss.prim != NET_softmax_xent) {
-        grad_none(g, node, gradient);
+        grad_give(g, x, GRAD_NEW(g, NET_mean_dx, NULL, x, gradient));
         return;
     }
     net_attr attr = {.value = loss.attr.value};

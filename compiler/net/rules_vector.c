@@ -61,6 +61,16 @@ bool shape_batch_mean(const net *n, const net_node *node, net_type *result, char
     return true;
 }
 
+bool shape_mean_dx(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *g = operand_type(n, node, 1);
+    *result = *operand_type(n, node, 0);
+    if (!is_image(result) || result->h != 1 || result->w != 1)
+        return refuse(why, size, "operand is %s, expected Nx1x1xC", type_show(result).at);
+    return is_vector(g, 1, result->c) ||
+           refuse(why, size, "gradient is %s, expected 1x1x1x%d", type_show(g).at, result->c);
+}
+
 bool shape_channel_total(const net *n, const net_node *node, net_type *result, char *why, size_t size)
 {
     for (int i = 0; i < node->count; i++) {

@@ -28,7 +28,7 @@ static bool *find_late(arena *a, const net *n)
     bool *late = NEW_ARRAY(a, bool, n->nodes.count + 1);
     for (int i = 0; i < n->nodes.count; i++) {
         const net_node *v = &n->nodes.at[i];
-        late[i] = v->prim == NET_xent_dx;
+        late[i] = v->prim == NET_xent_dx || v->prim == NET_mean_dx;
         for (int k = 0; k < v->count && !late[i]; k++)
             late[i] = late[v->operand[k]];
     }

@@ -54,11 +54,11 @@ static size_t read_weights(const char *program, const char *file)
 }
 @end
 
-static double milliseconds(void)
+static double since(const struct timespec *start) /* milliseconds */
 {
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return 1e3 * (double)(now.tv_sec - start->tv_sec) + 1e-6 * (double)(now.tv_nsec - start->tv_nsec);
 }
 
 static int by_value(const void *x, const void *y)
@@ -74,12 +74,13 @@ static int bench(const @NAME@ *model, long runs)
         return 1;
     @NAME@_run(model, in, out, arena);
     for (long i = 0; i < runs; i++) {
-        double start = milliseconds();
+        struct timespec start;
+        timespec_get(&start, TIME_UTC);
         @NAME@_run(model, in, out, arena);
-        time[i] = milliseconds() - start;
+        time[i] = since(&start);
     }
     qsort(time, (size_t)runs, sizeof *time, by_value);
-    printf("min_ms %.4f median_ms %.4f\n", time[0], time[runs / 2]);
+    printf("min_ms %.6f median_ms %.6f\n", time[0], time[runs / 2]);
     free(time);
     return 0;
 }

@@ -59,7 +59,7 @@ static void c_compilers(void **state)
     (void)state;
     nasc_diag missing = {0}, failing = {0}, nowhere = {0};
     load_with("CC", "no-such-compiler", &missing);
-    says(&missing, DIAG_DEVICE, "no-such-compiler", "cannot run the C compiler");
+    says(&missing, DIAG_DEVICE, "no-such-compiler", "cannot be run");
     load_with("CC", "false", &failing);
     says(&failing, DIAG_DEVICE, "false", "the C compiler failed");
     load_with("TMPDIR", "/nowhere", &nowhere);

@@ -71,6 +71,14 @@ static int head(bench *b, int x, double smoothing)
     return ADD(b, NET_batch_mean, NULL, ADD(b, NET_softmax_xent, &xent, x, labels));
 }
 
+/* The mean square of a linear layer's result. */
+static int squares(bench *b, int x)
+{
+    int y = ADD(b, NET_global_pool, NULL, ADD(b, NET_tanh, NULL, x));
+    y = ADD(b, NET_linear, NULL, y, weight(b, 1, 1, channels_of(b, y), 1), weight(b, 1, 1, 1, 1));
+    return ADD(b, NET_batch_mean, NULL, ADD(b, NET_mul, NULL, y, y));
+}
+
 /* ---- the cases: bodies that take and give a value -------------------------------------------------------------------
  */
 
@@ -78,6 +86,12 @@ static int body_conv(bench *b, int x)
 {
     net_attr attr = windowed(3, 2, 1, 1, 1);
     return ADD(b, NET_conv, &attr, x, weight(b, 3, 3, CHANNELS, 6), weight(b, 1, 1, 1, 6));
+}
+
+/* Its loss is a mean of squares. */
+static int body_squared(bench *b, int x)
+{
+    return body_conv(b, x);
 }
 
 static int body_conv_rectangular(bench *b, int x)
@@ -432,6 +446,7 @@ static const struct grad_case {
     {"mix", body_mix},
     {"mix by softmax", body_softmax_mix},
     {"select", body_select},
+    {"mean of squares", body_squared},
 };
 
 static void run_case(const struct grad_case *one, unsigned wanted)
@@ -439,7 +454,8 @@ static void run_case(const struct grad_case *one, unsigned wanted)
     arena a = {0};
     bench b = {.n = net_new(&a)};
     int x = conv(&b, net_images(b.n, SIZE, SIZE, 3), CHANNELS, windowed(3, 1, 1, 1, 1));
-    int loss = head(&b, one->body(&b, x), 0.1);
+    x = one->body(&b, x);
+    int loss = one->body == body_squared ? squares(&b, x) : head(&b, x, 0.1);
     check(loss >= 0, &b.d);
     net_output_add(b.n, loss, SLOT_LOSS, 0);
     check(net_verify(b.n, &b.d), &b.d);

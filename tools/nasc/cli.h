@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 /* X(name), in the order in which help lists them. */
-#define COMMANDS(X) X(info) X(search) X(derive) X(train) X(eval) X(export) X(import) X(dump) X(draw) X(bench)
+#define COMMANDS(X) X(info) X(search) X(derive) X(train) X(eval) X(export) X(import) X(dump) X(draw) X(bench) X(latency)
 
 enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
@@ -16,6 +16,7 @@ enum option_kind {
     OPTION_FLAG,    /* bool: given or not */
     OPTION_TEXT,    /* const char *; where `value` is "a|b|c", one of these words */
     OPTION_INT,     /* int64_t, from `least` up */
+    OPTION_REAL,    /* double, above 0 */
     OPTION_SIZE,    /* int64_t bytes: 300M, 2G, 4096 */
     OPTION_SET,     /* --set KEY=VALUE, appended to arguments.settings */
     OPTION_SETTING, /* --NAME VALUE, short for --set NAME=VALUE */

@@ -29,26 +29,6 @@ typedef struct exporting {
 
 /* ---- what is asked for ------------------------------------------------------------------------------------------- */
 
-static bool choose_target(exporting *e, nasc_diag *d)
-{
-    const char *wanted = e->a->target ? e->a->target : "native", *names[16] = {"native"};
-    int count = 1;
-    text list = {.arena = e->session.arena};
-    text_add(&list, "native");
-    for (; count <= target_count && count < (int)COUNT(names); count++) {
-        names[count] = target_table[count - 1].name;
-        text_add(&list, ", %s", names[count]);
-    }
-    const target *found = target_find(wanted);
-    if (!found && strcmp(wanted, "native") != 0) {
-        const char *near = text_suggest(wanted, names, count);
-        return diag_fail(d, DIAG_INPUT, "--target", "there is no target '%s'%s%s%s; targets are %s", wanted,
-                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", list.at);
-    }
-    e->target = found ? *found : target_host();
-    return true;
-}
-
 /* --name, or the genotype's own, as C can have it. */
 static const char *choose_name(const exporting *e, nasc_diag *d)
 {
@@ -238,7 +218,7 @@ static enum exit_code run(void *arguments, nasc_diag *d)
 {
     exporting e = {.a = arguments};
     const export_arguments *a = e.a;
-    bool ok = session_open(&e.session, &a->common, NULL, d) && choose_target(&e, d) &&
+    bool ok = session_open(&e.session, &a->common, NULL, d) && session_target(&e.session, a->target, &e.target, d) &&
               trained_open(&e.trained, &e.session, a->common.operand[0], a->weights, a->data, d) && build(&e, d) &&
               write_c(&e, d);
     trained_close(&e.trained);

@@ -144,24 +144,25 @@ static enum run_end search_mixtures(session *s, const search_job *job, supernet 
     return end;
 }
 
-static enum run_end search_in(session *s, const search_job *job, run_folder *folder, char **result, nasc_diag *d)
+static enum run_end search_in(session *s, const search_job *job, run_folder *folder, search_result *result,
+                              nasc_diag *d)
 {
     const float *alphas = NULL;
     supernet *mixed = NEW(s->arena, supernet);
     path_supernet *paths = NEW(s->arena, path_supernet);
-    enum run_end end = job->method->selects ? session_search_paths(s, job, paths, folder, &alphas, d)
+    enum run_end end = job->method->selects ? session_search_paths(s, job, paths, folder, &alphas, &result->cost, d)
                                             : search_mixtures(s, job, mixed, folder, &alphas, d);
     if (end != RUN_DONE)
         return end;
     const space_net *built = job->method->selects ? &paths->weights.built : &mixed->weights.built;
     parameters p = session_parameters(built->net);
     char path[RUN_PATH + 64];
-    *result = session_derive(s->arena, job->space, built, &p, alphas, d);
-    bool ok = *result && file_replace(run_file(job->folder, "genotype.json", path), *result, strlen(*result), d);
+    const char *text = result->genotype = session_derive(s->arena, job->space, built, &p, alphas, d);
+    bool ok = text && file_replace(run_file(job->folder, "genotype.json", path), text, strlen(text), d);
     return ok ? RUN_DONE : RUN_FAILED;
 }
 
-enum run_end session_search(session *s, const search_job *job, char **result, nasc_diag *d)
+enum run_end session_search(session *s, const search_job *job, search_result *result, nasc_diag *d)
 {
     run_folder folder;
     if (!open_folder(&folder, job->folder, job->resume, job->record, d))

@@ -23,8 +23,12 @@ static bool take_costs(session *s, const search_job *job, const net *model, prox
     *to = (proxyless_cost){.term = COST_NONE};
     if (!job->cost)
         return true;
-    costs c = costs_of(s->arena, model, strcmp(job->cost, "params") == 0 ? COST_PARAMS : COST_MACS);
-    if (job->target < c.least)
+    costs c = job->latency ? *job->latency
+                           : costs_of(s->arena, model, strcmp(job->cost, "params") == 0 ? COST_PARAMS : COST_MACS);
+    if (c.count != model->slot_size[SLOT_MIX])
+        return diag_fail(d, DIAG_INPUT, job->folder, "has latencies of %lld candidates, its space has %lld",
+                         (long long)c.count, (long long)model->slot_size[SLOT_MIX]);
+    if (job->target < c.least && !job->latency)
         return diag_fail(d, DIAG_INPUT, "--target-cost",
                          "%.0f is below the %.0f %s that the smallest network of %s has", job->target * 1e3,
                          c.least * 1e3, job->cost, space_name(job->space));
@@ -77,8 +81,22 @@ proxyless_settings session_proxyless_settings(const search_job *job)
                                 .seed = job->seed};
 }
 
+/* Of the network that takes each choice's strongest candidate. */
+static double preferred_cost(const proxyless *s)
+{
+    double cost = s->config.cost.fixed;
+    for (int c = 0; c < s->choice_count; c++) {
+        const float *alpha = s->alphas.value + s->choices[c].first;
+        int best = 0;
+        for (int k = 1; k < s->choices[c].candidates; k++)
+            best = alpha[k] > alpha[best] ? k : best;
+        cost += s->cost[s->choices[c].first + best];
+    }
+    return cost;
+}
+
 enum run_end session_search_paths(session *s, const search_job *job, path_supernet *n, run_folder *folder,
-                                  const float **alphas, nasc_diag *d)
+                                  const float **alphas, double *cost, nasc_diag *d)
 {
     if (!session_path_supernet(s, job, n, d))
         return RUN_FAILED;
@@ -95,5 +113,6 @@ enum run_end session_search_paths(session *s, const search_job *job, path_supern
         return RUN_FAILED;
     enum run_end end = proxyless_search(search, d);
     *alphas = search->alphas.value;
+    *cost = n->cost.of ? preferred_cost(search) : 0;
     return end;
 }

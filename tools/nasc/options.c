@@ -92,6 +92,16 @@ static bool parse_int(const char *text, int64_t least, int64_t *to)
     return true;
 }
 
+static bool parse_real(const char *text, double *to)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end || !(value > 0 && value < 1e30))
+        return false;
+    *to = value;
+    return true;
+}
+
 static bool parse_size(const char *text, int64_t *to)
 {
     static const char units[] = "KMGT";
@@ -125,6 +135,9 @@ static bool option_store(const option_row *o, const char *value, arguments *into
         return parse_int(value, o->least, field) ||
                diag_fail(d, DIAG_INPUT, where, "--%s is '%s', expected an integer of at least %lld", o->name, value,
                          (long long)o->least);
+    case OPTION_REAL:
+        return parse_real(value, field) ||
+               diag_fail(d, DIAG_INPUT, where, "--%s is '%s', expected a number above 0", o->name, value);
     case OPTION_SIZE:
         return parse_size(value, field) ||
                diag_fail(d, DIAG_INPUT, where, "--%s is '%s', expected a size such as 300M or 2G", o->name, value);

@@ -30,12 +30,13 @@ json_t *record_new(const record *r, const space *of, const settings *set, arena 
     bool ok = all != NULL;
     for (int i = 0; ok && i < SETTING_COUNT; i++)
         ok = !json_object_set_new(all, setting_table[i].name, setting_json(&set->at[i], setting_table[i].type));
-    json_t *target = r->cost ? json_integer((json_int_t)r->target) : NULL;
-    json_t *run =
-        json_pack("{si ss ss* ss* so* sI sI sI sI ss so* so}", "format", 1, "command", r->command, "method", r->method,
-                  "cost", r->cost, "target", target, "seed", (json_int_t)r->seed, "runs", (json_int_t)r->runs,
-                  "checkpoint_steps", (json_int_t)r->checkpoint_steps, "data_seed", (json_int_t)r->data_seed, "data",
-                  r->data, "settings", all, "space", json_loads(text, 0, NULL));
+    json_t *target = r->cost && !r->latency ? json_integer((json_int_t)r->target) : NULL;
+    json_t *ms = r->latency ? json_real(r->target_ms) : NULL;
+    json_t *run = json_pack("{si ss ss* ss* so* so* sO* sI sI sI sI ss so* so}", "format", 1, "command", r->command,
+                            "method", r->method, "cost", r->cost, "target", target, "target_ms", ms, "latency",
+                            r->latency, "seed", (json_int_t)r->seed, "runs", (json_int_t)r->runs, "checkpoint_steps",
+                            (json_int_t)r->checkpoint_steps, "data_seed", (json_int_t)r->data_seed, "data", r->data,
+                            "settings", all, "space", json_loads(text, 0, NULL));
     if (!run || !ok) {
         json_decref(run);
         diag_memory(d);
@@ -94,16 +95,18 @@ static bool space_of(const json_t *run, const char *where, space **of, nasc_diag
 json_t *record_read(const char *folder, const char *command, record *r, space **of, settings *set, nasc_diag *d)
 {
     char file[RUN_PATH + 64];
+    *r = (record){0};
     run_file(folder, file_name, file);
     json_t *run = run_read_json(folder, file_name, d);
     json_int_t seed = 0, runs = 1, steps = 0, data_seed = 0, target = 0;
     int format = 0;
     if (!run)
         return NULL;
-    bool ok = json_unpack(run, "{si ss s?s s?s s?I sI s?I s?I sI ss so so}", "format", &format, "command", &r->command,
-                          "method", &r->method, "cost", &r->cost, "target", &target, "seed", &seed, "runs", &runs,
-                          "checkpoint_steps", &steps, "data_seed", &data_seed, "data", &r->data, "settings",
-                          &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
+    bool ok =
+        json_unpack(run, "{si ss s?s s?s s?I s?F s?o sI s?I s?I sI ss so so}", "format", &format, "command",
+                    &r->command, "method", &r->method, "cost", &r->cost, "target", &target, "target_ms", &r->target_ms,
+                    "latency", &r->latency, "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed",
+                    &data_seed, "data", &r->data, "settings", &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
     ok = ok && runs >= 1 && steps >= 0;
     r->seed = seed;
     r->target = target;

@@ -1,5 +1,6 @@
 /* nasc search: a space in, a genotype out. Several runs: each seed's genotype is trained for a few epochs on the part
  * that the weights learned from, and the one that does best on the part that was held out is kept. */
+#include "latency.h"
 #include "record.h"
 
 #include <inttypes.h>
@@ -7,29 +8,66 @@
 
 typedef struct search_arguments {
     run_arguments common;
-    const char *method, *cost;
+    const char *method, *cost, *latency;
     int64_t runs, memory, target;
+    double target_ms;
 } search_arguments;
 
 /* ---- what is searched -----------------------------------------------------------------------------------------------
  */
 
+static bool is_latency(const record *r)
+{
+    return r->cost && strcmp(r->cost, "latency") == 0;
+}
+
 /* What one option says and the others do not. */
 static bool check_cost(const search_arguments *a, const record *r, const search_method *m, nasc_diag *d)
 {
+    if (!r->cost && (a->target_ms || a->latency))
+        return diag_fail(d, DIAG_INPUT, a->latency ? "--latency" : "--target-ms", "goes with --cost latency");
     if (!r->cost)
         return !a->target || diag_fail(d, DIAG_INPUT, "--target-cost", "says how much, --cost of what: give both");
     if (!m->selects)
         return diag_fail(d, DIAG_INPUT, "--cost", "is for the methods of spaces that select candidates, not for %s",
                          m->name);
+    if (is_latency(r))
+        return (r->target_ms > 0 && !r->target) ||
+               diag_fail(d, DIAG_INPUT, "--cost", "latency needs a target: --target-ms N, and no other");
+    if (a->target_ms || a->latency)
+        return diag_fail(d, DIAG_INPUT, a->latency ? "--latency" : "--target-ms", "goes with --cost latency");
     return r->target > 0 || diag_fail(d, DIAG_INPUT, "--cost", "needs a target: --target-cost N");
+}
+
+/* What candidates take by the table, into the record of a new run: the run needs no table from then on. */
+static bool take_latency(run_request *s, const search_arguments *a, nasc_diag *d)
+{
+    costs c;
+    if (!is_latency(&s->record) || s->run)
+        return request_record(s, d);
+    if (!a->latency)
+        return diag_fail(d, DIAG_INPUT, "--cost", "latency needs what nasc latency measured: --latency TABLE");
+    if (!latency_costs_of(&s->session, s->of, &s->settings, a->latency, &c, d))
+        return false;
+    if (s->record.target_ms < c.least)
+        return diag_fail(d, DIAG_INPUT, "--target-ms", "%g is below the %.4g ms that the fastest network of %s takes",
+                         s->record.target_ms, c.least, space_name(s->of));
+    json_t *latency = s->record.latency = latency_costs_json(&c);
+    bool ok = request_record(s, d);
+    json_decref(latency);
+    return ok;
 }
 
 static bool ask(run_request *s, const search_arguments *a, nasc_diag *d)
 {
-    record like = {
-        .command = "search", .method = a->method, .runs = a->runs ? a->runs : 1, .cost = a->cost, .target = a->target};
-    if (!request_open(s, &a->common, &like, false, a->method || a->runs || a->cost || a->target, d))
+    record like = {.command = "search",
+                   .method = a->method,
+                   .runs = a->runs ? a->runs : 1,
+                   .cost = a->cost,
+                   .target = a->target,
+                   .target_ms = a->target_ms};
+    bool more = a->method || a->runs || a->cost || a->target || a->latency || a->target_ms > 0;
+    if (!request_open(s, &a->common, &like, false, more, d))
         return false;
     bool selects = space_selects(s->of);
     if (!s->record.method && !a->common.resume)
@@ -46,7 +84,7 @@ static bool ask(run_request *s, const search_arguments *a, nasc_diag *d)
                          "found %s, expected 0.5: %s learns alpha on one half, weights on the other",
                          settings_text(&s->settings, SETTING_held_out), m->name);
     s->session.memory = a->memory;
-    return check_cost(a, &s->record, m, d) && request_record(s, d);
+    return check_cost(a, &s->record, m, d) && take_latency(s, a, d);
 }
 
 /* ---- one run, and several
@@ -64,7 +102,8 @@ static search_job job_of(const run_request *s, const char *folder, bool resume, 
                       .record = s->run,
                       .method = search_method_find(s->record.method),
                       .cost = s->record.cost,
-                      .target = (double)s->record.target / 1e3};
+                      .target = is_latency(&s->record) ? s->record.target_ms : (double)s->record.target / 1e3,
+                      .latency = latency_costs_read(s->record.latency, s->session.arena)};
     return job;
 }
 
@@ -116,7 +155,7 @@ static enum run_end judge(run_request *s, const char *folder, const char *genoty
 }
 
 /* The search of one of several seeds. */
-static enum run_end search_one(run_request *s, const char *folder, uint64_t seed, char **found, nasc_diag *d)
+static enum run_end search_one(run_request *s, const char *folder, uint64_t seed, search_result *found, nasc_diag *d)
 {
     search_job job = job_of(s, folder, record_exists(folder), seed);
     json_t *record = record_of(s, "search", s->of, &s->settings, seed, d);
@@ -126,17 +165,17 @@ static enum run_end search_one(run_request *s, const char *folder, uint64_t seed
     return end;
 }
 
-static enum run_end search_several(run_request *s, char **best, json_t *results, nasc_diag *d)
+static enum run_end search_several(run_request *s, search_result *best, json_t *results, nasc_diag *d)
 {
     double highest = -1;
     for (int64_t k = 0; k < s->record.runs; k++) {
         uint64_t seed = (uint64_t)(s->record.seed + k);
         const char *folder = arena_printf(s->session.arena, "%s/run-%" PRId64, s->arguments->out, k);
-        char *found = NULL;
+        search_result found = {0};
         double accuracy = 0;
         enum run_end end = search_one(s, folder, seed, &found, d);
         if (end == RUN_DONE)
-            end = judge(s, arena_printf(s->session.arena, "%s/train", folder), found, seed, &accuracy, d);
+            end = judge(s, arena_printf(s->session.arena, "%s/train", folder), found.genotype, seed, &accuracy, d);
         if (end != RUN_DONE)
             return end;
         json_array_append_new(results, json_pack("{sI sf}", "seed", (json_int_t)seed, "held_out_accuracy", accuracy));
@@ -148,7 +187,7 @@ static enum run_end search_several(run_request *s, char **best, json_t *results,
     return RUN_DONE;
 }
 
-static enum run_end search_run(run_request *s, char **found, json_t *result, nasc_diag *d)
+static enum run_end search_run(run_request *s, search_result *found, json_t *result, nasc_diag *d)
 {
     const char *out = s->arguments->out;
     if (s->record.runs == 1) {
@@ -163,7 +202,8 @@ static enum run_end search_run(run_request *s, char **found, json_t *result, nas
     bool ok = (s->arguments->resume || run_write_json(out, "run.json", s->run, d)) &&
               !json_object_set(result, "runs", results);
     enum run_end end = ok ? search_several(s, found, results, d) : RUN_FAILED;
-    if (end == RUN_DONE && *found && !file_replace(run_file(out, "genotype.json", path), *found, strlen(*found), d))
+    const char *text = found->genotype;
+    if (end == RUN_DONE && text && !file_replace(run_file(out, "genotype.json", path), text, strlen(text), d))
         end = RUN_FAILED;
     json_decref(results);
     run_close(&folder);
@@ -189,6 +229,8 @@ static void report(const search_arguments *a, const json_t *result)
     json_array_foreach(json_object_get(result, "runs"), i, one)
         printf("seed %lld: %.2f %% of what was held out\n", (long long)json_integer_value(json_object_get(one, "seed")),
                100 * json_real_value(json_object_get(one, "held_out_accuracy")));
+    if (json_object_get(result, "predicted_ms"))
+        printf("predicted latency: %.4g ms\n", json_real_value(json_object_get(result, "predicted_ms")));
     printf("%s/genotype.json\n", a->common.out);
 }
 
@@ -196,11 +238,13 @@ static enum exit_code run(void *arguments, nasc_diag *d)
 {
     const search_arguments *a = arguments;
     run_request s;
-    char *found = NULL;
+    search_result found = {0};
     enum run_end end = RUN_FAILED;
     json_t *result = json_pack("{ss}", "genotype", "genotype.json");
     if (ask(&s, a, d))
         end = search_run(&s, &found, result, d);
+    if (end == RUN_DONE && is_latency(&s.record))
+        json_object_set_new(result, "predicted_ms", json_real(found.cost));
     if (end == RUN_DONE && !record_result(a->common.out, s.run, json_incref(result), d))
         end = RUN_FAILED;
     enum exit_code code = request_close(&s, end);
@@ -229,16 +273,26 @@ static const option_row options[] = {
      .offset = AT(method),
      .help = "how alpha is learned (darts-2nd; of spaces that select: proxyless)"},
     {.name = "cost",
-     .value = "macs|params",
+     .value = "macs|params|latency",
      .kind = OPTION_TEXT,
      .offset = AT(cost),
-     .help = "what networks are to have little of: multiply-adds or parameters"},
+     .help = "what networks are to have little of: multiply-adds, parameters, or milliseconds"},
     {.name = "target-cost",
      .value = "N",
      .kind = OPTION_INT,
      .offset = AT(target),
      .least = 1,
      .help = "how many of them"},
+    {.name = "target-ms",
+     .value = "N",
+     .kind = OPTION_REAL,
+     .offset = AT(target_ms),
+     .help = "how many milliseconds, for --cost latency"},
+    {.name = "latency",
+     .value = "TABLE",
+     .kind = OPTION_TEXT,
+     .offset = AT(latency),
+     .help = "what nasc latency measured of the space, for --cost latency"},
     {.name = "runs",
      .value = "N",
      .kind = OPTION_INT,

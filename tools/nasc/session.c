@@ -74,6 +74,27 @@ void session_close(session *s)
     s->engine = NULL;
 }
 
+bool session_target(const session *s, const char *wanted, target *to, nasc_diag *d)
+{
+    const char *names[16] = {"native"};
+    int count = 1;
+    text list = {.arena = s->arena};
+    wanted = wanted ? wanted : names[0];
+    text_add(&list, "native");
+    for (; count <= target_count && count < (int)COUNT(names); count++) {
+        names[count] = target_table[count - 1].name;
+        text_add(&list, ", %s", names[count]);
+    }
+    const target *found = target_find(wanted);
+    if (!found && strcmp(wanted, "native") != 0) {
+        const char *near = text_suggest(wanted, names, count);
+        return diag_fail(d, DIAG_INPUT, "--target", "there is no target '%s'%s%s%s; targets are %s", wanted,
+                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", list.at);
+    }
+    *to = found ? *found : target_host();
+    return true;
+}
+
 /* ---- data ------------------------------------------------------------------------------------------------ */
 
 bool session_given(const arguments *a, const char *name)

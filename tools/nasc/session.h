@@ -3,6 +3,7 @@
 #define NASC_TOOL_SESSION_H
 
 #include "cli.h"
+#include "costs.h"
 #include "model.h"
 #include "net/methods.h"
 #include "objective.h"
@@ -38,6 +39,9 @@ bool session_interrupted(void);
 /* Whether the command line sets `name`. */
 bool session_given(const arguments *a, const char *name);
 
+/* --target: a row of the table, or "native" (also NULL) for this machine. */
+bool session_target(const session *s, const char *wanted, target *to, nasc_diag *d);
+
 /* Opens the data and makes `input` and `classes` those of the data; a given setting that says otherwise is an error.
  * Image files become what `input` says. stderr says what was set aside, and which images are bad. */
 dataset *session_data(const session *s, const char *spec, uint64_t seed, settings *set, nasc_diag *d);
@@ -70,8 +74,9 @@ typedef struct search_job {
     settings settings;
     const dataset *data;
     const search_method *method;
-    const char *cost; /* macs, params; NULL: the loss alone counts */
-    double target;    /* thousands of them */
+    const char *cost;     /* macs, params, latency; NULL: the loss alone counts */
+    double target;        /* thousands of them, or ms */
+    const costs *latency; /* of the candidates, in ms, where that is the cost */
     uint64_t seed;
     int checkpoint_steps;
     const char *folder; /* made, or holds a run to go on with */
@@ -108,9 +113,9 @@ typedef struct path_supernet {
 } path_supernet;
 bool session_path_supernet(session *s, const search_job *job, path_supernet *n, nasc_diag *d);
 proxyless_settings session_proxyless_settings(const search_job *job);
-/* Searches from the folder's state on; the alphas found. */
+/* Searches from the folder's state on; the alphas found, and the cost of the network that they prefer. */
 enum run_end session_search_paths(session *s, const search_job *job, path_supernet *n, run_folder *folder,
-                                  const float **alphas, nasc_diag *d);
+                                  const float **alphas, double *cost, nasc_diag *d);
 /* What searches and trainings take from the settings alike. */
 struct data_augment session_augment(const settings *set);
 bool session_lr_by_step(const settings *set);
@@ -118,8 +123,12 @@ adam_rates session_alpha_rates(const settings *set);
 /* Rates of SGD as the settings have them. */
 sgd_rates session_weight_rates(const settings *set);
 
-/* The genotype's text in `result`, owned by the session's arena. */
-enum run_end session_search(session *s, const search_job *job, char **result, nasc_diag *d);
+/* What a search found. */
+typedef struct search_result {
+    char *genotype; /* its text, owned by the session's arena */
+    double cost;    /* what the network costs, in the unit of job->target; 0: the loss alone counted */
+} search_result;
+enum run_end session_search(session *s, const search_job *job, search_result *result, nasc_diag *d);
 /* Accuracy on job->judge after the last epoch. */
 enum run_end session_train(session *s, const train_job *job, double *accuracy, nasc_diag *d);
 

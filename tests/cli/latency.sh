@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# nasc latency, with a compiler that compiles nothing and a command that makes up times, so that they are known: what a
+# program takes is told by the bytes of its weights. Searches by the table; what is refused: latency.sh NASC
+set -u
+nasc=$1 bad=0 small=../genotypes/spaces/proxyless_small.json
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+say() { echo "latency.sh: $*"; bad=1; }
+must() { "$@" >"$work/out" 2>"$work/err" || { say "failed: $*"; cat "$work/out" "$work/err"; exit 1; }; }
+fails() { # PATTERN ARGUMENTS…: exit 1, on stderr
+    local pattern=$1 got
+    shift
+    "$nasc" "$@" >"$work/out" 2>"$work/err"
+    got=$?
+    [ $got = 1 ] && grep -qE -- "$pattern" "$work/err" || say "nasc $*: exit $got, said: $(cat "$work/err")"
+}
+holds() { # FILE EXPRESSION: over the JSON `j`
+    python3 -c 'import json, sys; j = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$1" "$2" ||
+        say "$1: not $2: $(cut -c1-700 "$1")"
+}
+
+cat >"$work/cc" <<'EOF'
+while [ "$1" != -o ]; do shift; done
+: >"$2"
+EOF
+cat >"$work/board" <<'EOF'
+[ "$2" = --bench ] && [ "$3" -ge 3 ] || exit 9
+bytes=$(sed -n 's/.*part_WEIGHTS_BYTES //p' "${1%/*}/part.h")
+awk -v b="$bytes" 'BEGIN { printf "min_ms %.3f median_ms %.3f\n", (b - 64) / 200, (b - 64) / 100 }'
+EOF
+export CC="bash $work/cc" TMPDIR=$work/temporary
+mkdir "$TMPDIR"
+board=(--run "bash $work/board" --rounds 2 --quiet)
+tiny=(--channels 4 --input 8x8x1 --classes 4)
+
+# A network's weights are those of its parts, and so is its time here.
+must "$nasc" latency $small "${tiny[@]}" "${board[@]}" --target generic --networks 8 -o "$work/table.json" --json
+holds "$work/out" 'j["shapes"] == 38 and j["candidates"] == 67 and j["networks"]["count"] == 8'
+holds "$work/out" 'j["networks"]["largest_error"] < 0.1 and j["networks"]["rank_correlation"] > 0.95'
+holds "$work/out" 'j["predictor"]["held_out"] == 7 and j["predictor"]["median_error"] < 0.1'
+holds "$work/table.json" 'j["format"] == 1 and j["space"] == "proxyless_small" and j["target"] == "generic" and "cpu" not in j'
+holds "$work/table.json" 'len({s["shape"] for s in j["samples"]}) == 38 and not any(s["op"] == "Zero" for s in j["samples"])'
+holds "$work/table.json" 'all(s["median_ms"] == 2 * s["min_ms"] and s["noise"] == 0 for s in j["samples"])'
+cp "$work/table.json" "$work/first.json"
+must "$nasc" latency $small "${tiny[@]}" "${board[@]}" --target generic --networks 8 -o "$work/table.json"
+cmp -s "$work/first.json" "$work/table.json" || say 'two tables of the same times differ'
+grep -qE '^8 networks by chance: .* rank correlation [01]' "$work/out" || say "text: $(cat "$work/out")"
+
+# Half of the candidates; the predictor has the rest.
+must "$nasc" latency $small "${tiny[@]}" "${board[@]}" --target generic --sample 60 --networks 8 -o "$work/half.json" --json
+holds "$work/out" 'j["shapes"] == 24 and j["networks"]["median_error"] < 0.15'
+
+# A cell space: candidates that several places share, skips that cost nothing.
+must "$nasc" latency ../genotypes/spaces/proxyless_cells.json "${tiny[@]}" --cells 3 "${board[@]}" --target generic \
+    --networks 3 -o "$work/cells.json" --json
+holds "$work/out" 'j["networks"]["largest_error"] < 0.1 and j["least_ms"] < j["most_ms"]'
+holds "$work/cells.json" 'all(s["in"] != s["out"] for s in j["samples"] if s["op"] == "skip_connect")'
+
+# A real compiler and the processor's own time.
+sed 's/"mix"/"select"/' search/planted.json >"$work/planted.json"
+CC=cc must "$nasc" latency "$work/planted.json" --input 8x8x1 --classes 2 --stem cifar --rounds 2 --networks 2 --quiet -o "$work/real.json"
+holds "$work/real.json" 'all(0 < s["min_ms"] <= s["median_ms"] and s["noise"] >= 0 for s in j["samples"] + j["networks"])'
+
+# Searches; a run needs no table once it has begun.
+data=(--data synthetic:8x8x1/4/320)
+short=(--channels 4 --set batch=16 --set epochs=2 --set steps=4 --set warmup_epochs=0 --set alpha_every=2 --quiet)
+by=(--cost latency --latency "$work/table.json")
+must "$nasc" search $small "${data[@]}" "${short[@]}" "${by[@]}" --target-ms 300 --out "$work/run"
+grep -qE '^predicted latency: [0-9.]+ ms$' "$work/out" || say "search: $(cat "$work/out")"
+holds "$work/run/run.json" 'j["target_ms"] == 300 and len(j["latency"]["candidates_ms"]) == 67'
+holds "$work/run/run.json" 'j["latency"]["least_ms"] <= j["result"]["predicted_ms"] <= j["latency"]["most_ms"]'
+cp "$work/run/run.json" "$work/before.json"
+mv "$work/table.json" "$work/kept.json"
+must "$nasc" search --resume --out "$work/run"
+mv "$work/kept.json" "$work/table.json"
+cmp -s "$work/before.json" "$work/run/run.json" || say 'resuming changed run.json'
+must "$nasc" search $small "${data[@]}" "${short[@]}" "${by[@]}" --target-ms 300 --method proxyless-reinforce \
+    --set alpha_samples=2 --runs 2 --set epochs=1 --set select_epochs=1 --out "$work/several"
+# Another size: the predictor has all candidates.
+must "$nasc" search $small --data synthetic:12x12x1/4/320 "${short[@]}" "${by[@]}" --target-ms 400 --set epochs=1 \
+    --out "$work/other-size"
+
+new=(--out "$work/new")
+fails 'latency is of spaces whose candidates are selected' latency ../genotypes/spaces/darts.json
+fails 'is a genotype, every choice is made' latency ../genotypes/darts_v1.json
+fails "there is no target 'x86-64-v9'" latency $small --target x86-64-v9
+fails '--sample: leaves 11 of 36 candidates, expected at least 16' latency $small --sample 30
+CC=false fails 'false: the C compiler failed: exit status 1' latency $small "${tiny[@]}" --quiet
+CC=no-such-cc fails 'no-such-cc: cannot be run' latency $small "${tiny[@]}" --quiet
+fails "echo: found '.*part_test --bench 3' \(exit 0\), expected 'min_ms X median_ms Y'" latency $small "${tiny[@]}" --run echo --quiet
+fails "false: found 'exit status 1' \(exit 1\)" latency $small "${tiny[@]}" --run false --quiet
+fails '/none/table.json' latency "$work/planted.json" --input 8x8x1 --classes 2 --stem cifar "${board[@]}" -o /dev/null/none/table.json
+fails '--cost: latency needs what nasc latency measured' search $small "${data[@]}" "${new[@]}" --cost latency --target-ms 9
+fails '--cost: latency needs a target: --target-ms' search $small "${data[@]}" "${new[@]}" "${by[@]}"
+fails '--latency: goes with --cost latency' search $small "${data[@]}" "${new[@]}" --latency "$work/table.json"
+fails '--target-ms: goes with --cost latency' search $small "${data[@]}" "${new[@]}" --cost macs --target-ms 9
+fails '--target-ms: 1 is below the [0-9.]+ ms that the fastest network of proxyless_small takes' search $small "${data[@]}" \
+    "${short[@]}" "${new[@]}" "${by[@]}" --target-ms 1
+fails 'was measured for proxyless_small \(36 samples\); for proxyless_cells it lacks max_pool_3x3 at 8x8x4 -> 8x8x4' search \
+    ../genotypes/spaces/proxyless_cells.json "${data[@]}" "${short[@]}" --cells 3 "${new[@]}" "${by[@]}" --target-ms 900
+echo '{"format": 2}' >"$work/bad.json"
+by=(--cost latency --latency "$work/bad.json" --target-ms 900)
+fails 'bad.json: is no latency table that this version' search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
+sed 's/"kernel": 3/"kernel": "3"/' "$work/table.json" >"$work/bad.json"
+fails 'bad.json#/samples/0: is no sample of a latency table' search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
+echo '{' >"$work/bad.json"
+fails 'bad.json: line 2, column 0' search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
+python3 - "$work/table.json" "$work/bad.json" <<'EOF'
+import json, sys
+table = json.load(open(sys.argv[1]))
+table["samples"] = [s for s in table["samples"] if s["op"] != "7x7_MBConv6"]
+json.dump(table, open(sys.argv[2], "w"))
+EOF
+fails 'it lacks 7x7_MBConv6 at 8x8x4 -> 4x4x6' search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
+[ -e "$work/new" ] && say 'a search that was refused left a folder'
+python3 - "$work/run/run.json" <<'EOF'
+import json, sys
+run = json.load(open(sys.argv[1]))
+del run["latency"]["candidates_ms"][0]
+json.dump(run, open(sys.argv[1], "w"))
+EOF
+fails 'has latencies of 66 candidates, its space has 67' search --resume --out "$work/run"
+[ -z "$(ls "$TMPDIR")" ] || say 'a temporary folder is left'
+exit $bad
