@@ -22,8 +22,7 @@ static bool is_leaf(const net_node *v)
     return (v->prim == NET_input && v->attr.slot != SLOT_IMAGES) || v->prim == NET_constant;
 }
 
-/* ---- a part --------------------------------------------------------------------------------------------------------
- */
+/* ---- a part ------------------------------------------------------------------------------------------------------ */
 
 /* What is being cut out: nodes that `inside` says, and what they need. */
 typedef struct cut {
@@ -87,8 +86,7 @@ static void cut_output(cut *c, int value)
     c->out += net_elements(type);
 }
 
-/* ---- traits
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- traits ------------------------------------------------------------------------------------------------------ */
 
 static void extents(const net_type *t, int to[3])
 {
@@ -115,8 +113,7 @@ static part_traits traits_of(const cut *c, const char *op)
     return t;
 }
 
-/* ---- the list ------------------------------------------------------------------------------------------------------
- */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 /* Only inputs, or zeros: a sum or a copy of the neighbours takes no time of its own. */
 static bool nothing_left(const net *n)
@@ -158,8 +155,7 @@ static bool add_part(cutter *k, cut *c, const char *op, bool shortcut, int64_t p
     return true;
 }
 
-/* ---- candidates ----------------------------------------------------------------------------------------------------
- */
+/* ---- candidates -------------------------------------------------------------------------------------------------- */
 
 /* The node that alone uses `id`; -1: several do, or an output. */
 static int only_user(const cutter *k, int id)
@@ -258,8 +254,7 @@ static bool cut_candidates(cutter *k)
     return true;
 }
 
-/* ---- outside of choices --------------------------------------------------------------------------------------------
- */
+/* ---- outside of choices ------------------------------------------------------------------------------------------ */
 
 static bool is_outside(const cutter *k, int id)
 {
@@ -312,8 +307,7 @@ static bool cut_outside(cutter *k, int group)
     return add_part(k, &c, "", false, -1, n->nodes.at[group].name);
 }
 
-/* ---- the whole -----------------------------------------------------------------------------------------------------
- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 bool parts_of(arena *a, const space_net *built, parts *p, nasc_diag *d)
 {

@@ -25,8 +25,7 @@ bool predictor_open(predictor *p, arena *a, const predictor_programs *programs, 
     return runner_open(&p->run, a, v, wanted, COUNT(wanted), d);
 }
 
-/* ---- features ------------------------------------------------------------------------------------------------------
- */
+/* ---- features ---------------------------------------------------------------------------------------------------- */
 
 /* Mean and deviation of at[0], at[step], …; what is the same everywhere deviates by 1. */
 static void spread(const double *at, int step, int n, double *mean, double *deviation)
@@ -52,8 +51,7 @@ static feed take(predictor *p, const double *x, const double *log_y, int n)
     return (feed){.x = p->x, .n = n};
 }
 
-/* ---- training ------------------------------------------------------------------------------------------------------
- */
+/* ---- training ---------------------------------------------------------------------------------------------------- */
 
 static bool fit_one(predictor *p, const feed *samples, int number, uint64_t seed, nasc_diag *d)
 {

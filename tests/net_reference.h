@@ -61,8 +61,7 @@ static inline double ref_broadcast(const reference *r, int i, int n, int y, int 
             for (int x = 0; x < (t)->w; x++)                                                                           \
                 for (int c = 0; c < (t)->c; c++)
 
-/* ---- windows: one walk over (output pixel, tap, input pixel) serves forward and gradients --------------------------
- */
+/* ---- windows: one walk over (output pixel, tap, input pixel) serves forward and gradients ------------------------ */
 
 typedef struct ref_tap {
     int n, y, x; /* output */
@@ -261,8 +260,7 @@ static void ref_transpose(reference *r)
     r->out[ref_at(t, n, y, x, c)] = ref_value(r, 0)[ref_at(ref_type(r, 0), n, y, c, x)];
 }
 
-/* ---- views ---------------------------------------------------------------------------------------------------------
- */
+/* ---- views ------------------------------------------------------------------------------------------------------- */
 
 /* Channels of operand i from `from` on, to the result's from `to` on. */
 static void ref_channels(reference *r, int i, int from, int to, int count)
@@ -294,8 +292,7 @@ static void ref_zero(reference *r)
     (void)r;
 }
 
-/* ---- pixel by pixel -------------------------------------------------------------------------------------------------
- */
+/* ---- pixel by pixel ---------------------------------------------------------------------------------------------- */
 
 static double ref_relu6(double x)
 {
@@ -415,8 +412,7 @@ static void ref_map(reference *r)
     r->out[ref_at(&r->node->type, n, y, x, c)] = ref_pixel(r, n, y, x, c);
 }
 
-/* ---- sums and small tensors
- * ------------------------------------------------------------------------------------------ */
+/* ---- sums and small tensors -------------------------------------------------------------------------------------- */
 
 static void ref_sum(reference *r)
 {
@@ -670,8 +666,7 @@ static void ref_row_rescale(reference *r)
     }
 }
 
-/* ---- leaves and the walk
- * --------------------------------------------------------------------------------------------- */
+/* ---- leaves and the walk ----------------------------------------------------------------------------------------- */
 
 static void ref_input(reference *r)
 {

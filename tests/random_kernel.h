@@ -386,8 +386,7 @@ static inline void rk_block(random_state *s, int depth)
     }
 }
 
-/* ---- the kernel and its buffers -----------------------------------------------------------------------------------
- */
+/* ---- the kernel and its buffers ---------------------------------------------------------------------------------- */
 
 static inline enum dtype rk_storage(random_state *s)
 {

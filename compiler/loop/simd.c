@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- loops over channels and columns --------------------------------------------------------------------------------
- */
+/* ---- loops over channels and columns ----------------------------------------------------------------------------- */
 
 /* Widest vectors first, tails by the next smaller width. */
 int simd_channel_runs(const simd *s, int channels, int vectors, channel_run run[8])
@@ -55,8 +54,7 @@ void simd_fill(simd *s, int buffer, loop_index to, int64_t count, double value)
 
 enum { ROW_SUMS_MAX = 64 };
 
-/* ---- one block of pixels: sinks of a stage
- * ---------------------------------------------------------------------------- */
+/* ---- one block of pixels: sinks of a stage ----------------------------------------------------------------------- */
 
 static void forget_pixel(simd *s)
 {
@@ -216,8 +214,7 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[],
     forget_channels(s);
 }
 
-/* ---- rows of a stage
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- rows of a stage --------------------------------------------------------------------------------------------- */
 
 static void compute_block(simd *s, const stage *g, const block *b, int acc[])
 {
@@ -360,8 +357,7 @@ static void emit_shuffled_row(simd *s, const stage *g, loop_index rel)
     loop_end(&s->pen);
 }
 
-/* ---- stages
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- stages ------------------------------------------------------------------------------------------------------ */
 
 /* Scratch columns left and right of the map, in one row. */
 static void fill_sides(simd *s, const stage *g, loop_index rel)
@@ -485,8 +481,7 @@ static void emit_stages(simd *s)
         loop_end(&s->pen);
 }
 
-/* ---- the kernel
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the kernel -------------------------------------------------------------------------------------------------- */
 
 /* Partial rows of this unit start at zero. Those of chan_sum stand in scratch, in float64: where the pivot of a norm is
  * far from its mean, the variance is a small difference of large sums. */

@@ -44,8 +44,7 @@ void simd_maxima(simd *s, int node, const block *b, int best[])
     }
 }
 
-/* ---- the sum of a pixel ---------------------------------------------------------------------------------------------
- */
+/* ---- the sum of a pixel ------------------------------------------------------------------------------------------ */
 
 /* What a block's pixels gather from. */
 typedef struct gather {

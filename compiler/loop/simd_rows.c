@@ -50,8 +50,7 @@ bool simd_goes_by_rows(simd *s, const stage *g)
     return reads >= LONG;
 }
 
-/* ---- loops over the pixels of a row
- * ----------------------------------------------------------------------------------- */
+/* ---- loops over the pixels of a row ------------------------------------------------------------------------------ */
 
 typedef struct row_walk {
     const stage *g;

@@ -16,8 +16,7 @@ static net_window window_of(const simd *s, int node)
     return w;
 }
 
-/* ---- around a window
- * ---------------------------------------------------------------------------------------------- */
+/* ---- around a window --------------------------------------------------------------------------------------------- */
 
 typedef struct halo {
     int lo, hi, left, right;
@@ -256,8 +255,7 @@ static void need_weights(simd *s, int root)
     add_stage(s, STAGE_WEIGHTS, root, &s->n->nodes.at[v->operand[1]].type);
 }
 
-/* ---- views --------------------------------------------------------------------------------------------------------
- */
+/* ---- views ------------------------------------------------------------------------------------------------------- */
 
 view simd_stage_view(const stage *g)
 {
@@ -294,8 +292,7 @@ view simd_operand_view(simd *s, int node, int k)
     return view_of(s, s->n->nodes.at[node].operand[k], weights_reading(s, node, k));
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------
- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static void widen(stage *g, halo o)
 {
@@ -371,8 +368,7 @@ static void infer_rows(simd *s)
     }
 }
 
-/* ---- the height of a tile
- * -------------------------------------------------------------------------------------------- */
+/* ---- the height of a tile ---------------------------------------------------------------------------------------- */
 
 static int64_t rows_of(const simd *s, const stage *g, int rows)
 {

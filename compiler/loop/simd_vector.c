@@ -74,8 +74,7 @@ static void each_channel(simd *s, int channels, void (*body)(simd *s, loop_index
     loop_end(&s->pen);
 }
 
-/* ---- batch norm
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- batch norm -------------------------------------------------------------------------------------------------- */
 
 /* Pixels that a statistic is over: n·h·w. */
 static int pixel_count(simd *s, int lanes)
@@ -195,8 +194,7 @@ static void norm_coefficients(simd *s, loop_index c, int lanes)
         store_narrow(s, out(s), loop_offset(c, (int64_t)r * channels), row[r]);
 }
 
-/* ---- folds
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- folds ------------------------------------------------------------------------------------------------------- */
 
 static void fold_elements(simd *s, loop_index c, int lanes)
 {
@@ -275,8 +273,7 @@ static void transpose(simd *s, int root)
     (void)root;
 }
 
-/* ---- flat vectors
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- flat vectors ------------------------------------------------------------------------------------------------ */
 
 enum { NORM_LANES = 16 };
 

@@ -21,8 +21,7 @@ typedef struct simplifier {
     int known_capacity;
 } simplifier;
 
-/* ---- common subexpressions ----------------------------------------------------------------------------------------
- */
+/* ---- common subexpressions --------------------------------------------------------------------------------------- */
 
 static int64_t bits_of(double x)
 {
@@ -115,8 +114,7 @@ static int node_unique(simplifier *s, int id)
     return id;
 }
 
-/* ---- local rules: each returns the value that takes the node's place, or -1 ----------------------------------------
- */
+/* ---- local rules: each returns the value that takes the node's place, or -1 -------------------------------------- */
 
 typedef struct draft { /* a node of the new net that is not added yet */
     const net_node *old;
@@ -387,8 +385,7 @@ static int rewrite(simplifier *s, draft *v)
     }
 }
 
-/* ---- the walks -----------------------------------------------------------------------------------------------------
- */
+/* ---- the walks --------------------------------------------------------------------------------------------------- */
 
 static int simplify_node(simplifier *s, const net *n, int id, const int *map)
 {

@@ -35,8 +35,7 @@ static bool *find_late(arena *a, const net *n)
     return late;
 }
 
-/* ---- rewriting ------------------------------------------------------------------------------------------------------
- */
+/* ---- rewriting --------------------------------------------------------------------------------------------------- */
 
 static bool needs_again(const rewriter *r, int node)
 {
@@ -92,8 +91,7 @@ static const net *rewrite(arena *a, const fusion *f, const bool *late, const boo
     return r.to;
 }
 
-/* ---- choosing
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- choosing ---------------------------------------------------------------------------------------------------- */
 
 static int by_cost(const void *x, const void *y)
 {

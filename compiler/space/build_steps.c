@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- paths and diagnostics ------------------------------------------------------------------------------------------
- */
+/* ---- paths and diagnostics --------------------------------------------------------------------------------------- */
 
 size_t path_enter(builder *b, const char *name)
 {

@@ -183,8 +183,7 @@ bool read_flag_at(reader *r, const json_t *object, const char *key, bool fallbac
     return j ? json_is_true(j) : fallback;
 }
 
-/* ---- expressions ---------------------------------------------------------------------------------------------------
- */
+/* ---- expressions ------------------------------------------------------------------------------------------------- */
 
 static bool known_name(const void *context, const char *name)
 {

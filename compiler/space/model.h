@@ -166,8 +166,7 @@ enum primitive_id {
 };
 extern const primitive primitive_table[PRIMITIVE_COUNT];
 
-/* ---- choices, cells, blocks ---------------------------------------------------------------------------------------
- */
+/* ---- choices, cells, blocks -------------------------------------------------------------------------------------- */
 
 typedef struct candidate {
     const char *name;
@@ -227,8 +226,7 @@ typedef struct block {
     const expr *shortcut;
 } block;
 
-/* ---- the network ----------------------------------------------------------------------------------------------------
- */
+/* ---- the network ------------------------------------------------------------------------------------------------- */
 
 struct part { /* one output of a stem */
     const char *name;

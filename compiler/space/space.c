@@ -200,8 +200,7 @@ static void read_root(reader *r, const json_t *root)
     check_genotype(r);
 }
 
-/* ---- entry points --------------------------------------------------------------------------------------------------
- */
+/* ---- entry points ------------------------------------------------------------------------------------------------ */
 
 static bool syntax_error(const json_error_t *e, const char *file, nasc_diag *d)
 {

@@ -138,8 +138,7 @@ bool device_prepare(device *v, const program *p, const program_code *code, nasc_
            table_grow(&v->works, &v->launches_room, p->launches.count, sizeof *v->works, d);
 }
 
-/* ---- laying out a run ---------------------------------------------------------------------------------------------
- */
+/* ---- laying out a run -------------------------------------------------------------------------------------------- */
 
 static bool launch_runs(const device_run *r, const program_launch *l)
 {
@@ -216,8 +215,7 @@ static int layout_run(device *v, const device_run *r)
     return works;
 }
 
-/* ---- running -------------------------------------------------------------------------------------------------------
- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 static bool run_units(device *v, const device_run *r, int instance, int64_t begin, int64_t end, void *scratch,
                       nasc_diag *d)

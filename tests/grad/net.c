@@ -21,8 +21,7 @@ static double uniform(void)
     return (double)(seed_now >> 11) / (double)(UINT64_C(1) << 53) * 2 - 1;
 }
 
-/* ---- building ------------------------------------------------------------------------------------------------------
- */
+/* ---- building ---------------------------------------------------------------------------------------------------- */
 
 typedef struct bench {
     net *n;
@@ -79,8 +78,7 @@ static int squares(bench *b, int x)
     return ADD(b, NET_batch_mean, NULL, ADD(b, NET_mul, NULL, y, y));
 }
 
-/* ---- the cases: bodies that take and give a value -------------------------------------------------------------------
- */
+/* ---- the cases: bodies that take and give a value ---------------------------------------------------------------- */
 
 static int body_conv(bench *b, int x)
 {
@@ -284,8 +282,7 @@ static int body_select(bench *b, int x)
     return ADD(b, NET_add, NULL, net_select_end(n, last, inner, 2, "last", &b->d), outside);
 }
 
-/* ---- running --------------------------------------------------------------------------------------------------------
- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 typedef struct slots {
     double *at[SLOT_COUNT];
@@ -494,8 +491,7 @@ static void run_case(const struct grad_case *one, unsigned wanted)
     arena_free(&a);
 }
 
-/* ---- gates --------------------------------------------------------------------------------------------------------
- */
+/* ---- gates ------------------------------------------------------------------------------------------------------- */
 
 enum { CANDIDATES = 4 };
 

@@ -115,8 +115,7 @@ static void nasbench201(void **state)
     arena_free(&a);
 }
 
-/* ---- deriving -------------------------------------------------------------------------------------------------------
- */
+/* ---- deriving ---------------------------------------------------------------------------------------------------- */
 
 static const float *fixture_alpha(struct tensors *set, const space_choice *c, arena *a)
 {
