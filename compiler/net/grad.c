@@ -159,6 +159,7 @@ static void leaf_output(net_grad_context *g, int node, int gradient)
         net_output_add(g->n, gradient, SLOT_MIX_GRAD, attr->offset);
         return;
     }
+    CHECK(g->paths); /* gradients of weights are wanted */
     int i = 0;
     while (attr->offset >= g->paths->at.at[i].offset + g->paths->at.at[i].count)
         i++;

@@ -288,7 +288,7 @@ static void softmax(const float *alpha, int count, double *p)
 {
     double sum = 0;
     for (int k = 0; k < count; k++)
-        sum += p[k] = exp(alpha[k]);
+        sum += p[k] = exp((double)alpha[k]);
     for (int k = 0; k < count; k++)
         p[k] /= sum;
 }
