@@ -2,6 +2,9 @@
 #include "runtime/course.h"
 #include "runtime/schedule.h"
 
+#include <inttypes.h>
+#include <math.h>
+
 static bool save(course *c, nasc_diag *d)
 {
     if (!c->folder)
@@ -60,6 +63,16 @@ static bool log_epoch(course *c, nasc_diag *d)
 
 /* ---- epochs ------------------------------------------------------------------------------------------------------ */
 
+/* A run that has diverged ends at once: nothing that comes after it is worth the time, or can stand in the log. */
+static bool converges(const course *c, nasc_diag *d)
+{
+    return isfinite(c->sums.loss + c->sums.held_loss) ||
+           diag_fail(d, DIAG_INPUT, c->owner.phase,
+                     "the loss is not a number after step %" PRId64 ", with lr %g: a smaller lr is needed, or clip "
+                     "(largest norm of the gradient), as --set clip=5",
+                     c->step, c->lr);
+}
+
 static bool step_taken(course *c, int at, nasc_diag *d)
 {
     const course_settings *q = &c->settings;
@@ -72,7 +85,7 @@ static bool step_taken(course *c, int at, nasc_diag *d)
     for (int f = 0; f < PREFETCH_FEEDS; f++)
         c->sums.skipped += batch[f].skipped;
     c->step++;
-    return true;
+    return converges(c, d);
 }
 
 static bool goes_on(const course *c, int done)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,11 @@ static const char *print_line(arena *a, const json_t *value, bool indent, size_t
     text_bytes(&t, "\n", 1);
     *length = t.length;
     return t.at;
+}
+
+json_t *run_number(double value)
+{
+    return value == floor(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value) : json_real(value);
 }
 
 bool run_write_json(const char *folder, const char *name, const json_t *value, nasc_diag *d)

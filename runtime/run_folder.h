@@ -25,6 +25,8 @@ const char *run_file(const char *folder, const char *name, char to[RUN_PATH + 64
 
 /* run.json, genotype.json: numbers are written with the fewest digits that read back alike. */
 bool run_write_json(const char *folder, const char *name, const json_t *value, nasc_diag *d);
+/* A number for such a file: an integer where it is one. */
+json_t *run_number(double value);
 /* NULL with a diagnostic (line and column). The caller decrefs. */
 json_t *run_read_json(const char *folder, const char *name, nasc_diag *d);
 

@@ -69,9 +69,10 @@ static bool set_text(enum setting_id id, const char *value, const char *where, n
         return diag_fail(d, DIAG_INPUT, where, "input: found \"%.40s\", expected HxWxC, as in 32x32x3", value);
     if (id == SETTING_lr_schedule && strcmp(value, "epoch") != 0 && strcmp(value, "step") != 0)
         return diag_fail(d, DIAG_INPUT, where, "lr_schedule: found \"%.40s\", expected \"epoch\" or \"step\"", value);
-    if (id == SETTING_cost_loss && strcmp(value, "mul#log") != 0 && strcmp(value, "add#linear") != 0)
-        return diag_fail(d, DIAG_INPUT, where, "cost_loss: found \"%.40s\", expected \"mul#log\" or \"add#linear\"",
-                         value);
+    if (id == SETTING_cost_loss && strcmp(value, "mul#log") != 0 && strcmp(value, "add#linear") != 0 &&
+        strcmp(value, "add#absolute") != 0)
+        return diag_fail(d, DIAG_INPUT, where,
+                         "cost_loss: found \"%.40s\", expected \"mul#log\", \"add#linear\" or \"add#absolute\"", value);
     if (!*value)
         return diag_fail(d, DIAG_INPUT, where, "%s: found nothing, expected a name", setting_table[id].name);
     return true;

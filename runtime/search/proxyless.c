@@ -3,6 +3,7 @@
 #include "runtime/elementary.h"
 #include "runtime/rng.h"
 
+#include <math.h>
 #include <string.h>
 
 static const double BASELINE_DECAY = 0.95;
@@ -203,8 +204,10 @@ static void cost_scales(const proxyless *s, double loss, double *scale, double *
     const proxyless_cost *c = &s->config.cost;
     *scale = 1;
     *price = 0;
-    if (c->term == COST_ADD_LINEAR)
+    if (c->term == COST_ADD_LINEAR || (c->term == COST_ADD_ABSOLUTE && proxyless_expected_cost(s) > c->target))
         *price = c->factor / c->target;
+    else if (c->term == COST_ADD_ABSOLUTE)
+        *price = -c->factor / c->target;
     if (c->term != COST_MUL_LOG)
         return;
     double expected = proxyless_expected_cost(s), log_expected = exact_log(expected);
@@ -283,8 +286,12 @@ static double reward_of(const proxyless *s, const int *active)
 {
     const proxyless_cost *c = &s->config.cost;
     double accuracy = s->run.correct;
-    return c->term == COST_NONE ? accuracy
-                                : accuracy * exact_power(c->target / proxyless_path_cost(s, active), c->exponent);
+    if (c->term == COST_NONE)
+        return accuracy;
+    double cost = proxyless_path_cost(s, active);
+    if (c->term == COST_ADD_ABSOLUTE)
+        return accuracy - c->factor * fabs(cost - c->target) / c->target;
+    return accuracy * exact_power(c->target / cost, c->exponent);
 }
 
 /* The paths of this step and their rewards. s->run keeps their mean loss and accuracy. */

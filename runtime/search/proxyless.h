@@ -12,7 +12,9 @@
  *
  * Cost of a network: E = fixed + Σ_choices Σ_j p_j·F_j (latency, multiply-adds, parameters). In the loss
  *   mul#log      CE·(log E / log target)^β            add#linear   CE + λ·(E - target)/target
- * where its gradient by p_j acts on the same candidates with the same q; in the reward R·(target/E of the path)^w.
+ *   add#absolute CE + λ·|E - target|/target       which ends at the target, where the others pull for as long as they
+ * run where its gradient by p_j acts on the same candidates with the same q; in the reward R·(target/E of the path)^w,
+ * and with add#absolute R - λ·|E of the path - target|/target.
  *
  * Passes that learn alpha use batch statistics and move no running statistic. The same seed gives the same bits, and a
  * run resumed from its checkpoint continues as if it had never stopped. */
@@ -23,7 +25,7 @@
 #include "runtime/optimise.h"
 
 enum proxyless_rule { PROXYLESS_TWO, PROXYLESS_ALL, PROXYLESS_REINFORCE };
-enum proxyless_cost_term { COST_NONE, COST_MUL_LOG, COST_ADD_LINEAR };
+enum proxyless_cost_term { COST_NONE, COST_MUL_LOG, COST_ADD_LINEAR, COST_ADD_ABSOLUTE };
 
 /* The compiled supernet; what a rule does not need has no program. */
 typedef struct proxyless_programs {
@@ -39,7 +41,7 @@ typedef struct proxyless_cost {
     const float *of; /* laid out like the alphas; of a choice that several places share, their sum */
     double fixed;    /* what is no choice */
     double target;
-    double factor;   /* β of mul#log, λ of add#linear */
+    double factor;   /* β of mul#log, λ of the others */
     double exponent; /* w of the reward */
 } proxyless_cost;
 

@@ -66,16 +66,19 @@ data=(--data synthetic:8x8x1/4/320)
 short=(--channels 4 --set batch=16 --set epochs=2 --set steps=4 --set warmup_epochs=0 --set alpha_every=2 --quiet)
 by=(--cost latency --latency "$work/table.json")
 must "$nasc" search $small "${data[@]}" "${short[@]}" "${by[@]}" --target-ms 300 --out "$work/run"
-grep -qE '^predicted latency: [0-9.]+ ms$' "$work/out" || say "search: $(cat "$work/out")"
-holds "$work/run/run.json" 'j["target_ms"] == 300 and len(j["latency"]["candidates_ms"]) == 67'
+grep -qE '^[0-9.]+ predicted ms, target 300$' "$work/out" || say "search: $(cat "$work/out")"
+holds "$work/run/run.json" 'j["targets"] == [300] and len(j["latency"]["candidates_ms"]) == 67'
 holds "$work/run/run.json" 'j["latency"]["least_ms"] <= j["result"]["predicted_ms"] <= j["latency"]["most_ms"]'
 cp "$work/run/run.json" "$work/before.json"
 mv "$work/table.json" "$work/kept.json"
 must "$nasc" search --resume --out "$work/run"
 mv "$work/kept.json" "$work/table.json"
 cmp -s "$work/before.json" "$work/run/run.json" || say 'resuming changed run.json'
-must "$nasc" search $small "${data[@]}" "${short[@]}" "${by[@]}" --target-ms 300 --method proxyless-reinforce \
+must "$nasc" search $small "${data[@]}" "${short[@]}" "${by[@]}" --target-ms 300,400.5 --method proxyless-reinforce \
     --set alpha_samples=2 --runs 2 --set epochs=1 --set select_epochs=1 --out "$work/several"
+holds "$work/several/run.json" '[r["folder"] for r in j["result"]["runs"]] == [f"target-{t}/run-{k}" for t in ("300", "400.5") for k in (0, 1)]'
+holds "$work/several/run.json" 'all(j["latency"]["least_ms"] <= r["cost"] <= j["latency"]["most_ms"] for r in j["result"]["runs"])'
+grep -q 'predicted latency in ms' "$work/several/pareto.svg" || say 'no drawing, or without its axis'
 # Another size: the predictor has all candidates.
 must "$nasc" search $small --data synthetic:12x12x1/4/320 "${short[@]}" "${by[@]}" --target-ms 400 --set epochs=1 \
     --out "$work/other-size"

@@ -39,7 +39,7 @@ must "$work/two_test" "$work/c/two.bin"
 must "$nasc" train "$work/cells/genotype.json" "${data[@]}" --channels 4 --cells 3 --set batch=16 --set epochs=1 \
     --set auxiliary=0 --quiet --out "$work/train-cells"
 must "$nasc" search $small "${data[@]}" "${short[@]}" --runs 2 --set epochs=1 --set select_epochs=1 --out "$work/several"
-[ "$(grep -c seed "$work/out")" = 2 ] || say "several runs: $(cat "$work/out")"
+[ "$(grep -cE "^ +[01] +[0-9.]+ %" "$work/out")" = 2 ] || say "several runs: $(cat "$work/out")"
 
 new=(--out "$work/new")
 fails 'cannot learn \(combine: select\)' search $small "${data[@]}" "${new[@]}" --method darts-1st
@@ -56,5 +56,9 @@ fails '317 of its 320 training images are held out' search $small "${data[@]}" -
 rm -rf "$work/new"
 fails 'cost_loss: mul#log takes the logarithm' search $small "${data[@]}" --channels 1 --set batch=16 --quiet "${new[@]}" \
     --cost params --target-cost 900
+rm -rf "$work/new"
+fails 'search: the loss is not a number after step [1-9], with lr [0-9.e+]+: a smaller lr is needed' search $small "${data[@]}" \
+    "${short[@]}" --set lr=1000 --set weight_decay=1000 "${new[@]}"
+rm -rf "$work/new"
 fails 'takes everything from run.json' search --resume --out "$work/two" --cost macs
 exit $bad

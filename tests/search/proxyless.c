@@ -261,6 +261,19 @@ static void cost(void **state)
         got[k] = s->alpha_grad[k] / 0.05;
     close_to(got, want, 1e-5);
 
+    /* add#absolute: the same above the target, the contrary below it */
+    float above[THREE];
+    memcpy(above, s->alpha_grad, sizeof above);
+    s->config.cost.term = COST_ADD_ABSOLUTE;
+    MUST(proxyless_binary_connect(s, 1.5, &b->w.d));
+    assert_memory_equal(s->alpha_grad, above, sizeof above);
+    s->config.cost.target = 40;
+    MUST(proxyless_binary_connect(s, 1.5, &b->w.d));
+    for (int k = 0; k < THREE; k++)
+        got[k] = s->alpha_grad[k] / -0.0125;
+    close_to(got, want, 1e-5);
+    s->config.cost.target = 10;
+
     /* mul#log: d/dα of CE·(log E / log target)^β by differences, all choices moved alike */
     s->config.cost.term = COST_MUL_LOG;
     MUST(proxyless_binary_connect(s, 1.5, &b->w.d));

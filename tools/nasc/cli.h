@@ -16,11 +16,18 @@ enum option_kind {
     OPTION_FLAG,    /* bool: given or not */
     OPTION_TEXT,    /* const char *; where `value` is "a|b|c", one of these words */
     OPTION_INT,     /* int64_t, from `least` up */
-    OPTION_REAL,    /* double, above 0 */
     OPTION_SIZE,    /* int64_t bytes: 300M, 2G, 4096 */
+    OPTION_NUMBERS, /* numbers: 20, or 10,15.5,20 */
     OPTION_SET,     /* --set KEY=VALUE, appended to arguments.settings */
     OPTION_SETTING, /* --NAME VALUE, short for --set NAME=VALUE */
 };
+
+/* Numbers above 0, each larger than the one before it. */
+enum { NUMBERS_MOST = 16 };
+typedef struct numbers {
+    double at[NUMBERS_MOST];
+    int count;
+} numbers;
 
 typedef struct option_row {
     const char *name;  /* without the dashes */
@@ -64,6 +71,8 @@ const command *command_find(const char *name);
 
 /* Parses argv[0 … count) into `into` (c->bytes, zeroed). False with a message: EXIT_USAGE. */
 bool options_parse(const command *c, char **argv, int count, arguments *into, nasc_diag *d);
+/* Appends a number that is larger than those before it; false: it is not, or there are too many. */
+bool numbers_add(numbers *n, double value);
 /* Row i of the command's own options, then of those that it shares with others; NULL after the last. */
 const option_row *option_at(const command *c, int i);
 /* Word i of an operand list or of a value "a|b|c", cut at `separator`; false after the last. */

@@ -1,7 +1,8 @@
-/* nasc derive: the genotype that a search's alphas say, at any epoch; or one drawn at random, to compare with. */
-#include "record.h"
+/* nasc derive: the genotype that a search's alphas say, at any epoch; or, to compare with, one drawn at random or the
+ * largest. */
+#include "costs.h"
 #include "runtime/rng.h"
-#include "session.h"
+#include "several.h"
 
 #include <string.h>
 
@@ -9,7 +10,7 @@ typedef struct derive_arguments {
     arguments common;
     const char *out;
     int64_t epoch;
-    bool random;
+    bool random, largest;
 } derive_arguments;
 
 /* ---- alphas --------------------------------------------------------------------------------------------------------
@@ -71,7 +72,10 @@ static char *from_run(const derive_arguments *a, const char *folder, nasc_diag *
     space_net built;
     char *text = NULL;
     json_t *run = record_read(folder, "search", &r, &of, &set, d);
-    json_t *line = run ? log_line(folder, a->epoch, arena, d) : NULL;
+    bool alone = run && (several_count(&r) == 1 ||
+                         diag_fail(d, DIAG_INPUT, folder, "is a run of several searches: derive one of them, as %s/%s",
+                                   folder, several_folder(arena, &r, 0)));
+    json_t *line = alone ? log_line(folder, a->epoch, arena, d) : NULL;
     if (line && space_build(of, &set, (space_mode){.train = true}, arena, &built, d)) {
         parameters p = session_parameters(built.net);
         float *alphas = NEW_ARRAY(arena, float, p.mix + 1);
@@ -87,7 +91,17 @@ static char *from_run(const derive_arguments *a, const char *folder, nasc_diag *
     return text;
 }
 
-static char *from_chance(const derive_arguments *a, const char *path, nasc_diag *d)
+static const float *alphas_by_chance(arena *a, const parameters *p, int64_t seed)
+{
+    float *alphas = NEW_ARRAY(a, float, p->mix + 1);
+    rng r = rng_open((uint64_t)seed, RNG_GENOTYPE, 0, 0);
+    for (int64_t i = 0; i < p->mix; i++)
+        alphas[i] = (float)rng_normal(&r);
+    return alphas;
+}
+
+/* A network that a search did not find: by chance, or of what costs most at each choice. */
+static char *from_space(const derive_arguments *a, const char *path, nasc_diag *d)
 {
     arena *arena = a->common.arena;
     model m;
@@ -95,13 +109,13 @@ static char *from_chance(const derive_arguments *a, const char *path, nasc_diag 
     char *text = NULL;
     bool ok = model_open(&m, &a->common, path, d);
     if (ok && m.genotype)
-        ok = diag_fail(d, DIAG_INPUT, path, "is a genotype: there is nothing left to draw");
+        ok = diag_fail(d, DIAG_INPUT, path, "is a genotype: there is nothing left to choose");
+    if (ok && a->largest && !space_selects(m.space))
+        ok = diag_fail(d, DIAG_INPUT, path, "mixes its candidates: --largest is for spaces that select them");
     if (ok && model_build(&m, &a->common, (space_mode){.train = true}, &built, d)) {
         parameters p = session_parameters(built.net);
-        float *alphas = NEW_ARRAY(arena, float, p.mix + 1);
-        rng r = rng_open((uint64_t)a->common.seed, RNG_GENOTYPE, 0, 0);
-        for (int64_t i = 0; i < p.mix; i++)
-            alphas[i] = (float)rng_normal(&r);
+        const float *alphas =
+            a->largest ? costs_of(arena, built.net, COST_MACS).of : alphas_by_chance(arena, &p, a->common.seed);
         text = session_derive(arena, m.space, &built, &p, alphas, d);
     }
     model_close(&m);
@@ -115,11 +129,16 @@ static enum exit_code run(void *arguments, nasc_diag *d)
 {
     const derive_arguments *a = arguments;
     const char *from = a->common.operand[0];
-    if (!a->random && !record_exists(from)) {
+    bool of_space = a->random || a->largest;
+    if (a->random && a->largest) {
+        diag_fail(d, DIAG_INPUT, "derive", "--random and --largest: give one of them");
+        return EXIT_FAILED;
+    }
+    if (!of_space && !record_exists(from)) {
         diag_fail(d, DIAG_INPUT, from, "is no run (it has no run.json); for a random genotype of a space add --random");
         return EXIT_FAILED;
     }
-    char *text = a->random ? from_chance(a, from, d) : from_run(a, from, d);
+    char *text = of_space ? from_space(a, from, d) : from_run(a, from, d);
     bool ok = text && (a->out ? file_replace(a->out, text, strlen(text), d) : fputs(text, stdout) >= 0);
     return ok ? EXIT_DONE : EXIT_FAILED;
 }
@@ -142,6 +161,10 @@ static const option_row options[] = {
      .kind = OPTION_FLAG,
      .offset = AT(random),
      .help = "RUN is a space: a genotype by chance, by --seed"},
+    {.name = "largest",
+     .kind = OPTION_FLAG,
+     .offset = AT(largest),
+     .help = "RUN is a space that selects: the genotype with the most multiply-adds"},
 };
 
 const command command_derive = {

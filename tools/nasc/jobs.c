@@ -157,8 +157,9 @@ static enum run_end search_in(session *s, const search_job *job, run_folder *fol
     const space_net *built = job->method->selects ? &paths->weights.built : &mixed->weights.built;
     parameters p = session_parameters(built->net);
     char path[RUN_PATH + 64];
-    const char *text = result->genotype = session_derive(s->arena, job->space, built, &p, alphas, d);
-    bool ok = text && file_replace(run_file(job->folder, "genotype.json", path), text, strlen(text), d);
+    char *text = result->genotype = session_derive(s->arena, job->space, built, &p, alphas, d);
+    bool ok = text && session_counted_cost(s, job, text, &result->cost, d) &&
+              file_replace(run_file(job->folder, "genotype.json", path), text, strlen(text), d);
     return ok ? RUN_DONE : RUN_FAILED;
 }
 

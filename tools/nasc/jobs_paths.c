@@ -15,16 +15,32 @@ static bool selects_all(const space *of, const space_net *built, nasc_diag *d)
            diag_fail(d, DIAG_INPUT, space_name(of), "has no choices: there is nothing to search");
 }
 
+static enum cost_kind cost_kind(const search_job *job)
+{
+    return strcmp(job->cost, "params") == 0 ? COST_PARAMS : COST_MACS;
+}
+
+static enum proxyless_cost_term cost_term(const settings *set)
+{
+    static const struct {
+        const char *name;
+        enum proxyless_cost_term term;
+    } losses[] = {{"mul#log", COST_MUL_LOG}, {"add#linear", COST_ADD_LINEAR}, {"add#absolute", COST_ADD_ABSOLUTE}};
+    for (size_t i = 0; i < COUNT(losses); i++)
+        if (strcmp(settings_text(set, SETTING_cost_loss), losses[i].name) == 0)
+            return losses[i].term;
+    BUG("cost_loss %s", settings_text(set, SETTING_cost_loss));
+}
+
 /* What candidates cost, and what the loss makes of it. */
 static bool take_costs(session *s, const search_job *job, const net *model, proxyless_cost *to, nasc_diag *d)
 {
     const settings *set = &job->settings;
-    bool linear = strcmp(settings_text(set, SETTING_cost_loss), "add#linear") == 0;
+    enum proxyless_cost_term term = cost_term(set);
     *to = (proxyless_cost){.term = COST_NONE};
     if (!job->cost)
         return true;
-    costs c = job->latency ? *job->latency
-                           : costs_of(s->arena, model, strcmp(job->cost, "params") == 0 ? COST_PARAMS : COST_MACS);
+    costs c = job->latency ? *job->latency : costs_of(s->arena, model, cost_kind(job));
     if (c.count != model->slot_size[SLOT_MIX])
         return diag_fail(d, DIAG_INPUT, job->folder, "has latencies of %lld candidates, its space has %lld",
                          (long long)c.count, (long long)model->slot_size[SLOT_MIX]);
@@ -32,13 +48,29 @@ static bool take_costs(session *s, const search_job *job, const net *model, prox
         return diag_fail(d, DIAG_INPUT, "--target-cost",
                          "%.0f is below the %.0f %s that the smallest network of %s has", job->target * 1e3,
                          c.least * 1e3, job->cost, space_name(job->space));
-    *to = (proxyless_cost){.term = linear ? COST_ADD_LINEAR : COST_MUL_LOG,
-                           .of = c.of,
-                           .fixed = c.fixed,
-                           .target = job->target,
-                           .factor = settings_number(set, linear ? SETTING_cost_lambda : SETTING_cost_beta),
-                           .exponent = settings_number(set, SETTING_cost_exponent)};
+    *to =
+        (proxyless_cost){.term = term,
+                         .of = c.of,
+                         .fixed = c.fixed,
+                         .target = job->target,
+                         .factor = settings_number(set, term == COST_MUL_LOG ? SETTING_cost_beta : SETTING_cost_lambda),
+                         .exponent = settings_number(set, SETTING_cost_exponent)};
     return true;
+}
+
+/* A genotype has no choices: all that it costs is fixed. */
+bool session_counted_cost(session *s, const search_job *job, const char *genotype, double *cost, nasc_diag *d)
+{
+    if (!job->cost || job->latency)
+        return true;
+    space_net built;
+    space *of = space_parse(genotype, strlen(genotype), job->folder, d);
+    bool ok = of && space_build(of, &job->settings, (space_mode){0}, s->arena, &built, d);
+    if (ok)
+        *cost = costs_of(s->arena, built.net, cost_kind(job)).fixed;
+    if (of)
+        space_free(of);
+    return ok;
 }
 
 bool session_path_supernet(session *s, const search_job *job, path_supernet *n, nasc_diag *d)

@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <float.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,16 +93,6 @@ static bool parse_int(const char *text, int64_t least, int64_t *to)
     return true;
 }
 
-static bool parse_real(const char *text, double *to)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end || !(value > 0 && value < 1e30))
-        return false;
-    *to = value;
-    return true;
-}
-
 static bool parse_size(const char *text, int64_t *to)
 {
     static const char units[] = "KMGT";
@@ -117,6 +108,31 @@ static bool parse_size(const char *text, int64_t *to)
         return false;
     *to = (int64_t)value;
     return true;
+}
+
+bool numbers_add(numbers *n, double value)
+{
+    double last = n->count ? n->at[n->count - 1] : 0;
+    if (!(value > last && value <= DBL_MAX) || n->count == NUMBERS_MOST)
+        return false;
+    n->at[n->count++] = value;
+    return true;
+}
+
+static bool parse_numbers(const char *text, numbers *to)
+{
+    *to = (numbers){0};
+    if (strspn(text, "0123456789.,eE+-") != strlen(text))
+        return false;
+    for (;;) {
+        char *end;
+        double value = strtod(text, &end);
+        if (end == text || !numbers_add(to, value) || (*end && *end != ','))
+            return false;
+        if (!*end)
+            return true;
+        text = end + 1;
+    }
 }
 
 /* Stores the value of an option that has one. */
@@ -135,12 +151,14 @@ static bool option_store(const option_row *o, const char *value, arguments *into
         return parse_int(value, o->least, field) ||
                diag_fail(d, DIAG_INPUT, where, "--%s is '%s', expected an integer of at least %lld", o->name, value,
                          (long long)o->least);
-    case OPTION_REAL:
-        return parse_real(value, field) ||
-               diag_fail(d, DIAG_INPUT, where, "--%s is '%s', expected a number above 0", o->name, value);
     case OPTION_SIZE:
         return parse_size(value, field) ||
                diag_fail(d, DIAG_INPUT, where, "--%s is '%s', expected a size such as 300M or 2G", o->name, value);
+    case OPTION_NUMBERS:
+        return parse_numbers(value, field) ||
+               diag_fail(d, DIAG_INPUT, where,
+                         "--%s is '%s', expected numbers above 0 that increase, at most %d, as 10,15.5,20", o->name,
+                         value, NUMBERS_MOST);
     case OPTION_SET:
         if (!strchr(value, '=') || *value == '=')
             return diag_fail(d, DIAG_INPUT, where, "--set is '%s', expected KEY=VALUE", value);

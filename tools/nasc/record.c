@@ -23,6 +23,14 @@ static json_t *setting_json(const setting_value *v, enum setting_type type)
     return number ? number : json_string(v->text);
 }
 
+static json_t *numbers_json(const numbers *n)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < n->count; i++)
+        json_array_append_new(all, run_number(n->at[i]));
+    return all;
+}
+
 json_t *record_new(const record *r, const space *of, const settings *set, arena *a, nasc_diag *d)
 {
     const char *text = space_text(of, a);
@@ -30,13 +38,12 @@ json_t *record_new(const record *r, const space *of, const settings *set, arena 
     bool ok = all != NULL;
     for (int i = 0; ok && i < SETTING_COUNT; i++)
         ok = !json_object_set_new(all, setting_table[i].name, setting_json(&set->at[i], setting_table[i].type));
-    json_t *target = r->cost && !r->latency ? json_integer((json_int_t)r->target) : NULL;
-    json_t *ms = r->latency ? json_real(r->target_ms) : NULL;
-    json_t *run = json_pack("{si ss ss* ss* so* so* sO* sI sI sI sI ss so* so}", "format", 1, "command", r->command,
-                            "method", r->method, "cost", r->cost, "target", target, "target_ms", ms, "latency",
-                            r->latency, "seed", (json_int_t)r->seed, "runs", (json_int_t)r->runs, "checkpoint_steps",
-                            (json_int_t)r->checkpoint_steps, "data_seed", (json_int_t)r->data_seed, "data", r->data,
-                            "settings", all, "space", json_loads(text, 0, NULL));
+    json_t *targets = r->cost ? numbers_json(&r->targets) : NULL;
+    json_t *run =
+        json_pack("{si ss ss* ss* so* sO* sI sI sI sI ss so* so}", "format", 1, "command", r->command, "method",
+                  r->method, "cost", r->cost, "targets", targets, "latency", r->latency, "seed", (json_int_t)r->seed,
+                  "runs", (json_int_t)r->runs, "checkpoint_steps", (json_int_t)r->checkpoint_steps, "data_seed",
+                  (json_int_t)r->data_seed, "data", r->data, "settings", all, "space", json_loads(text, 0, NULL));
     if (!run || !ok) {
         json_decref(run);
         diag_memory(d);
@@ -82,6 +89,14 @@ static bool settings_read(const json_t *from, const char *where, settings *set, 
     return true;
 }
 
+static bool numbers_read(const json_t *from, numbers *to)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(from, i, one) if (!json_is_number(one) || !numbers_add(to, json_number_value(one))) return false;
+    return true;
+}
+
 static bool space_of(const json_t *run, const char *where, space **of, nasc_diag *d)
 {
     char *text = json_dumps(json_object_get(run, "space"), 0);
@@ -98,18 +113,17 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
     *r = (record){0};
     run_file(folder, file_name, file);
     json_t *run = run_read_json(folder, file_name, d);
-    json_int_t seed = 0, runs = 1, steps = 0, data_seed = 0, target = 0;
+    json_int_t seed = 0, runs = 1, steps = 0, data_seed = 0;
+    json_t *targets = NULL;
     int format = 0;
     if (!run)
         return NULL;
-    bool ok =
-        json_unpack(run, "{si ss s?s s?s s?I s?F s?o sI s?I s?I sI ss so so}", "format", &format, "command",
-                    &r->command, "method", &r->method, "cost", &r->cost, "target", &target, "target_ms", &r->target_ms,
-                    "latency", &r->latency, "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed",
-                    &data_seed, "data", &r->data, "settings", &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
-    ok = ok && runs >= 1 && steps >= 0;
+    bool ok = json_unpack(run, "{si ss s?s s?s s?o s?o sI s?I s?I sI ss so so}", "format", &format, "command",
+                          &r->command, "method", &r->method, "cost", &r->cost, "targets", &targets, "latency",
+                          &r->latency, "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed",
+                          &data_seed, "data", &r->data, "settings", &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
+    ok = ok && runs >= 1 && steps >= 0 && numbers_read(targets, &r->targets) && (!r->cost || r->targets.count > 0);
     r->seed = seed;
-    r->target = target;
     r->runs = runs;
     r->data_seed = data_seed;
     r->checkpoint_steps = steps;

@@ -12,9 +12,8 @@ typedef struct record {
     const char *method;  /* of a search, or NULL */
     int64_t seed, checkpoint_steps, runs;
     const char *cost;  /* of a search: what networks are to have little of, or NULL */
-    int64_t target;    /* how much of it */
-    double target_ms;  /* the same where it is latency */
-    json_t *latency;   /* what candidates take then (latency_costs_json); belongs to the run */
+    numbers targets;   /* how much of it; a search each */
+    json_t *latency;   /* where that is latency: what candidates take (latency_costs_json); belongs to the run */
     int64_t data_seed; /* of synthetic data: the first seed of several runs */
 } record;
 

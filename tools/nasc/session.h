@@ -113,6 +113,9 @@ typedef struct path_supernet {
 } path_supernet;
 bool session_path_supernet(session *s, const search_job *job, path_supernet *n, nasc_diag *d);
 proxyless_settings session_proxyless_settings(const search_job *job);
+/* Counts what the genotype's network costs, as large as the search's, into `cost`, in the unit of job->target. A latency
+ * is not counted: it stays as the search summed it. */
+bool session_counted_cost(session *s, const search_job *job, const char *genotype, double *cost, nasc_diag *d);
 /* Searches from the folder's state on; the alphas found, and the cost of the network that they prefer. */
 enum run_end session_search_paths(session *s, const search_job *job, path_supernet *n, run_folder *folder,
                                   const float **alphas, double *cost, nasc_diag *d);
