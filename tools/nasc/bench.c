@@ -105,7 +105,7 @@ static bool print_json(const session *s, const workload *w, const result *r, con
                             json_pack("{s:i, s:i, s:f, s:f}", "kernels", r->tuning.kernels, "better", r->tuning.better,
                                       "before_s", r->tuning.before, "after_s", r->tuning.after));
     bool ok = o && (!p || !json_object_set_new(o, "profile", profile_json(p)));
-    if (ok && w->alpha)
+    if (ok && alpha->count)
         ok = !json_object_set_new(o, "alpha_min_s", json_real(alpha->seconds[0])) &&
              !json_object_set_new(o, "alpha_median_s", json_real(median(alpha)));
     ok = ok && json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
@@ -121,7 +121,7 @@ static void print_text(const session *s, const workload *w, const result *r, con
         printf("min_ms %.3f median_ms %.3f\n", r->seconds[0] * 1e3, median(r) * 1e3);
     else
         printf("min %.4f s, median %.4f s, of %d (first: %.4f s)\n", r->seconds[0], median(r), r->count, r->first);
-    if (w->alpha)
+    if (alpha->count)
         printf("alpha: min %.4f s, median %.4f s, of %d (first: %.4f s)\n", alpha->seconds[0], median(alpha),
                alpha->count, alpha->first);
     printf("%d threads; compiled in %.2f s, loaded in %.2f s (kernels: %d compiled, %d from the cache)\n", s->threads,
