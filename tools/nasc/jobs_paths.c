@@ -15,9 +15,18 @@ static bool selects_all(const space *of, const space_net *built, nasc_diag *d)
            diag_fail(d, DIAG_INPUT, space_name(of), "has no choices: there is nothing to search");
 }
 
-static enum cost_kind cost_kind(const search_job *job)
+static enum cost_kind cost_kind(const char *cost)
 {
-    return strcmp(job->cost, "params") == 0 ? COST_PARAMS : COST_MACS;
+    return strcmp(cost, "params") == 0 ? COST_PARAMS : COST_MACS;
+}
+
+bool session_least_cost(session *s, const space *of, const settings *set, const char *cost, double *least, nasc_diag *d)
+{
+    space_net built;
+    if (!space_build(of, set, (space_mode){0}, s->arena, &built, d) || !selects_all(of, &built, d))
+        return false;
+    *least = costs_of(s->arena, built.net, cost_kind(cost)).least;
+    return true;
 }
 
 static enum proxyless_cost_term cost_term(const settings *set)
@@ -40,14 +49,10 @@ static bool take_costs(session *s, const search_job *job, const net *model, prox
     *to = (proxyless_cost){.term = COST_NONE};
     if (!job->cost)
         return true;
-    costs c = job->latency ? *job->latency : costs_of(s->arena, model, cost_kind(job));
+    costs c = job->latency ? *job->latency : costs_of(s->arena, model, cost_kind(job->cost));
     if (c.count != model->slot_size[SLOT_MIX])
         return diag_fail(d, DIAG_INPUT, job->folder, "has latencies of %lld candidates, its space has %lld",
                          (long long)c.count, (long long)model->slot_size[SLOT_MIX]);
-    if (job->target < c.least && !job->latency)
-        return diag_fail(d, DIAG_INPUT, "--target-cost",
-                         "%.0f is below the %.0f %s that the smallest network of %s has", job->target * 1e3,
-                         c.least * 1e3, job->cost, space_name(job->space));
     *to =
         (proxyless_cost){.term = term,
                          .of = c.of,
@@ -67,7 +72,7 @@ bool session_counted_cost(session *s, const search_job *job, const char *genotyp
     space *of = space_parse(genotype, strlen(genotype), job->folder, d);
     bool ok = of && space_build(of, &job->settings, (space_mode){0}, s->arena, &built, d);
     if (ok)
-        *cost = costs_of(s->arena, built.net, cost_kind(job)).fixed;
+        *cost = costs_of(s->arena, built.net, cost_kind(job->cost)).fixed;
     if (of)
         space_free(of);
     return ok;

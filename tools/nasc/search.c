@@ -36,12 +36,25 @@ static bool check_cost(const search_arguments *a, const record *r, const search_
     return r->targets.count || diag_fail(d, DIAG_INPUT, "--cost", "needs a target: --target-cost A");
 }
 
+/* Is the lowest target of a new run within reach? Asked before there is a folder. */
+static bool check_counted(run_request *s, nasc_diag *d)
+{
+    double least;
+    if (!s->record.cost || s->run)
+        return true;
+    if (!session_least_cost(&s->session, s->of, &s->settings, s->record.cost, &least, d))
+        return false;
+    return s->record.targets.at[0] >= least * 1e3 ||
+           diag_fail(d, DIAG_INPUT, "--target-cost", "%.0f is below the %.0f %s that the smallest network of %s has",
+                     s->record.targets.at[0], least * 1e3, s->record.cost, space_name(s->of));
+}
+
 /* What candidates take by the table, into the record of a new run: the run needs no table from then on. */
 static bool take_latency(run_request *s, const search_arguments *a, nasc_diag *d)
 {
     costs c;
     if (!is_latency(&s->record) || s->run)
-        return request_record(s, d);
+        return check_counted(s, d) && request_record(s, d);
     if (!a->latency)
         return diag_fail(d, DIAG_INPUT, "--cost", "latency needs what nasc latency measured: --latency TABLE");
     if (!latency_costs_of(&s->session, s->of, &s->settings, a->latency, &c, d))

@@ -113,6 +113,9 @@ typedef struct path_supernet {
 } path_supernet;
 bool session_path_supernet(session *s, const search_job *job, path_supernet *n, nasc_diag *d);
 proxyless_settings session_proxyless_settings(const search_job *job);
+/* What the smallest network of the space has of `cost` (macs, params), in thousands. */
+bool session_least_cost(session *s, const space *of, const settings *set, const char *cost, double *least,
+                        nasc_diag *d);
 /* Counts what the genotype's network costs, as large as the search's, into `cost`, in the unit of job->target. A latency
  * is not counted: it stays as the search summed it. */
 bool session_counted_cost(session *s, const search_job *job, const char *genotype, double *cost, nasc_diag *d);
