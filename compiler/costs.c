@@ -1,8 +1,6 @@
 /* Costs of candidates: sums over the nodes, or the weights, of their regions. */
 #include "costs.h"
 
-static const double THOUSAND = 1e3;
-
 /* Of each region: where its candidate stands in SLOT_MIX; -1: outside of choices. */
 static int64_t *find_places(arena *a, const net *n)
 {
@@ -23,7 +21,7 @@ void costs_bounds(costs *c, const net *n)
     for (int i = 0; i < n->params.count; i++) {
         const net_param *p = &n->params.at[i];
         for (int row = 0; p->slot == SLOT_MIX && row < p->dim[2]; row++) {
-            const float *of = c->of + p->offset + (int64_t)row * p->dim[3];
+            const double *of = c->of + p->offset + (int64_t)row * p->dim[3];
             double low = of[0], high = of[0];
             for (int k = 1; k < p->dim[3]; k++) {
                 low = of[k] < low ? of[k] : low;
@@ -38,20 +36,16 @@ void costs_bounds(costs *c, const net *n)
 costs costs_of(arena *a, const net *n, enum cost_kind kind)
 {
     const int64_t *place = find_places(a, n);
-    double *sum = NEW_ARRAY(a, double, n->slot_size[SLOT_MIX] + 1);
-    costs c = {.of = NEW_ARRAY(a, float, n->slot_size[SLOT_MIX] + 1), .count = n->slot_size[SLOT_MIX]};
+    costs c = {.of = NEW_ARRAY(a, double, n->slot_size[SLOT_MIX] + 1), .count = n->slot_size[SLOT_MIX]};
     for (int i = 0; i < n->nodes.count && kind == COST_MACS; i++) {
         const net_node *v = &n->nodes.at[i];
-        *(place[v->region] < 0 ? &c.fixed : &sum[place[v->region]]) += (double)net_prim_info[v->prim].cost(n, v).macs;
+        *(place[v->region] < 0 ? &c.fixed : &c.of[place[v->region]]) += (double)net_prim_info[v->prim].cost(n, v).macs;
     }
     const net_paths *paths = net_paths_of(a, n);
     for (int i = 0; i < paths->at.count && kind == COST_PARAMS; i++) {
         const net_path *path = &paths->at.at[i];
-        *(place[path->region] < 0 ? &c.fixed : &sum[place[path->region]]) += (double)path->count;
+        *(place[path->region] < 0 ? &c.fixed : &c.of[place[path->region]]) += (double)path->count;
     }
-    c.fixed /= THOUSAND;
-    for (int64_t k = 0; k < n->slot_size[SLOT_MIX]; k++)
-        c.of[k] = (float)(sum[k] / THOUSAND);
     costs_bounds(&c, n);
     return c;
 }

@@ -340,14 +340,11 @@ uint64_t parts_key(const parts *p)
 
 costs parts_costs(arena *a, const parts *p, const net *n, const double *cost)
 {
-    double *sum = NEW_ARRAY(a, double, n->slot_size[SLOT_MIX] + 1);
-    costs c = {.of = NEW_ARRAY(a, float, n->slot_size[SLOT_MIX] + 1), .count = n->slot_size[SLOT_MIX]};
+    costs c = {.of = NEW_ARRAY(a, double, n->slot_size[SLOT_MIX] + 1), .count = n->slot_size[SLOT_MIX]};
     for (int i = 0; i < p->uses.count; i++) {
         const part_use *use = &p->uses.at[i];
-        *(use->place < 0 ? &c.fixed : &sum[use->place]) += cost[use->part];
+        *(use->place < 0 ? &c.fixed : &c.of[use->place]) += cost[use->part];
     }
-    for (int64_t k = 0; k < n->slot_size[SLOT_MIX]; k++)
-        c.of[k] = (float)sum[k];
     costs_bounds(&c, n);
     return c;
 }

@@ -40,6 +40,11 @@ static best best_of_row(const space *s, const space_choice *c, const float *alph
     return b;
 }
 
+int space_strongest(const space *s, const space_choice *c, const float *alpha, int row)
+{
+    return best_of_row(s, c, alpha, row).candidate;
+}
+
 static int by_weight(const void *left, const void *right)
 {
     const best *a = left, *b = right;

@@ -175,6 +175,8 @@ bool space_build(const space *s, const settings *set, space_mode mode, arena *a,
  * alpha[i] holds choices[i].rows × .columns numbers. Returns JSON text; NULL with a diagnostic. */
 char *space_derive(const space *s, const space_net *built, const float *const *alpha, const char *name, arena *a,
                    nasc_diag *d);
+/* The candidate that it takes at a row of a choice's alpha; -1: "never" leaves none. */
+int space_strongest(const space *s, const space_choice *c, const float *alpha, int row);
 /* Published text: `Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=range(2, 6), …)` in `into` = the DARTS
  * space, or
  * `|op~0|+|op~0|op~1|+…` in `into` = the NAS-Bench-201 space, or the JSON of a ProxylessNAS network (keys name, bn,

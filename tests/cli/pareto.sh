@@ -87,12 +87,14 @@ for targets in 0 -5 5,3 5,5 5,,6 5, ,5 many 7M 1e999 0x10 nan 1,2,3,4,5,6,7,8,9,
     fails 2 "--target-cost is '$targets', expected numbers above 0 that increase, at most 16" search $small "${data[@]}" \
         "${new[@]}" --cost macs --target-cost "$targets"
 done
-fails 1 '--target-cost: 7 is below the [0-9]+ macs that the smallest' search $small "${data[@]}" "${short[@]}" "${new[@]}" \
+fails 1 '--target-cost: 7 is below the [0-9]+ macs of the cheapest network of' search $small "${data[@]}" "${short[@]}" "${new[@]}" \
     --target-cost 7,60000
 fails 1 'is a run of several searches: derive one of them, as .*/front/target-60000$' derive "$work/front"
 fails 1 'takes everything from run.json' search --resume --out "$work/front" --target-cost 60000,70000
 fails 1 '--random and --largest: give one' derive $small --random --largest
 fails 1 'mixes its candidates: --largest is for spaces that select' derive ../genotypes/spaces/darts.json --largest
+sed -i 's/"cost": "macs"/"cost": "watts"/' "$work/alone/run.json"
+fails 1 "alone: has the cost 'watts', which this nasc does not know" search --resume --out "$work/alone"
 sed -i 's/"targets": \[.*/"targets": [5, 3],/' "$work/cut/run.json"
 fails 1 'run.json: is not the record of a run' search --resume --out "$work/cut"
 exit $bad

@@ -27,6 +27,9 @@ for run in two all cells; do
     cmp -s "$work/last.json" "$work/$run/genotype.json" || say "$run: genotype.json is not the last epoch's"
     must "$nasc" derive "$work/$run" --epoch 1
 done
+must "$nasc" info "$work/cells/genotype.json" --channels 4 --cells 3 --input 8x8x1 --classes 4
+macs=$(awk '/^total/ { print $3 }' "$work/out")
+grep -q "\"cost\": $macs\$" "$work/cells/run.json" || say "cells: $macs multiply-adds, run.json says $(grep '"cost"' "$work/cells/run.json")"
 grep -q '"expected_cost"' "$work/cells/log.jsonl" || say "the log has no expected cost"
 grep -q '"method": *"proxyless"' "$work/two/run.json" || say "run.json has no method"
 
@@ -46,9 +49,9 @@ fails 'cannot learn \(combine: select\)' search $small "${data[@]}" "${new[@]}" 
 fails 'cannot learn \(combine: mix\)' search ../genotypes/spaces/darts.json "${data[@]}" "${new[@]}" --method proxyless
 fails '--cost: is for the methods of spaces that select' search ../genotypes/spaces/darts.json "${data[@]}" "${new[@]}" --cost macs \
     --target-cost 5
-fails '--cost: needs a target' search $small "${data[@]}" "${new[@]}" --cost macs
-fails '--target-cost: .* give both' search $small "${data[@]}" "${new[@]}" --target-cost 7
-fails '--target-cost: 7 is below the [0-9]+ macs that the smallest' search $small "${data[@]}" "${new[@]}" --cost macs --target-cost 7
+fails '--cost: macs needs a target: --target-cost A' search $small "${data[@]}" "${new[@]}" --cost macs
+fails '--target-cost: goes with --cost macs or --cost params' search $small "${data[@]}" "${new[@]}" --target-cost 7
+fails '--target-cost: 7 is below the [0-9]+ macs of the cheapest network of proxyless_small' search $small "${data[@]}" "${new[@]}" --cost macs --target-cost 7
 [ ! -e "$work/new" ] || say "a refused target leaves a folder"
 fails '32 of its 320 training images are held out \(held_out\)' search $small "${data[@]}" --set batch=64 --quiet "${new[@]}"
 rm -rf "$work/new"

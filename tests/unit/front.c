@@ -34,6 +34,7 @@ static void names(void **state)
 {
     (void)state;
     assert_string_equal(cost_find("params")->name, "params");
+    assert_string_equal(cost_find("latency")->unit, "predicted ms");
     assert_null(cost_find("watts"));
     assert_null(cost_find(NULL));
 }

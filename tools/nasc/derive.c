@@ -100,6 +100,16 @@ static const float *alphas_by_chance(arena *a, const parameters *p, int64_t seed
     return alphas;
 }
 
+/* What costs more is the stronger. */
+static const float *alphas_by_cost(arena *a, const net *n)
+{
+    costs c = costs_of(a, n, COST_MACS);
+    float *alphas = NEW_ARRAY(a, float, c.count + 1);
+    for (int64_t i = 0; i < c.count; i++)
+        alphas[i] = (float)c.of[i];
+    return alphas;
+}
+
 /* A network that a search did not find: by chance, or of what costs most at each choice. */
 static char *from_space(const derive_arguments *a, const char *path, nasc_diag *d)
 {
@@ -115,7 +125,7 @@ static char *from_space(const derive_arguments *a, const char *path, nasc_diag *
     if (ok && model_build(&m, &a->common, (space_mode){.train = true}, &built, d)) {
         parameters p = session_parameters(built.net);
         const float *alphas =
-            a->largest ? costs_of(arena, built.net, COST_MACS).of : alphas_by_chance(arena, &p, a->common.seed);
+            a->largest ? alphas_by_cost(arena, built.net) : alphas_by_chance(arena, &p, a->common.seed);
         text = session_derive(arena, m.space, &built, &p, alphas, d);
     }
     model_close(&m);

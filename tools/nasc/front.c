@@ -7,9 +7,11 @@
 
 const cost_row *cost_find(const char *name)
 {
-    static const cost_row rows[] = {{"macs", "macs", "cost", 1e3, 0, "multiply-adds in millions", 1e6},
-                                    {"params", "params", "cost", 1e3, 0, "parameters in thousands", 1e3},
-                                    {"latency", "predicted ms", "predicted_ms", 1, 4, "predicted latency in ms", 1}};
+    static const cost_row rows[] = {
+        {"macs", "target-cost", "macs", 1e3, 0, "multiply-adds in millions", 1e6},
+        {"params", "target-cost", "params", 1e3, 0, "parameters in thousands", 1e3},
+        {"latency", "target-ms", "predicted ms", 1, 4, "predicted milliseconds", 1},
+    };
     for (size_t i = 0; name && i < COUNT(rows); i++)
         if (strcmp(rows[i].name, name) == 0)
             return &rows[i];
@@ -65,7 +67,7 @@ void front_print(const front *f, FILE *out)
     if (f->several_seeds)
         fprintf(out, "%8s", "seed");
     if (f->cost)
-        fprintf(out, "%14s", f->cost->column);
+        fprintf(out, "%14s", f->cost->unit);
     fprintf(out, "  held-out accuracy\n");
     for (int i = 0; i < f->count; i++) {
         const front_point *p = &f->at[i];

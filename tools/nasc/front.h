@@ -11,9 +11,9 @@
 /* What --cost can be of, and how it is written. */
 typedef struct cost_row {
     const char *name;
-    const char *column;    /* above its column in a table */
-    const char *key;       /* in the result of one search */
-    double unit;           /* of targets and costs in jobs, in what --target-cost says */
+    const char *option;    /* that says how much */
+    const char *unit;      /* of costs, as they are printed */
+    double loss_unit;      /* how many of them the loss counts as one */
     int decimals;          /* of a cost in a table */
     const char *axis_name; /* in the drawing */
     double axis_unit;
@@ -25,7 +25,7 @@ typedef struct front_point {
     const char *folder; /* of its search, below RUN */
     const char *genotype;
     int64_t seed;
-    double target, cost; /* as --target-cost says; without --cost 0 */
+    double target, cost; /* without --cost 0 */
     double accuracy;     /* on held-out images */
     bool dominated;      /* another costs no more, is no less accurate, and is better in one of the two */
 } front_point;

@@ -66,7 +66,7 @@ static void add_point(text *t, const front *f, const front_point *p, double x, d
 {
     bool right = x > LEFT + 0.75 * WIDTH, above = right || y > TOP + HEIGHT - 24; /* a front rises from the left */
     text_add(t, "<circle%s cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\"><title>%s: %.*f %s, %.2f %%</title></circle>",
-             p->dominated ? " class=\"dominated\"" : "", x, y, p->folder, f->cost->decimals, p->cost, f->cost->column,
+             p->dominated ? " class=\"dominated\"" : "", x, y, p->folder, f->cost->decimals, p->cost, f->cost->unit,
              100 * p->accuracy);
     text_add(t, "<text x=\"%.1f\" y=\"%.1f\"%s>", right ? x - 8 : x + 8, above ? y - 7 : y + 17,
              right ? " text-anchor=\"end\"" : "");

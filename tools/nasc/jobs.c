@@ -113,15 +113,36 @@ darts_settings session_darts_settings(const search_job *job)
                             .seed = job->seed};
 }
 
+/* Where a choice's alphas stand among all. */
+static int64_t alpha_place(const parameters *p, const space_choice *c)
+{
+    for (int i = 0; i < p->count; i++)
+        if (p->at[i].slot == SLOT_MIX && strcmp(p->at[i].name, c->alpha) == 0)
+            return p->at[i].offset;
+    BUG("alpha %s", c->alpha);
+}
+
 char *session_derive(arena *a, const space *of, const space_net *built, const parameters *p, const float *alphas,
                      nasc_diag *d)
 {
     const float **rows = NEW_ARRAY(a, const float *, built->choice_count + 1);
     for (int c = 0; c < built->choice_count; c++)
-        for (int i = 0; i < p->count; i++)
-            if (p->at[i].slot == SLOT_MIX && strcmp(p->at[i].name, built->choices[c].alpha) == 0)
-                rows[c] = alphas + p->at[i].offset;
+        rows[c] = alphas + alpha_place(p, &built->choices[c]);
     return space_derive(of, built, rows, space_name(of), a, d);
+}
+
+/* Of the network that session_derive makes of a space which selects. */
+static double cost_of_found(const costs *by, const space *of, const space_net *built, const parameters *p,
+                            const float *alphas)
+{
+    double cost = by->fixed;
+    for (int i = 0; i < built->choice_count; i++) {
+        const space_choice *c = &built->choices[i];
+        int64_t place = alpha_place(p, c);
+        for (int row = 0; row < c->rows; row++)
+            cost += by->of[place + (int64_t)row * c->columns + space_strongest(of, c, alphas + place, row)];
+    }
+    return cost;
 }
 
 static enum run_end search_mixtures(session *s, const search_job *job, supernet *n, run_folder *folder,
@@ -144,31 +165,32 @@ static enum run_end search_mixtures(session *s, const search_job *job, supernet 
     return end;
 }
 
-static enum run_end search_in(session *s, const search_job *job, run_folder *folder, search_result *result,
-                              nasc_diag *d)
+static enum run_end search_in(session *s, const search_job *job, run_folder *folder, search_result *found, nasc_diag *d)
 {
     const float *alphas = NULL;
     supernet *mixed = NEW(s->arena, supernet);
     path_supernet *paths = NEW(s->arena, path_supernet);
-    enum run_end end = job->method->selects ? session_search_paths(s, job, paths, folder, &alphas, &result->cost, d)
+    enum run_end end = job->method->selects ? session_search_paths(s, job, paths, folder, &alphas, d)
                                             : search_mixtures(s, job, mixed, folder, &alphas, d);
     if (end != RUN_DONE)
         return end;
     const space_net *built = job->method->selects ? &paths->weights.built : &mixed->weights.built;
     parameters p = session_parameters(built->net);
     char path[RUN_PATH + 64];
-    char *text = result->genotype = session_derive(s->arena, job->space, built, &p, alphas, d);
-    bool ok = text && session_counted_cost(s, job, text, &result->cost, d) &&
-              file_replace(run_file(job->folder, "genotype.json", path), text, strlen(text), d);
+    char *text = session_derive(s->arena, job->space, built, &p, alphas, d);
+    *found = (search_result){.genotype = text};
+    if (text && job->costs)
+        found->cost = cost_of_found(job->costs, job->space, built, &p, alphas);
+    bool ok = text && file_replace(run_file(job->folder, "genotype.json", path), text, strlen(text), d);
     return ok ? RUN_DONE : RUN_FAILED;
 }
 
-enum run_end session_search(session *s, const search_job *job, search_result *result, nasc_diag *d)
+enum run_end session_search(session *s, const search_job *job, search_result *found, nasc_diag *d)
 {
     run_folder folder;
     if (!open_folder(&folder, job->folder, job->resume, job->record, d))
         return RUN_FAILED;
-    enum run_end end = search_in(s, job, &folder, result, d);
+    enum run_end end = search_in(s, job, &folder, found, d);
     run_close(&folder);
     return end;
 }

@@ -110,11 +110,11 @@ double latency_median(double *at, int count);
  * long a multiply-add as the table's. `file`: what diagnostics call the table. */
 bool latency_costs(session *s, const latency_table *t, const parts *p, const space_net *built, const char *space,
                    const char *file, costs *to, nasc_diag *d);
-/* The same from the file, for what `set` makes of the space. */
-bool latency_costs_of(session *s, const space *of, const settings *set, const char *file, costs *to, nasc_diag *d);
+/* The same from the file. */
+bool latency_costs_of(session *s, const space_net *built, const char *space, const char *file, costs *to, nasc_diag *d);
 /* Costs as run.json has them: {"fixed_ms", "least_ms", "most_ms", "candidates_ms": […]}. */
 json_t *latency_costs_json(const costs *c);
-/* NULL: `j` is none of these, or not there. */
-const costs *latency_costs_read(const json_t *j, arena *a);
+/* False: `j` is none of these, or not there. */
+bool latency_costs_read(const json_t *j, arena *a, costs *c);
 
 #endif

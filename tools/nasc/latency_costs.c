@@ -112,34 +112,33 @@ bool latency_costs(session *s, const latency_table *t, const parts *p, const spa
     return true;
 }
 
-bool latency_costs_of(session *s, const space *of, const settings *set, const char *file, costs *to, nasc_diag *d)
+bool latency_costs_of(session *s, const space_net *built, const char *space, const char *file, costs *to, nasc_diag *d)
 {
     latency_table t;
-    space_net built;
     parts p;
-    return latency_read(&t, file, s->arena, d) && space_build(of, set, (space_mode){0}, s->arena, &built, d) &&
-           parts_of(s->arena, &built, &p, d) && latency_costs(s, &t, &p, &built, space_name(of), file, to, d);
+    return latency_read(&t, file, s->arena, d) && parts_of(s->arena, built, &p, d) &&
+           latency_costs(s, &t, &p, built, space, file, to, d);
 }
 
 json_t *latency_costs_json(const costs *c)
 {
     json_t *of = json_array();
     for (int64_t i = 0; i < c->count; i++)
-        json_array_append_new(of, json_real((double)c->of[i]));
+        json_array_append_new(of, json_real(c->of[i]));
     return json_pack("{sf sf sf so}", "fixed_ms", c->fixed, "least_ms", c->least, "most_ms", c->most, "candidates_ms",
                      of);
 }
 
-const costs *latency_costs_read(const json_t *j, arena *a)
+bool latency_costs_read(const json_t *j, arena *a, costs *c)
 {
-    costs *c = NEW(a, costs);
     json_t *of;
+    *c = (costs){0};
     if (!j || json_unpack((json_t *)(uintptr_t)j, "{sF sF sF so}", "fixed_ms", &c->fixed, "least_ms", &c->least,
                           "most_ms", &c->most, "candidates_ms", &of) != 0)
-        return NULL;
+        return false;
     c->count = (int64_t)json_array_size(of);
-    c->of = NEW_ARRAY(a, float, c->count + 1);
+    c->of = NEW_ARRAY(a, double, c->count + 1);
     for (int64_t i = 0; i < c->count; i++)
-        c->of[i] = (float)json_number_value(json_array_get(of, (size_t)i));
-    return c;
+        c->of[i] = json_number_value(json_array_get(of, (size_t)i));
+    return true;
 }

@@ -13,7 +13,7 @@ typedef struct record {
     int64_t seed, checkpoint_steps, runs;
     const char *cost;  /* of a search: what networks are to have little of, or NULL */
     numbers targets;   /* how much of it; a search each */
-    json_t *latency;   /* where that is latency: what candidates take (latency_costs_json); belongs to the run */
+    json_t *latency;   /* where that is latency: the candidates' (latency_costs_json); belongs to run.json */
     int64_t data_seed; /* of synthetic data: the first seed of several runs */
 } record;
 
@@ -49,7 +49,8 @@ typedef struct run_request {
     settings settings;
     record record;
     dataset *data;
-    json_t *run; /* run.json; NULL: a new run, before request_record */
+    const costs *costs; /* of a search: what candidates cost, as record.cost has it; NULL: the loss alone counts */
+    json_t *run;        /* run.json; NULL: a new run, before request_record */
 } run_request;
 
 /* Opens the session, what is run, and its data. `like`: command, method and number of runs of a new one, whose operand

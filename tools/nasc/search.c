@@ -2,12 +2,13 @@
 #include "latency.h"
 #include "several.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct search_arguments {
     run_arguments common;
     const char *method, *cost, *latency;
-    numbers targets, targets_ms;
+    numbers target_cost, target_ms;
     int64_t runs, memory;
 } search_arguments;
 
@@ -21,49 +22,66 @@ static bool is_latency(const record *r)
 /* What one option says and the others do not. */
 static bool check_cost(const search_arguments *a, const record *r, const search_method *m, nasc_diag *d)
 {
-    bool for_latency = a->targets_ms.count || a->latency;
-    if (r->cost && !m->selects)
+    const cost_row *cost = cost_find(r->cost);
+    if ((a->latency || a->target_ms.count) && !is_latency(r))
+        return diag_fail(d, DIAG_INPUT, a->latency ? "--latency" : "--target-ms", "goes with --cost latency");
+    if (a->target_cost.count && (!cost || is_latency(r)))
+        return diag_fail(d, DIAG_INPUT, "--target-cost", "goes with --cost macs or --cost params");
+    if (!r->cost)
+        return true;
+    if (!cost)
+        return diag_fail(d, DIAG_INPUT, a->common.out, "has the cost '%s', which this nasc does not know", r->cost);
+    if (!m->selects)
         return diag_fail(d, DIAG_INPUT, "--cost", "is for the methods of spaces that select candidates, not for %s",
                          m->name);
-    if (is_latency(r))
-        return (r->targets.count && !a->targets.count) ||
-               diag_fail(d, DIAG_INPUT, "--cost", "latency needs a target: --target-ms A, and no other");
-    if (for_latency)
-        return diag_fail(d, DIAG_INPUT, a->latency ? "--latency" : "--target-ms", "goes with --cost latency");
-    if (!r->cost)
-        return !a->targets.count ||
-               diag_fail(d, DIAG_INPUT, "--target-cost", "says how much, --cost of what: give both");
-    return r->targets.count || diag_fail(d, DIAG_INPUT, "--cost", "needs a target: --target-cost A");
+    return r->targets.count > 0 ||
+           diag_fail(d, DIAG_INPUT, "--cost", "%s needs a target: --%s A", cost->name, cost->option);
 }
 
-/* Is the lowest target of a new run within reach? Asked before there is a folder. */
-static bool check_counted(run_request *s, nasc_diag *d)
+/* What candidates take: of a new run by the table, of one that goes on as run.json has it. */
+static bool find_latency(run_request *s, const search_arguments *a, const space_net *built, costs *c, nasc_diag *d)
 {
-    double least;
-    if (!s->record.cost || s->run)
-        return true;
-    if (!session_least_cost(&s->session, s->of, &s->settings, s->record.cost, &least, d))
-        return false;
-    return s->record.targets.at[0] >= least * 1e3 ||
-           diag_fail(d, DIAG_INPUT, "--target-cost", "%.0f is below the %.0f %s that the smallest network of %s has",
-                     s->record.targets.at[0], least * 1e3, s->record.cost, space_name(s->of));
-}
-
-/* What candidates take by the table, into the record of a new run: the run needs no table from then on. */
-static bool take_latency(run_request *s, const search_arguments *a, nasc_diag *d)
-{
-    costs c;
-    if (!is_latency(&s->record) || s->run)
-        return check_counted(s, d) && request_record(s, d);
-    if (!a->latency)
+    int64_t candidates = built->net->slot_size[SLOT_MIX];
+    if (!s->run && !a->latency)
         return diag_fail(d, DIAG_INPUT, "--cost", "latency needs what nasc latency measured: --latency TABLE");
-    if (!latency_costs_of(&s->session, s->of, &s->settings, a->latency, &c, d))
+    if (!s->run)
+        return latency_costs_of(&s->session, built, space_name(s->of), a->latency, c, d);
+    bool ok = latency_costs_read(s->record.latency, s->session.arena, c) && c->count == candidates;
+    return ok || diag_fail(d, DIAG_INPUT, a->common.out, "has latencies of %lld candidates, its space has %lld",
+                           (long long)c->count, (long long)candidates);
+}
+
+/* Fills in s->costs. Targets increase: where the first can be met, all can. */
+static bool find_costs(run_request *s, const search_arguments *a, nasc_diag *d)
+{
+    const record *r = &s->record;
+    const cost_row *cost = cost_find(r->cost);
+    arena *arena = s->session.arena;
+    costs *c = NEW(arena, costs);
+    space_net built;
+    if (!cost)
+        return true;
+    if (!space_build(s->of, &s->settings, (space_mode){0}, arena, &built, d))
         return false;
-    if (s->record.targets.at[0] < c.least)
-        return diag_fail(d, DIAG_INPUT, "--target-ms", "%g is below the %.4g ms that the fastest network of %s takes",
-                         s->record.targets.at[0], c.least, space_name(s->of));
-    json_t *latency = s->record.latency = latency_costs_json(&c);
-    bool ok = request_record(s, d);
+    if (!is_latency(r))
+        *c = costs_of(arena, built.net, strcmp(r->cost, "params") == 0 ? COST_PARAMS : COST_MACS);
+    else if (!find_latency(s, a, &built, c, d))
+        return false;
+    s->costs = c;
+    const char *least = arena_printf(arena, "%.*f", cost->decimals, c->least);
+    return r->targets.at[0] >= strtod(least, NULL) ||
+           diag_fail(d, DIAG_INPUT, arena_printf(arena, "--%s", cost->option),
+                     "%.15g is below the %s %s of the cheapest network of %s", r->targets.at[0], least, cost->unit,
+                     space_name(s->of));
+}
+
+/* A new run keeps what it took from the table, and needs no table from then on. */
+static bool make_record(run_request *s, nasc_diag *d)
+{
+    if (s->run || !is_latency(&s->record))
+        return request_record(s, d);
+    json_t *latency = s->record.latency = latency_costs_json(s->costs);
+    bool ok = latency ? request_record(s, d) : diag_memory(d);
     json_decref(latency);
     return ok;
 }
@@ -74,8 +92,8 @@ static bool ask(run_request *s, const search_arguments *a, nasc_diag *d)
                    .method = a->method,
                    .runs = a->runs ? a->runs : 1,
                    .cost = a->cost,
-                   .targets = a->targets_ms.count ? a->targets_ms : a->targets};
-    bool more = a->method || a->runs || a->cost || like.targets.count || a->latency;
+                   .targets = a->target_ms.count ? a->target_ms : a->target_cost};
+    bool more = a->method || a->runs || a->cost || a->latency || like.targets.count;
     if (!request_open(s, &a->common, &like, false, more, d))
         return false;
     bool selects = space_selects(s->of);
@@ -93,7 +111,7 @@ static bool ask(run_request *s, const search_arguments *a, nasc_diag *d)
                          "found %s, expected 0.5: %s learns alpha on one half, weights on the other",
                          settings_text(&s->settings, SETTING_held_out), m->name);
     s->session.memory = a->memory;
-    return check_cost(a, &s->record, m, d) && take_latency(s, a, d);
+    return check_cost(a, &s->record, m, d) && find_costs(s, a, d) && make_record(s, d);
 }
 
 /* ---- the search -------------------------------------------------------------------------------------------------- */
@@ -108,7 +126,7 @@ static json_t *result_of(const front *f)
     if (f->count > 1 && f->cost)
         json_object_set_new(result, "pareto", json_string("pareto.svg"));
     if (f->count == 1 && f->cost)
-        json_object_set_new(result, f->cost->key, run_number(one->cost));
+        json_object_set_new(result, "cost", run_number(one->cost));
     return result;
 }
 
@@ -120,7 +138,7 @@ static enum run_end search_alone(run_request *s, front *f, nasc_diag *d)
     enum run_end end = session_search(&s->session, &job, &found, d);
     *f = (front){.cost = cost_find(r->cost), .at = NEW(s->session.arena, front_point), .count = 1};
     if (f->cost)
-        f->at[0] = (front_point){.target = r->targets.at[0], .cost = found.cost * f->cost->unit};
+        f->at[0] = (front_point){.target = r->targets.at[0], .cost = found.cost};
     return end;
 }
 
@@ -141,7 +159,7 @@ static void report(const search_arguments *a, const front *f, const json_t *resu
     if (f->count > 1)
         front_print(f, stdout);
     else if (f->cost)
-        printf("%.*f %s, target %.15g\n", f->cost->decimals, f->at[0].cost, f->cost->column, f->at[0].target);
+        printf("%.*f %s, target %.15g\n", f->cost->decimals, f->at[0].cost, f->cost->unit, f->at[0].target);
     printf("%s/genotype.json\n", a->common.out);
     if (f->count > 1 && f->cost)
         printf("%s/pareto.svg\n", a->common.out);
@@ -193,13 +211,13 @@ static const option_row options[] = {
     {.name = "target-cost",
      .value = "A[,B…]",
      .kind = OPTION_NUMBERS,
-     .offset = AT(targets),
+     .offset = AT(target_cost),
      .help = "how many of them; several: a search each, and the pareto front of what they find"},
     {.name = "target-ms",
      .value = "A[,B…]",
      .kind = OPTION_NUMBERS,
-     .offset = AT(targets_ms),
-     .help = "how many milliseconds, for --cost latency"},
+     .offset = AT(target_ms),
+     .help = "the same of --cost latency, in milliseconds"},
     {.name = "latency",
      .value = "TABLE",
      .kind = OPTION_TEXT,

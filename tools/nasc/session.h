@@ -74,9 +74,9 @@ typedef struct search_job {
     settings settings;
     const dataset *data;
     const search_method *method;
-    const char *cost;     /* macs, params, latency; NULL: the loss alone counts */
-    double target;        /* thousands of them, or ms */
-    const costs *latency; /* of the candidates, in ms, where that is the cost */
+    const costs *costs; /* of the candidates; NULL: the loss alone counts */
+    double target;      /* as they are */
+    double cost_unit;   /* what the loss counts both in */
     uint64_t seed;
     int checkpoint_steps;
     const char *folder; /* made, or holds a run to go on with */
@@ -113,15 +113,9 @@ typedef struct path_supernet {
 } path_supernet;
 bool session_path_supernet(session *s, const search_job *job, path_supernet *n, nasc_diag *d);
 proxyless_settings session_proxyless_settings(const search_job *job);
-/* What the smallest network of the space has of `cost` (macs, params), in thousands. */
-bool session_least_cost(session *s, const space *of, const settings *set, const char *cost, double *least,
-                        nasc_diag *d);
-/* Counts what the genotype's network costs, as large as the search's, into `cost`, in the unit of job->target. A latency
- * is not counted: it stays as the search summed it. */
-bool session_counted_cost(session *s, const search_job *job, const char *genotype, double *cost, nasc_diag *d);
-/* Searches from the folder's state on; the alphas found, and the cost of the network that they prefer. */
+/* Searches from the folder's state on; the alphas found. */
 enum run_end session_search_paths(session *s, const search_job *job, path_supernet *n, run_folder *folder,
-                                  const float **alphas, double *cost, nasc_diag *d);
+                                  const float **alphas, nasc_diag *d);
 /* What searches and trainings take from the settings alike. */
 struct data_augment session_augment(const settings *set);
 bool session_lr_by_step(const settings *set);
@@ -129,12 +123,12 @@ adam_rates session_alpha_rates(const settings *set);
 /* Rates of SGD as the settings have them. */
 sgd_rates session_weight_rates(const settings *set);
 
-/* What a search found. */
+/* What a search ended with, owned by the session's arena. */
 typedef struct search_result {
-    char *genotype; /* its text, owned by the session's arena */
-    double cost;    /* what the network costs, in the unit of job->target; 0: the loss alone counted */
+    char *genotype;
+    double cost; /* of its network, as job->costs has it; 0: the loss alone counted */
 } search_result;
-enum run_end session_search(session *s, const search_job *job, search_result *result, nasc_diag *d);
+enum run_end session_search(session *s, const search_job *job, search_result *found, nasc_diag *d);
 /* Accuracy on job->judge after the last epoch. */
 enum run_end session_train(session *s, const train_job *job, double *accuracy, nasc_diag *d);
 

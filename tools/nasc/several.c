@@ -2,7 +2,6 @@
  * the training images that the weights learned from and scored on the part that was held out, so that they can be
  * compared. Each search and each training is a run of its own, below RUN; one that is there goes on where it stands. */
 #include "several.h"
-#include "latency.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -19,9 +18,9 @@ search_job search_job_of(const run_request *s, const char *folder, bool resume, 
                       .resume = resume,
                       .record = s->run,
                       .method = search_method_find(r->method),
-                      .cost = r->cost,
-                      .target = cost ? r->targets.at[0] / cost->unit : 0,
-                      .latency = latency_costs_read(r->latency, s->session.arena)};
+                      .costs = s->costs,
+                      .target = cost ? r->targets.at[0] : 0,
+                      .cost_unit = cost ? cost->loss_unit : 1};
     return job;
 }
 
@@ -110,7 +109,6 @@ static enum run_end find_point(run_request *s, int64_t number, front_point *to, 
 {
     arena *a = s->session.arena;
     record r = record_at(s, number);
-    const cost_row *cost = cost_find(r.cost);
     search_result found = {0};
     *to = (front_point){.folder = several_folder(a, &s->record, number), .seed = r.seed};
     const char *folder = arena_printf(a, "%s/%s", s->arguments->out, to->folder);
@@ -118,8 +116,8 @@ static enum run_end find_point(run_request *s, int64_t number, front_point *to, 
     if (end != RUN_DONE)
         return end;
     to->genotype = found.genotype;
-    to->target = cost ? r.targets.at[0] : 0;
-    to->cost = cost ? found.cost * cost->unit : 0;
+    to->target = r.targets.at[0];
+    to->cost = found.cost;
     return judge(s, arena_printf(a, "%s/train", folder), found.genotype, &r, &to->accuracy, d);
 }
 
