@@ -47,6 +47,7 @@ bool objective_build(const space *s, const settings *set, enum objective_use use
     if (!space_build(s, set, uses[use].mode, a, &o->built, d))
         return false;
     o->grad = uses[use].grad;
+    o->built.net->chunk = net_chunk_of((int)settings_int(set, SETTING_batch));
     return objective_add(&o->built, smoothing, settings_number(set, SETTING_auxiliary), d);
 }
 

@@ -22,14 +22,15 @@ typedef struct reference {
     double *out;
 } reference;
 
-static inline int reference_rows(const net_type *t, int batch)
+static inline int reference_rows(const reference *r, const net_type *t)
 {
-    return t->n != NET_BATCH ? t->n : t->chunked ? (batch + NET_CHUNK - 1) / NET_CHUNK : batch;
+    int chunks = (r->batch + r->n->chunk - 1) / r->n->chunk;
+    return t->n != NET_BATCH ? t->n : t->chunked ? chunks : r->batch;
 }
 
-static inline int64_t reference_elements(const net_type *t, int batch)
+static inline int64_t reference_elements(const reference *r, const net_type *t)
 {
-    return (int64_t)reference_rows(t, batch) * t->h * t->w * t->c;
+    return (int64_t)reference_rows(r, t) * t->h * t->w * t->c;
 }
 
 static inline const net_type *ref_type(const reference *r, int i)
@@ -51,12 +52,12 @@ static inline int64_t ref_at(const net_type *t, int n, int y, int x, int c)
 static inline double ref_broadcast(const reference *r, int i, int n, int y, int x, int c)
 {
     const net_type *t = ref_type(r, i);
-    int rows = reference_rows(t, r->batch);
+    int rows = reference_rows(r, t);
     return ref_value(r, i)[ref_at(t, rows == 1 ? 0 : n, t->h == 1 ? 0 : y, t->w == 1 ? 0 : x, t->c == 1 ? 0 : c)];
 }
 
-#define REF_EACH(t, batch)                                                                                             \
-    for (int n = 0; n < reference_rows(t, batch); n++)                                                                 \
+#define REF_EACH(r, t)                                                                                                 \
+    for (int n = 0; n < reference_rows(r, t); n++)                                                                     \
         for (int y = 0; y < (t)->h; y++)                                                                               \
             for (int x = 0; x < (t)->w; x++)                                                                           \
                 for (int c = 0; c < (t)->c; c++)
@@ -103,7 +104,7 @@ static void ref_conv(reference *r)
 {
     ref_windows(r, r->node->type.h, r->node->type.w, ref_type(r, 0)->h, ref_type(r, 0)->w, ref_conv_tap);
     if (r->node->count > 2)
-        REF_EACH(&r->node->type, r->batch)
+        REF_EACH(r, &r->node->type)
     r->out[ref_at(&r->node->type, n, y, x, c)] += ref_value(r, 2)[c];
 }
 
@@ -130,7 +131,7 @@ static void ref_conv_dw_tap(reference *r, const ref_tap *t)
     int groups = r->node->attr.window.groups, inputs = x->c / groups, outputs = g->c / groups;
     for (int co = 0; co < g->c; co++)
         for (int ci = 0; ci < inputs; ci++)
-            r->out[ref_at(rows, t->n / NET_CHUNK, t->ky, t->kx * inputs + ci, co)] +=
+            r->out[ref_at(rows, t->n / r->n->chunk, t->ky, t->kx * inputs + ci, co)] +=
                 ref_value(r, 0)[ref_at(x, t->n, t->iy, t->ix, co / outputs * inputs + ci)] *
                 ref_value(r, 1)[ref_at(g, t->n, t->y, t->x, co)];
 }
@@ -143,7 +144,7 @@ static void ref_conv_dw(reference *r)
 static void ref_linear(reference *r)
 {
     const net_type *w = ref_type(r, 1);
-    REF_EACH(&r->node->type, r->batch)
+    REF_EACH(r, &r->node->type)
     {
         double sum = r->node->count > 2 ? ref_value(r, 2)[c] : 0;
         for (int i = 0; i < w->w; i++)
@@ -190,7 +191,7 @@ static double ref_count(const net_window *w, int y, int x, int in_h, int in_w)
 static void ref_pool_scale(reference *r)
 {
     const net_attr *a = &r->node->attr;
-    REF_EACH(&r->node->type, r->batch)
+    REF_EACH(r, &r->node->type)
     r->out[ref_at(&r->node->type, n, y, x, c)] =
         ref_value(r, 0)[ref_at(ref_type(r, 0), n, y, x, c)] / ref_count(&a->window, y, x, a->h, a->w);
 }
@@ -199,7 +200,7 @@ static void ref_avg_pool(reference *r)
 {
     const net_type *in = ref_type(r, 0);
     ref_sum_pool(r);
-    REF_EACH(&r->node->type, r->batch)
+    REF_EACH(r, &r->node->type)
     r->out[ref_at(&r->node->type, n, y, x, c)] /= ref_count(&r->node->attr.window, y, x, in->h, in->w);
 }
 
@@ -223,21 +224,21 @@ static int64_t ref_first_maximum(const reference *r, int n, int y, int x, int c)
 
 static void ref_max_pool(reference *r)
 {
-    REF_EACH(&r->node->type, r->batch)
+    REF_EACH(r, &r->node->type)
     r->out[ref_at(&r->node->type, n, y, x, c)] = ref_value(r, 0)[ref_first_maximum(r, n, y, x, c)];
 }
 
 static void ref_max_pool_dx(reference *r)
 {
     const net_type *g = ref_type(r, 1);
-    REF_EACH(g, r->batch)
+    REF_EACH(r, g)
     r->out[ref_first_maximum(r, n, y, x, c)] += ref_value(r, 1)[ref_at(g, n, y, x, c)];
 }
 
 static void ref_pad(reference *r)
 {
     const net_type *in = ref_type(r, 0);
-    REF_EACH(&r->node->type, r->batch)
+    REF_EACH(r, &r->node->type)
     {
         int iy = y - r->node->attr.window.top, ix = x - r->node->attr.window.left;
         if (iy >= 0 && iy < in->h && ix >= 0 && ix < in->w)
@@ -249,14 +250,14 @@ static void ref_shuffle(reference *r)
 {
     const net_type *t = &r->node->type;
     int groups = r->node->attr.window.groups;
-    REF_EACH(t, r->batch)
+    REF_EACH(r, t)
     r->out[ref_at(t, n, y, x, c)] = ref_value(r, 0)[ref_at(t, n, y, x, c % groups * (t->c / groups) + c / groups)];
 }
 
 static void ref_transpose(reference *r)
 {
     const net_type *t = &r->node->type;
-    REF_EACH(t, r->batch)
+    REF_EACH(r, t)
     r->out[ref_at(t, n, y, x, c)] = ref_value(r, 0)[ref_at(ref_type(r, 0), n, y, c, x)];
 }
 
@@ -266,7 +267,7 @@ static void ref_transpose(reference *r)
 static void ref_channels(reference *r, int i, int from, int to, int count)
 {
     const net_type *in = ref_type(r, i);
-    REF_EACH(in, r->batch)
+    REF_EACH(r, in)
     if (c >= from && c < from + count)
         r->out[ref_at(&r->node->type, n, y, x, c - from + to)] = ref_value(r, i)[ref_at(in, n, y, x, c)];
 }
@@ -408,7 +409,7 @@ static double ref_pixel(const reference *r, int n, int y, int x, int c)
 
 static void ref_map(reference *r)
 {
-    REF_EACH(&r->node->type, r->batch)
+    REF_EACH(r, &r->node->type)
     r->out[ref_at(&r->node->type, n, y, x, c)] = ref_pixel(r, n, y, x, c);
 }
 
@@ -417,8 +418,8 @@ static void ref_map(reference *r)
 static void ref_sum(reference *r)
 {
     const net_type *a = ref_type(r, 0);
-    int per_row = r->node->type.chunked ? NET_CHUNK : 1;
-    REF_EACH(a, r->batch)
+    int per_row = r->node->type.chunked ? r->n->chunk : 1;
+    REF_EACH(r, a)
     r->out[(int64_t)(n / per_row) * a->c + c] +=
         ref_value(r, 0)[ref_at(a, n, y, x, c)] * (r->node->count > 1 ? ref_value(r, 1)[ref_at(a, n, y, x, c)] : 1);
 }
@@ -427,7 +428,7 @@ static void ref_global_pool(reference *r)
 {
     const net_type *in = ref_type(r, 0);
     ref_sum(r);
-    for (int64_t i = 0; i < reference_elements(&r->node->type, r->batch); i++)
+    for (int64_t i = 0; i < reference_elements(r, &r->node->type); i++)
         r->out[i] /= (double)in->h * in->w;
 }
 
@@ -436,7 +437,7 @@ static double ref_total(const reference *r, int i, int64_t c)
 {
     const net_type *t = ref_type(r, i);
     double sum = 0;
-    for (int row = 0; row < reference_rows(t, r->batch); row++)
+    for (int row = 0; row < reference_rows(r, t); row++)
         sum += ref_value(r, i)[row * net_elements(t) + c];
     return sum;
 }
@@ -521,7 +522,7 @@ static void ref_batch_norm(reference *r)
         double mean = ref_row(r, 1, 0, channel), var = ref_row(r, 1, 1, channel);
         for (int pass = 0; a->train && pass < 2; pass++) {
             double sum = 0;
-            REF_EACH(t, r->batch)
+            REF_EACH(r, t)
             if (c == channel)
                 sum += pass ? pow(ref_value(r, 0)[ref_at(t, n, y, x, c)] - mean, 2)
                             : ref_value(r, 0)[ref_at(t, n, y, x, c)];
@@ -529,7 +530,7 @@ static void ref_batch_norm(reference *r)
         }
         double gamma = r->node->count > 2 ? ref_value(r, 2)[channel] : 1;
         double beta = r->node->count > 3 ? ref_value(r, 3)[channel] : 0;
-        REF_EACH(t, r->batch)
+        REF_EACH(r, t)
         if (c == channel)
             r->out[ref_at(t, n, y, x, c)] =
                 (ref_value(r, 0)[ref_at(t, n, y, x, c)] - mean) / sqrt(var + a->eps) * gamma + beta;
@@ -671,7 +672,7 @@ static void ref_row_rescale(reference *r)
 static void ref_input(reference *r)
 {
     const net_attr *a = &r->node->attr;
-    int64_t elements = reference_elements(&r->node->type, r->batch);
+    int64_t elements = reference_elements(r, &r->node->type);
     int64_t offset = a->slot == SLOT_MASKS ? a->offset * r->batch : a->offset;
     for (int64_t i = 0; i < elements; i++)
         r->out[i] = a->slot == SLOT_LABELS ? r->labels[i] : r->slots[a->slot][offset + i];
@@ -679,14 +680,14 @@ static void ref_input(reference *r)
 
 static void ref_constant(reference *r)
 {
-    for (int64_t i = 0; i < reference_elements(&r->node->type, r->batch); i++)
+    for (int64_t i = 0; i < reference_elements(r, &r->node->type); i++)
         r->out[i] = r->node->attr.value;
 }
 
 static void ref_select(reference *r)
 {
     int k = r->active ? r->active[r->node->attr.select] : 0;
-    memcpy(r->out, ref_value(r, k), (size_t)reference_elements(&r->node->type, r->batch) * sizeof(double));
+    memcpy(r->out, ref_value(r, k), (size_t)reference_elements(r, &r->node->type) * sizeof(double));
 }
 
 /* clang-format off */
@@ -726,7 +727,7 @@ static inline double **reference_run(const net *n, int batch, double *const *slo
     reference r = {n, batch, slots, labels, active, calloc((size_t)n->nodes.count + 1, sizeof(double *)), NULL, NULL};
     for (int i = 0; i < n->nodes.count; i++) {
         r.node = &n->nodes.at[i];
-        r.out = r.value[i] = calloc((size_t)reference_elements(&r.node->type, batch), sizeof(double));
+        r.out = r.value[i] = calloc((size_t)reference_elements(&r, &r.node->type), sizeof(double));
         run[r.node->prim](&r);
     }
     for (int i = 0; i < n->outputs.count; i++) {
@@ -739,7 +740,7 @@ static inline double **reference_run(const net *n, int batch, double *const *slo
         }
         if (runs && slots[out->slot])
             memcpy(slots[out->slot] + out->offset, r.value[out->value],
-                   (size_t)reference_elements(&from->type, batch) * sizeof(double));
+                   (size_t)reference_elements(&r, &from->type) * sizeof(double));
     }
     return r.value;
 }

@@ -530,8 +530,8 @@ static void lower_pixels(simd *s)
     simd_fill_shares(s);
     if (s->chunked) {
         clear_sums(s);
-        loop_index first = loop_plus(loop_at(0), s->unit, NET_CHUNK);
-        int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, NET_CHUNK), loop_plus(loop_at(0), 0, 1), 0);
+        loop_index first = loop_plus(loop_at(0), s->unit, s->n->chunk);
+        int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, s->n->chunk), loop_plus(loop_at(0), 0, 1), 0);
         images = loop_for(&s->pen, first, loop_plus(loop_at(0), end, 1), 1);
         s->image = loop_plus(loop_at(0), images, 1);
         if (s->tiles > 1)
@@ -550,7 +550,7 @@ static void lower_pixels(simd *s)
         store_sums(s);
     }
     loop_end(&s->pen);
-    s->out->unit_images = s->chunked ? NET_CHUNK : 1;
+    s->out->unit_images = s->chunked ? s->n->chunk : 1;
     s->out->unit_tiles = s->chunked ? 1 : s->tiles;
 }
 

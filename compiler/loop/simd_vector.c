@@ -30,8 +30,8 @@ static int out(simd *s)
 
 static int chunks(simd *s)
 {
-    return loop_int(&s->pen, LOOP_INT_DIV, loop_offset(loop_plus(loop_at(0), 0, 1), NET_CHUNK - 1), loop_at(0),
-                    NET_CHUNK);
+    return loop_int(&s->pen, LOOP_INT_DIV, loop_offset(loop_plus(loop_at(0), 0, 1), s->n->chunk - 1), loop_at(0),
+                    s->n->chunk);
 }
 
 /* Σ over the chunks of elements [c, c + lanes) of rows of `width`, in float64. */

@@ -17,11 +17,18 @@ net *net_new(arena *a)
 {
     net *n = NEW(a, net);
     n->arena = a;
+    n->chunk = NET_CHUNK_MOST;
     VEC_PUSH(a, &n->regions, ((net_region){.select = -1, .candidate = -1, .parent = -1}));
     n->names = NEW(a, net_names);
     n->names->capacity = 64;
     n->names->at = NEW_ARRAY(a, struct net_name, 64);
     return n;
+}
+
+int net_chunk_of(int batch)
+{
+    int quarter = batch / 4;
+    return quarter < 1 ? 1 : quarter < NET_CHUNK_MOST ? quarter : NET_CHUNK_MOST;
 }
 
 static struct net_name *name_find(net_names *names, const char *name)

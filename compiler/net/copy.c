@@ -9,6 +9,7 @@ static const char *name_copy(net *to, const net *from, const char *name)
 net *net_copy_frame(arena *a, const net *from)
 {
     net *to = net_new(a);
+    to->chunk = from->chunk;
     for (int r = 1; r < from->regions.count; r++)
         VEC_PUSH(a, &to->regions, from->regions.at[r]);
     for (int i = 0; i < from->params.count; i++) {

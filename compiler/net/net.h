@@ -5,7 +5,7 @@
  * A value is the node that computes it: node ids rise in topological order and one node has one result.
  *
  * Types. A tensor is (dtype, n, h, w, c), element (n,y,x,c) at ((n·h + y)·w + x)·c. n is NET_BATCH for what exists once an
- * image, else 1. A chunked tensor holds one row for every NET_CHUNK images: partial sums, n = NET_BATCH and chunked true.
+ * image, else 1. A chunked tensor holds one row for every `chunk` images of the net: partial sums, n = NET_BATCH and chunked true.
  * The order of every sum over images and pixels belongs to the net: chan_sum adds the pixels of a row, the rows of an
  * image, the images of a chunk; conv_dw adds all pixels of a chunk row-major; both in the compute type, but for the rows of
  * chan_sum, which are added in float64. Then chunks are added in order, in float64.
@@ -24,7 +24,7 @@
 #include "loop/loop.h"
 #include "plan/program.h"
 
-enum { NET_BATCH = -1, NET_CHUNK = 8, NET_OPERANDS_MAX = 256 };
+enum { NET_BATCH = -1, NET_CHUNK_MOST = 8, NET_OPERANDS_MAX = 256 };
 
 typedef struct net_type {
     enum dtype dtype;
@@ -200,12 +200,16 @@ typedef struct net {
     int masks;                     /* number of masks */
     VEC(struct net_mask { double rate_scale; int channels; int64_t offset; }) mask_list;
     int region;                    /* where net_add puts nodes; leaves always stand in region 0 */
+    int chunk;                     /* images of a row of a chunked tensor; NET_CHUNK_MOST in a new net */
     struct net_names *names;       /* build.c: leaves by name */
 } net;
 
 /* ---- building (compiler/net/build.c) ---------------------------------------------------------------------------
  * Every function returns the new value's id, or -1 with a diagnostic where the shape rule refuses (where = attr name path). */
 net *net_new(arena *a);
+/* Images a chunk for batches of this size: at least four rows, so that as many threads share a small batch; the sums, and
+ * with them the bits, depend on the batch and not on the threads. */
+int net_chunk_of(int batch);
 int net_add(net *n, enum net_prim prim, const int *operand, int count, const net_attr *attr, const char *name, nasc_diag *d);
 int net_images(net *n, int h, int w, int c);
 int net_labels(net *n);

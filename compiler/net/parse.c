@@ -393,6 +393,8 @@ static void parse_line(parser *p)
         parse_param(p);
     else if (accept(p, "out"))
         parse_output(p);
+    else if (accept(p, "chunk"))
+        p->n->chunk = (int)integer(p, 1, INT32_MAX);
     else if (accept(p, "slot")) {
         enum net_slot which = slot(p);
         p->n->slot_size[which] = integer(p, 0, INT64_MAX);

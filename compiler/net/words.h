@@ -2,6 +2,7 @@
  *
  *     region 1 select 0 candidate 0 parent 0
  *     region 2 select 0 candidate 0 parent 0 gate
+ *     chunk 4
  *     slot weights 864
  *     mask rate 1 channels 1 offset 0
  *     %0 = input {slot images} : f32 Nx32x32x3 "images"
@@ -10,7 +11,7 @@
  *     param "stem.weight" weights 0 3x3x3x32 conv uniform 0.19
  *     out %2 logits 0
  *
- * N: the batch; K: a row a chunk; @1: the region, where it is not 0. Attributes that are zero are left out; so is the
+ * N: the batch; K: a row for each chunk of images (8 where no line says how many); @1: the region, where it is not 0. Attributes that are zero are left out; so is the
  * type attribute, which is the value's own. `#` begins a comment. */
 #ifndef NASC_NET_WORDS_H
 #define NASC_NET_WORDS_H

@@ -24,9 +24,10 @@ typedef struct planner {
     VEC(object) objects;
 } planner;
 
-int64_t memory_elements(const net_type *t, int batch)
+int64_t memory_elements(const net *n, int value, int batch)
 {
-    int64_t rows = t->n != NET_BATCH ? t->n : t->chunked ? (batch + NET_CHUNK - 1) / NET_CHUNK : batch;
+    const net_type *t = &n->nodes.at[value].type;
+    int64_t rows = t->n != NET_BATCH ? t->n : t->chunked ? (batch + n->chunk - 1) / n->chunk : batch;
     return rows * t->h * t->w * t->c;
 }
 
@@ -59,10 +60,8 @@ static void extend(planner *p, int value, int launch)
         return;
     if (p->object_of[owner] < 0) {
         p->object_of[owner] = p->objects.count;
-        object o = {.value = owner,
-                    .elements = memory_elements(&p->n->nodes.at[owner].type, p->batch),
-                    .first = launch,
-                    .last = launch};
+        object o = {
+            .value = owner, .elements = memory_elements(p->n, owner, p->batch), .first = launch, .last = launch};
         VEC_PUSH(p->a, &p->objects, o);
     }
     object *o = &p->objects.at[p->object_of[owner]];

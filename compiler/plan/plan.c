@@ -93,12 +93,13 @@ static program_arg bind(const planner *p, const lower_arg *arg)
     const net_node *v = &p->n->nodes.at[arg->value];
     if (p->f->place[arg->value] == PLACE_LEAF) {
         int64_t offset = v->attr.slot == SLOT_MASKS ? v->attr.offset * p->o->batch : v->attr.offset;
-        return (program_arg){v->attr.slot, offset + arg->offset, memory_elements(&v->type, p->o->batch) - arg->offset};
+        return (program_arg){v->attr.slot, offset + arg->offset,
+                             memory_elements(p->n, arg->value, p->o->batch) - arg->offset};
     }
     const home *at = &p->memory->home[arg->value];
     const net_output *output = p->memory->home[at->owner].output;
     int64_t from = at->channel + arg->offset;
-    int64_t elements = memory_elements(&p->n->nodes.at[at->owner].type, p->o->batch) - from;
+    int64_t elements = memory_elements(p->n, at->owner, p->o->batch) - from;
     if (output)
         return (program_arg){output->slot, output->offset + from, elements};
     CHECK(p->memory->offset[at->owner] >= 0); /* what a kernel names is stored: nothing inline, nothing dead */

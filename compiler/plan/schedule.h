@@ -34,6 +34,6 @@ typedef struct memory {
 
 memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch);
 /* Elements of a value for a batch. */
-int64_t memory_elements(const net_type *t, int batch);
+int64_t memory_elements(const net *n, int value, int batch);
 
 #endif
