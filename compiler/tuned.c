@@ -5,10 +5,10 @@
 
 #include <xxhash.h>
 
-enum { TUNED_VERSION = 1 };
+enum { TUNED_VERSION = 2 };
 
 typedef struct stored {
-    int32_t version, tile_rows, turn_rows, vectors;
+    int32_t version, tile_rows, vectors;
 } stored;
 
 void tuned_open(tuned *t, const target *of)
@@ -54,7 +54,7 @@ static struct tuned_entry entry_load(const tuned *t, const unsigned char key[16]
     if (object && size == sizeof s) {
         memcpy(&s, object, sizeof s);
         e.found = s.version == TUNED_VERSION;
-        e.options = (lower_options){s.tile_rows, s.turn_rows, s.vectors};
+        e.options = (lower_options){s.tile_rows, s.vectors};
     }
     mem_free(object);
     return e;
@@ -81,7 +81,7 @@ static bool find(void *user, const unsigned char key[16], lower_options *found)
     const struct tuned_entry *e = entry_find(t, key);
     t->arena.unwind = NULL;
     *found = e->options;
-    return e->found && (found->tile_rows || found->turn_rows || found->vectors);
+    return e->found && (found->tile_rows || found->vectors);
 }
 
 schedule_book tuned_book(tuned *t)
@@ -95,7 +95,7 @@ void tuned_keep(tuned *t, const unsigned char key[16], const lower_options *opti
     for (int i = 0; i < t->seen.count; i++)
         if (memcmp(t->seen.at[i].key, key, sizeof t->seen.at[i].key) == 0)
             t->seen.at[i] = t->seen.at[--t->seen.count]; /* the disk knows better now */
-    stored s = {TUNED_VERSION, options->tile_rows, options->turn_rows, options->vectors};
+    stored s = {TUNED_VERSION, options->tile_rows, options->vectors};
     entry_key(t, key, entry);
     cache_store(&t->cache, entry, &s, sizeof s);
 }

@@ -1,5 +1,5 @@
 /* One net, every engine and schedule, the same bits: interpreter, JIT and compiled C; tiles of one, two and all rows,
- * stages in turns; one thread and several; launches wide and in sequence. The engines in float64 have theirs. */
+ * one thread and several; launches wide and in sequence. The engines in float64 have theirs. */
 #ifndef NASC_ENGINE_VARIANTS_H
 #define NASC_ENGINE_VARIANTS_H
 
@@ -25,11 +25,8 @@ static const variant variants[] = {
     {.name = "interpreter, no cache holds it", .kind = ENGINE_INTERPRETER, .threads = 1, .large = true},
     {.name = "jit, a row a tile", .lower = {.tile_rows = 1}, .threads = 2},
     {.name = "jit, two rows a tile", .lower = {.tile_rows = 2}, .threads = 1},
-    {.name = "jit, all rows a tile, in turns of one", .lower = {.tile_rows = 8, .turn_rows = 1}, .threads = 2},
-    {.name = "jit, four rows a tile, in turns of two, no cache holds it",
-     .lower = {.tile_rows = 4, .turn_rows = 2},
-     .threads = 1,
-     .large = true},
+    {.name = "jit, all rows a tile", .lower = {.tile_rows = 8}, .threads = 2},
+    {.name = "jit, four rows a tile, no cache holds it", .lower = {.tile_rows = 4}, .threads = 1, .large = true},
     {.name = "jit, one vector a block", .lower = {.vectors = 1}, .threads = 1},
     {.name = "jit, three vectors a block", .lower = {.vectors = 3}, .threads = 1},
     {.name = "jit, in sequence", .threads = 1, .sequential = true},

@@ -27,7 +27,6 @@ lower_room lower_room_new(arena *a, const net *n);
  * a kernel is passed over. */
 typedef struct lower_options {
     int tile_rows; /* rows of the smallest map a tile, wherever that divides it */
-    int turn_rows; /* of a tile's rows, how many its stages take in turn; else all at once */
     int vectors;   /* of output channels that a block of a dense convolution holds in registers */
 } lower_options;
 

@@ -52,6 +52,21 @@ void simd_fill(simd *s, int buffer, loop_index to, int64_t count, double value)
     }
 }
 
+/* Row `to` of a stage's scratch becomes what row `from` is. */
+static void copy_row(simd *s, const stage *g, loop_index to, loop_index from)
+{
+    int64_t row = (int64_t)(g->w + g->left + g->right) * g->pixel;
+    channel_run run[8];
+    int runs = simd_channel_runs(s, (int)row, 1, run);
+    for (int r = 0; r < runs; r++) {
+        loop_index at = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
+        loop_index e = loop_sum(loop_times(loop_offset(from, g->lo), row), at);
+        int value = loop_load(&s->pen, DT_F32, run[r].lanes, g->scratch, e);
+        loop_store(&s->pen, g->scratch, loop_sum(loop_times(loop_offset(to, g->lo), row), at), value);
+        simd_close(s, run[r].count);
+    }
+}
+
 enum { ROW_SUMS_MAX = 64 };
 
 /* ---- one block of pixels: sinks of a stage ----------------------------------------------------------------------- */
@@ -385,21 +400,12 @@ static void emit_filled_row(simd *s, const stage *g, loop_index rel)
     emit_row(s, g, rel);
 }
 
-static bool in_turns(const simd *s)
-{
-    return s->step_rows < s->rows;
-}
-
-/* The present turn's rows of the first `rows`, in order; where they differ by phase, one of each phase after the
- * other. */
+/* The first `rows`, in order; where they differ by phase, one of each phase after the other. */
 static void emit_own_rows(simd *s, const stage *g, int rows)
 {
     int phases = simd_row_phases(s, g->core), whole = rows / phases, y = 0;
-    if (whole) {
-        loop_index from, to;
-        simd_turn(s, g, 0, whole, phases, &from, &to);
-        y = loop_for(&s->pen, from, to, 1);
-    }
+    if (whole)
+        y = loop_for(&s->pen, loop_at(0), loop_at(whole), 1);
     for (int i = 0; i < phases && whole; i++)
         emit_filled_row(s, g, loop_plus(loop_at(i), y, phases));
     if (whole)
@@ -415,11 +421,23 @@ static void fill_above_and_below(simd *s, const stage *g)
     fill_rows(s, g, g->h, g->h + g->hi);
 }
 
+/* Rows that the tile before has made already move up; the first that is left to be made. Of an image's first tile none
+ * is there. */
+static loop_index carry_rows(simd *s, const stage *g, int own)
+{
+    int halo = g->lo + g->hi;
+    loop_index made = loop_offset(loop_times(s->tile, halo), -g->lo);
+    loop_index from = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MIN, made, loop_at(g->hi), 0), 1);
+    loop_index rel = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(-g->lo), from, 1), 1);
+    copy_row(s, g, rel, loop_offset(rel, own));
+    loop_end(&s->pen);
+    return from;
+}
+
 static void emit_rows(simd *s, const stage *g)
 {
     if (s->tiles == 1) {
-        if (!in_turns(s))
-            fill_above_and_below(s, g);
+        fill_above_and_below(s, g);
         emit_own_rows(s, g, g->h);
         return;
     }
@@ -429,9 +447,8 @@ static void emit_rows(simd *s, const stage *g)
         return;
     }
     CHECK(simd_row_phases(s, g->core) == 1);
-    loop_index from, to;
-    simd_turn(s, g, -g->lo, own + g->hi, 1, &from, &to);
-    loop_index rel = loop_plus(loop_at(0), loop_for(&s->pen, from, to, 1), 1);
+    loop_index from = simd_carries(s) ? carry_rows(s, g, own) : loop_at(-g->lo);
+    loop_index rel = loop_plus(loop_at(0), loop_for(&s->pen, from, loop_at(own + g->hi), 1), 1);
     int64_t row = (int64_t)(g->w + g->left + g->right) * g->pixel;
     loop_index y = loop_sum(rel, loop_times(s->tile, g->ratio));
     loop_if(&s->pen, loop_at(-1), y);
@@ -460,25 +477,10 @@ static void emit_stage(simd *s, const stage *g)
     }
 }
 
-/* All stages of a tile. In turns, each keeps as many rows ahead of its readers as they see below their own; the first
- * turns do nothing but make those. */
 static void emit_stages(simd *s)
 {
-    int early = 0;
-    for (int i = 0; i < s->stages.count && in_turns(s); i++) {
-        const stage *g = &s->stages.at[i];
-        int own = s->step_rows * g->ratio, around = g->hi + (s->tiles > 1 ? g->lo : 0);
-        int turns = (around + own - 1) / own;
-        early = turns > early ? turns : early;
-        if (s->tiles == 1 && g->kind != STAGE_WEIGHTS)
-            fill_above_and_below(s, g);
-    }
-    if (in_turns(s))
-        s->step = loop_for(&s->pen, loop_at(-early), loop_at(s->rows / s->step_rows), 1);
     for (int i = 0; i < s->stages.count; i++)
         emit_stage(s, &s->stages.at[i]);
-    if (in_turns(s))
-        loop_end(&s->pen);
 }
 
 /* ---- the kernel -------------------------------------------------------------------------------------------------- */
@@ -497,15 +499,21 @@ static void clear_sums(simd *s)
         else if (net_prim_info[v->prim].class == NET_REDUCE)
             simd_fill(s, simd_arg(s, root, LOOP_INOUT), loop_plus(loop_at(0), s->unit, row), row, 0);
     }
+    for (int i = 0; i < s->stages.count; i++)
+        if (s->stages.at[i].kind == STAGE_WEIGHTS)
+            simd_clear_turned(s, &s->stages.at[i]);
     if (wide > 0) {
         s->sum_rows = loop_scratch(&s->pen, DT_F64, wide);
         simd_fill(s, s->sum_rows, loop_at(0), wide, 0);
     }
 }
 
-/* The finished rows of chan_sum to memory. */
+/* What was added up in scratch, to memory. */
 static void store_sums(simd *s)
 {
+    for (int i = 0; i < s->stages.count; i++)
+        if (s->stages.at[i].kind == STAGE_WEIGHTS)
+            simd_store_turned(s, &s->stages.at[i]);
     for (int i = 0; i < s->g->roots.count; i++) {
         int root = s->g->roots.at[i], channels = s->n->nodes.at[root].type.c;
         if (s->n->nodes.at[root].prim != NET_chan_sum)

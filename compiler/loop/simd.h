@@ -76,10 +76,8 @@ typedef struct simd {
     bool chunked, whole; /* units are chunks of images; a tile is the whole map */
     int rows;            /* of the smallest map, a tile */
     int tiles;
-    int step_rows; /* of a tile's rows, how many the stages take in turn: what one makes, the next finds in the cache */
-    int step;      /* variable of the loop over those turns */
-    int smallest;  /* height of the smallest map */
-    int unit;      /* variable of the parallel loop */
+    int smallest;               /* height of the smallest map */
+    int unit;                   /* variable of the parallel loop */
     loop_index image, tile;     /* number of the image; the tile's first row of the smallest map */
     int core, core_reg;         /* a window's result at the present pixel */
     bool ahead;                 /* maps in memory are fetched for the next row */
@@ -111,9 +109,9 @@ int simd_map(simd *s, int node, const spot *at);
 void simd_fill_shares(simd *s); /* at the start of a unit: the tables that average pools of the group need */
 /* simd_stage.c: which stages a group needs, their rows, their scratch */
 void simd_plan(simd *s);
+/* Do an image's tiles follow each other in one unit? Then each finds its halo where the tile before left it. */
+bool simd_carries(const simd *s);
 double simd_work_of(const simd *s, int core); /* multiply-adds an element of a window's result */
-/* The rows [from, to) of [lo, hi), in units of `unit` rows, that are a stage's turn. */
-void simd_turn(simd *s, const stage *g, int lo, int hi, int unit, loop_index *from, loop_index *to);
 stage *simd_stage_of(simd *s, int value, enum stage_kind kind);
 /* What window `core` reads around a pixel: operand 0, as it stands in scratch or, where it needs no padding, in memory.
  */
@@ -153,6 +151,9 @@ void simd_add_to_sum(simd *s, int root, int acc, const spot *at); /* one pixel o
 void simd_add_row_sum(simd *s, int sum, int acc, const spot *at); /* a row's sum to that of the chunk */
 /* simd_weights.c: partial weight gradients */
 void simd_weights(simd *s, const stage *g);
+/* Before and after a unit: what waits in scratch until all its pixels are added up. */
+void simd_clear_turned(simd *s, stage *g);
+void simd_store_turned(simd *s, const stage *g);
 /* simd_work.c: operations and bytes of the kernel, once its stages are planned */
 void simd_count_work(simd *s);
 /* simd_vector.c, simd_image.c, simd_flat.c: groups without pixels */

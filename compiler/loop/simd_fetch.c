@@ -52,7 +52,7 @@ void simd_fetch_ahead(simd *s, const stage *g, const spot *at)
     for (int i = 0; i < g->fetches.count; i++) {
         int node = g->fetches.at[i];
         int64_t row = (int64_t)s->n->nodes.at[node].type.w * s->layout->stride[node];
-        loop_index next = loop_offset(simd_element(s, node, at), s->step_rows * g->ratio * row);
+        loop_index next = loop_offset(simd_element(s, node, at), s->rows * g->ratio * row);
         loop_prefetch(&s->pen, simd_arg(s, node, LOOP_IN), next);
     }
 }

@@ -392,25 +392,43 @@ double simd_work_of(const simd *s, int core)
     return taps;
 }
 
-/* Relative cost of a tile of so many rows: work repeated for halos, and traffic to the cache level that scratch needs.
- */
+bool simd_carries(const simd *s)
+{
+    return s->chunked && s->tiles > 1;
+}
+
+/* Elements of a weight gradient, which each tile takes up and puts down. */
+static double weight_elements(const simd *s, const stage *g)
+{
+    const net_type *t = &s->n->nodes.at[g->value].type;
+    return g->kind == STAGE_WEIGHTS ? (double)t->h * t->w * t->c : 0;
+}
+
+enum { AGAIN = 4 }; /* cost of an element that is read and written once more, in multiply-adds of a vector unit */
+
+/* Relative cost of a tile of so many rows: halos, made again or carried on, and traffic to the cache level that scratch
+ * needs; half of the second is left to what is fetched ahead. */
 static double tile_cost(const simd *s, int rows)
 {
-    double work = 0, elements = 0;
+    double work = 0, elements = 0, moved = 0;
     for (int i = 0; i < s->stages.count; i++) {
         const stage *g = &s->stages.at[i];
+        moved += AGAIN * weight_elements(s, g);
         if (!in_scratch(g))
             continue;
-        double count = (double)rows_of(s, g, rows) * (g->w + g->left + g->right);
-        elements += count * g->pixel;
-        work += count * g->c *
+        double pixels = g->w + g->left + g->right, held = (double)rows_of(s, g, rows) * pixels;
+        bool carried = s->chunked && rows < s->smallest;
+        double made = carried ? (double)rows * g->ratio * pixels : held;
+        elements += held * g->pixel;
+        moved += AGAIN * (held - made) * g->pixel;
+        work += made * g->c *
                 (g->kind == STAGE_CHIP     ? simd_work_of(s, g->core)
                  : g->kind == STAGE_MAXIMA ? 2 * simd_work_of(s, g->value)
                                            : 3);
     }
     double bytes = elements * 4;
-    double reach = bytes <= s->t->l1_bytes * 0.9 ? 0 : bytes <= s->t->l2_bytes * 0.8 ? 2 : 16;
-    return (work + elements * reach + 64) / rows;
+    double reach = bytes <= s->t->l1_bytes * 0.9 ? 0 : bytes <= s->t->l2_bytes * 0.5 ? 2 : 16;
+    return (work + moved + elements * reach + 64) / rows;
 }
 
 static void choose_rows(simd *s)
@@ -431,32 +449,6 @@ static void choose_rows(simd *s)
             s->rows = s->o->tile_rows;
     }
     s->tiles = s->smallest / s->rows;
-}
-
-/* Can the stages go in turns of so many rows? Those that differ by phase take whole phases. */
-static bool turns_fit(const simd *s, int rows)
-{
-    if (s->whole || s->rows % rows)
-        return false;
-    for (int i = 0; i < s->stages.count; i++) {
-        const stage *g = &s->stages.at[i];
-        int phases = simd_row_phases(s, g->core);
-        if (rows * g->ratio % phases || g->hi % phases || g->h % phases)
-            return false;
-    }
-    return true;
-}
-
-void simd_turn(simd *s, const stage *g, int lo, int hi, int unit, loop_index *from, loop_index *to)
-{
-    *from = loop_at(lo);
-    *to = loop_at(hi);
-    if (s->step_rows == s->rows)
-        return;
-    int own = s->step_rows * g->ratio / unit;
-    loop_index next = loop_offset(loop_plus(loop_at(0), s->step, own), g->hi / unit);
-    *from = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MAX, next, loop_at(lo), 0), 1);
-    *to = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MIN, loop_offset(next, own), loop_at(hi), 0), 1);
 }
 
 /* What sums read through windows comes first, so that they can ride on any stage. */
@@ -496,8 +488,6 @@ void simd_plan(simd *s)
         s->whole |= g->h % s->smallest != 0;
     }
     choose_rows(s);
-    s->step_rows =
-        s->o->turn_rows > 0 && s->o->turn_rows < s->rows && turns_fit(s, s->o->turn_rows) ? s->o->turn_rows : s->rows;
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
         if (in_scratch(g))

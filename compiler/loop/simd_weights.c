@@ -9,7 +9,9 @@ typedef struct correlation {
     int out; /* buffer of the partial rows */
     loop_index row;
     int inner, outer, groups; /* channels of a group: of x, of g */
-    bool depthwise;
+    int whole, tail, across;  /* channels of g that fill vectors, and others; of x, those that turned blocks have */
+    int sums;                 /* scratch of turned blocks: [tap][tail][across] */
+    bool depthwise, turned;   /* turned: the block at hand */
 } correlation;
 
 static loop_index x_element(const correlation *q, loop_index y, loop_index x, int ky, int kx)
@@ -29,9 +31,7 @@ static loop_index g_element(const correlation *q, loop_index y, loop_index x)
 static void open_pixels(simd *s, const correlation *q, loop_index *y, loop_index *x)
 {
     int rows = s->tiles == 1 ? q->g->h : s->rows * q->g->ratio;
-    loop_index from, to;
-    simd_turn(s, q->g, 0, rows, 1, &from, &to);
-    *y = loop_plus(loop_at(0), loop_for(&s->pen, from, to, 1), 1);
+    *y = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(rows), 1), 1);
     *x = simd_open(s, 0, q->g->w, 1);
 }
 
@@ -73,96 +73,182 @@ static void depthwise_weights(simd *s, const correlation *q)
     }
 }
 
-/* Dense: `rows` input channels × vectors of output channels of one tap. `ci`, `co` count in the group. */
-static void dense_block(simd *s, const correlation *q, int tap, loop_index group, loop_index ci, int rows,
-                        loop_index co, int vectors, int lanes)
+/* ---- dense convolutions ------------------------------------------------------------------------------------------ */
+
+/* Σ over pixels of rows × columns of a tap: each row one channel, in every lane, each column a channel of its own. Rows are
+ * channels of x and columns those of g, or, turned, the other way round. Channels count in the group. */
+typedef struct weight_block {
+    int tap;
+    loop_index group, row, column;
+    int rows, vectors, lanes;
+} weight_block;
+
+/* Turned blocks add up in scratch, where columns lie side by side, and go to the partial rows when the unit ends. */
+static loop_index block_target(const correlation *q, const weight_block *b)
 {
-    int acc[SIMD_ACC_MAX], g[SIMD_ACC_MAX], kw = q->v->attr.window.kw, channels = q->v->type.c;
-    loop_index co_all = loop_sum(co, loop_times(group, q->outer)), ci_all = loop_sum(ci, loop_times(group, q->inner)),
-               y, x;
-    loop_index to = loop_sum(q->row, loop_at((int64_t)tap * q->inner * channels));
-    to = loop_sum(loop_sum(to, loop_times(ci, channels)), co_all);
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++)
-            acc[i * vectors + v] =
-                loop_load(&s->pen, DT_F32, lanes, q->out, loop_offset(to, (int64_t)i * channels + (int64_t)v * lanes));
-    open_pixels(s, q, &y, &x);
-    for (int v = 0; v < vectors; v++)
-        g[v] = loop_load(&s->pen, DT_F32, lanes, q->grad.buffer,
-                         loop_offset(loop_sum(g_element(q, y, x), co_all), (int64_t)v * lanes));
-    for (int i = 0; i < rows; i++) {
-        loop_index e = loop_offset(loop_sum(x_element(q, y, x, tap / kw, tap % kw), ci_all), i);
-        int value = loop_bcast(&s->pen, DT_F32, lanes, q->x.buffer, e);
-        for (int v = 0; v < vectors; v++)
-            simd_fma_to(s, acc[i * vectors + v], value, g[v]);
-    }
-    close_pixels(s, q);
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++)
-            loop_store(&s->pen, q->out, loop_offset(to, (int64_t)i * channels + (int64_t)v * lanes),
-                       acc[i * vectors + v]);
+    int channels = q->v->type.c;
+    if (q->turned)
+        return loop_sum(loop_times(loop_offset(b->row, (int64_t)b->tap * q->tail - q->whole), q->across), b->column);
+    loop_index to = loop_sum(q->row, loop_at((int64_t)b->tap * q->inner * channels));
+    to = loop_sum(to, loop_times(b->row, channels));
+    return loop_sum(to, loop_sum(b->column, loop_times(b->group, q->outer)));
 }
 
-/* Input channels of a block with so many vectors of output channels. */
-static int block_rows(const simd *s, const correlation *q, int vectors)
+static void dense_block(simd *s, const correlation *q, const weight_block *b)
+{
+    int acc[SIMD_ACC_MAX], column[SIMD_ACC_MAX], kw = q->v->attr.window.kw;
+    int out = q->turned ? q->sums : q->out, width = q->turned ? q->across : q->v->type.c;
+    loop_index to = block_target(q, b), y, x;
+    for (int i = 0; i < b->rows; i++)
+        for (int v = 0; v < b->vectors; v++)
+            acc[i * b->vectors + v] =
+                loop_load(&s->pen, DT_F32, b->lanes, out, loop_offset(to, (int64_t)i * width + (int64_t)v * b->lanes));
+    open_pixels(s, q, &y, &x);
+    loop_index of_x = loop_sum(x_element(q, y, x, b->tap / kw, b->tap % kw), loop_times(b->group, q->inner));
+    loop_index of_g = loop_sum(g_element(q, y, x), loop_times(b->group, q->outer));
+    loop_index rows = loop_sum(q->turned ? of_g : of_x, b->row), columns = loop_sum(q->turned ? of_x : of_g, b->column);
+    int row_buffer = q->turned ? q->grad.buffer : q->x.buffer, column_buffer = q->turned ? q->x.buffer : q->grad.buffer;
+    for (int v = 0; v < b->vectors; v++)
+        column[v] = loop_load(&s->pen, DT_F32, b->lanes, column_buffer, loop_offset(columns, (int64_t)v * b->lanes));
+    for (int i = 0; i < b->rows; i++) {
+        int value = loop_bcast(&s->pen, DT_F32, b->lanes, row_buffer, loop_offset(rows, i));
+        for (int v = 0; v < b->vectors; v++)
+            simd_fma_to(s, acc[i * b->vectors + v], value, column[v]);
+    }
+    close_pixels(s, q);
+    for (int i = 0; i < b->rows; i++)
+        for (int v = 0; v < b->vectors; v++)
+            loop_store(&s->pen, out, loop_offset(to, (int64_t)i * width + (int64_t)v * b->lanes),
+                       acc[i * b->vectors + v]);
+}
+
+/* Of `count` rows, those of a block with so many vectors of columns. */
+static int block_rows(const simd *s, int count, int vectors)
 {
     int registers = s->t->registers < 16 ? 16 : s->t->registers, most = (registers - 2 - vectors) / vectors;
     most = vectors > 1 && most > 8 ? 8 : most > 16 ? 16 : most;
-    most = q->inner < most ? q->inner : most;
+    most = count < most ? count : most;
     for (int rows = most; rows > most / 2; rows--)
-        if (q->inner % rows == 0)
+        if (count % rows == 0)
             return rows;
     return most;
 }
 
-static void dense_tap(simd *s, const correlation *q, int tap, loop_index group)
+/* Rows [first, first + count) with the columns of a run. */
+static void dense_rows(simd *s, const correlation *q, weight_block b, int first, int count)
 {
-    int whole = q->outer / s->t->lanes, vectors = whole >= 2 ? 2 : 1;
+    int most = block_rows(s, count, b.vectors), blocks = count / most;
+    b.rows = most;
+    b.row = simd_open(s, first, blocks, most);
+    dense_block(s, q, &b);
+    simd_close(s, blocks);
+    b.rows = count % most;
+    b.row = loop_at(first + (int64_t)blocks * most);
+    if (b.rows)
+        dense_block(s, q, &b);
+}
+
+/* Rows [first, first + rows) and columns [lo, lo + columns). */
+static void dense_part(simd *s, const correlation *q, weight_block b, int first, int rows, int lo, int columns)
+{
+    int whole = columns / s->t->lanes, vectors = whole >= 2 ? 2 : 1;
     if (s->o->vectors > 0 && s->o->vectors <= whole)
         vectors = s->o->vectors;
     channel_run run[8];
-    int runs = simd_channel_runs(s, q->outer, vectors, run);
+    int runs = simd_channel_runs(s, columns, vectors, run);
     for (int r = 0; r < runs; r++) {
-        int most = block_rows(s, q, run[r].vectors), blocks = q->inner / most, rest = q->inner % most;
-        loop_index co = simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes);
-        if (blocks) {
-            loop_index ci = simd_open(s, 0, blocks, most);
-            dense_block(s, q, tap, group, ci, most, co, run[r].vectors, run[r].lanes);
-            simd_close(s, blocks);
-        }
-        if (rest)
-            dense_block(s, q, tap, group, loop_at((int64_t)blocks * most), rest, co, run[r].vectors, run[r].lanes);
+        b.column = simd_open(s, lo + run[r].lo, run[r].count, run[r].vectors * run[r].lanes);
+        b.vectors = run[r].vectors;
+        b.lanes = run[r].lanes;
+        dense_rows(s, q, b, first, rows);
         simd_close(s, run[r].count);
     }
 }
 
-void simd_weights(simd *s, const stage *g)
+/* Channels of g that fill no vector are turned: rows of a block whose columns are channels of x, as many as fill vectors.
+ * What is left of both is a small block as it stands. */
+static void dense_tap(simd *s, correlation *q, weight_block b)
 {
-    const net_node *v = &s->n->nodes.at[g->value];
-    int groups = v->attr.window.groups < 1 ? 1 : v->attr.window.groups;
-    correlation q = {.g = g,
-                     .v = v,
-                     .x = simd_operand_view(s, g->value, 0),
-                     .grad = simd_operand_view(s, g->value, 1),
-                     .out = simd_arg(s, g->value, LOOP_INOUT),
+    int rest = q->inner - q->across;
+    if (q->whole)
+        dense_part(s, q, b, 0, q->inner, 0, q->whole);
+    if (q->tail && rest)
+        dense_part(s, q, b, q->across, rest, q->whole, q->tail);
+    q->turned = q->across > 0;
+    if (q->turned)
+        dense_part(s, q, b, q->whole, q->tail, 0, q->across);
+    q->turned = false;
+}
+
+static correlation correlation_of(simd *s, int root)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    int groups = v->attr.window.groups < 1 ? 1 : v->attr.window.groups, lanes = s->t->lanes;
+    correlation q = {.v = v,
                      .groups = groups,
                      .inner = s->n->nodes.at[v->operand[0]].type.c / groups,
                      .outer = s->n->nodes.at[v->operand[1]].type.c / groups,
                      .depthwise = net_is_depthwise(s->n, v)};
-    q.row = loop_plus(loop_at(0), s->unit, (int64_t)v->type.h * v->type.w * v->type.c);
+    bool turns = !q.depthwise && groups == 1 && q.outer % lanes && q.inner >= lanes;
+    q.whole = turns ? q.outer - q.outer % lanes : q.outer;
+    q.tail = q.outer - q.whole;
+    q.across = turns ? q.inner - q.inner % lanes : 0;
+    return q;
+}
+
+static int64_t turned_elements(const correlation *q)
+{
+    const net_window *w = &q->v->attr.window;
+    return (int64_t)w->kh * w->kw * q->tail * q->across;
+}
+
+void simd_clear_turned(simd *s, stage *g)
+{
+    correlation q = correlation_of(s, g->value);
+    int64_t count = turned_elements(&q);
+    if (!count)
+        return;
+    g->scratch = loop_scratch(&s->pen, DT_F32, count);
+    simd_fill(s, g->scratch, loop_at(0), count, 0);
+}
+
+void simd_store_turned(simd *s, const stage *g)
+{
+    correlation q = correlation_of(s, g->value);
+    if (!turned_elements(&q))
+        return;
+    int channels = q.v->type.c, taps = q.v->attr.window.kh * q.v->attr.window.kw;
+    int to = simd_arg(s, g->value, LOOP_INOUT);
+    loop_index unit = loop_plus(loop_at(0), s->unit, (int64_t)q.v->type.h * q.v->type.w * channels);
+    loop_index tap = simd_open(s, 0, taps, 1), row = simd_open(s, 0, q.tail, 1), column = simd_open(s, 0, q.across, 1);
+    loop_index from = loop_sum(loop_times(loop_sum(loop_times(tap, q.tail), row), q.across), column);
+    loop_index place = loop_sum(loop_times(loop_sum(loop_times(tap, q.inner), column), channels), row);
+    loop_store(&s->pen, to, loop_sum(unit, loop_offset(place, q.whole)),
+               loop_load(&s->pen, DT_F32, 1, g->scratch, from));
+    simd_close(s, q.across);
+    simd_close(s, q.tail);
+    simd_close(s, taps);
+}
+
+void simd_weights(simd *s, const stage *g)
+{
+    correlation q = correlation_of(s, g->value);
+    q.g = g;
+    q.x = simd_operand_view(s, g->value, 0);
+    q.grad = simd_operand_view(s, g->value, 1);
+    q.out = simd_arg(s, g->value, LOOP_INOUT);
+    q.sums = g->scratch;
+    q.row = loop_plus(loop_at(0), s->unit, (int64_t)q.v->type.h * q.v->type.w * q.v->type.c);
     if (q.depthwise) {
         depthwise_weights(s, &q);
         return;
     }
-    int taps = v->attr.window.kh * v->attr.window.kw;
-    loop_index group = loop_at(0);
-    int var = 0;
-    if (groups > 1) {
-        var = loop_for(&s->pen, loop_at(0), loop_at(groups), 1);
-        group = loop_plus(group, var, 1);
-    }
-    for (int tap = 0; tap < taps; tap++)
-        dense_tap(s, &q, tap, group);
-    if (groups > 1)
+    int taps = q.v->attr.window.kh * q.v->attr.window.kw;
+    weight_block b = {.group = loop_at(0)};
+    if (q.groups > 1)
+        b.group = loop_plus(b.group, loop_for(&s->pen, loop_at(0), loop_at(q.groups), 1), 1);
+    for (b.tap = 0; b.tap < taps; b.tap++)
+        dense_tap(s, &q, b);
+    if (q.groups > 1)
         loop_end(&s->pen);
 }

@@ -36,17 +36,18 @@ static int64_t root_flops(simd *s, int root, node_list *seen)
     return flops;
 }
 
-/* Of an image, by all tiles: what one has around it, its neighbours compute, too; beyond the map's edges it is filled.
- */
+/* Of an image, by all tiles: what one has around it, its neighbours compute, too, unless it is carried on; beyond the map's
+ * edges it is filled. */
 static int64_t rows_computed(const simd *s, const stage *g)
 {
     int own = s->rows * g->ratio;
     int64_t rows = 0;
-    for (int tile = 0; tile < s->tiles && s->tiles > 1; tile++) {
+    bool once = s->tiles == 1 || simd_carries(s);
+    for (int tile = 0; tile < s->tiles && !once; tile++) {
         int lo = tile * own - g->lo, hi = (tile + 1) * own + g->hi;
         rows += (hi < g->h ? hi : g->h) - (lo > 0 ? lo : 0);
     }
-    return s->tiles > 1 ? rows : g->h;
+    return once ? g->h : rows;
 }
 
 static int64_t stage_flops(simd *s, const stage *g)

@@ -45,7 +45,7 @@ static void kept_and_found(void **state)
     (void)state;
     target here = target_host(), there = here;
     tuned book;
-    lower_options found, best = {.tile_rows = 4, .turn_rows = 1, .vectors = 3};
+    lower_options found, best = {.tile_rows = 4, .vectors = 3};
     assert_false(look(&here, KEY, &found));
     tuned_open(&book, &here);
     schedule_book b = tuned_book(&book);

@@ -17,7 +17,6 @@ static const struct dimension {
     int value[CHOICES];
 } dimensions[] = {
     {offsetof(lower_options, tile_rows), {2, 4, 8, 32}},
-    {offsetof(lower_options, turn_rows), {1, 2, 4, 8}},
     {offsetof(lower_options, vectors), {1, 3, 4}},
 };
 
@@ -149,7 +148,7 @@ bool bench_tune(session *s, const model *m, const bench_arguments *a, workload_o
         const candidate *k = &t.kernels.at[i];
         tuned_keep(&s->tuned, k->key, &k->best);
         result->kernels++;
-        result->better += k->best.tile_rows || k->best.turn_rows || k->best.vectors;
+        result->better += k->best.tile_rows || k->best.vectors;
         result->before += k->first;
         result->after += k->last;
     }
