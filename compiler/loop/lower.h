@@ -8,6 +8,7 @@
 
 /* Where the plan puts stored values: a concat's operands lie inside it, so their pixels are further apart. */
 typedef struct lower_layout {
+    int batch;         /* the most images that it runs on */
     const int *stride; /* elements from pixel to pixel, of each value in PLACE_MEMORY */
     bool large;        /* the program's tensors overflow the last cache: what is read is fetched ahead */
     const bool *lines; /* of each value: its pixels' vectors lie on cache lines, and no cache will hold them until they

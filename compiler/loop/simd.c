@@ -529,37 +529,61 @@ static void store_sums(simd *s)
     }
 }
 
+/* Images [first, end), so many at a time. */
+static void emit_images(simd *s, loop_index first, loop_index end, int images)
+{
+    simd_span(s, images);
+    s->image = loop_plus(loop_at(0), loop_for(&s->pen, first, end, images), 1);
+    if (s->tiles > 1)
+        s->tile = simd_open(s, 0, s->tiles, s->rows);
+    emit_stages(s);
+    simd_close(s, s->tiles);
+    loop_end(&s->pen);
+}
+
+/* A unit of so many images, the last of fewer. */
+static void emit_unit(simd *s, int images)
+{
+    loop_index first = loop_plus(loop_at(0), s->unit, images), whole = first;
+    loop_index end = loop_plus(
+        loop_at(0), loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, images), loop_plus(loop_at(0), 0, 1), 0), 1);
+    if (s->images_most > 1) {
+        loop_index count = loop_sum(end, loop_times(first, -1));
+        whole = loop_plus(first, loop_int(&s->pen, LOOP_INT_DIV, count, loop_at(0), s->images_most), s->images_most);
+        emit_images(s, first, whole, s->images_most);
+    }
+    emit_images(s, whole, end, 1);
+}
+
+static void emit_tile(simd *s)
+{
+    loop_index unit = loop_plus(loop_at(0), s->unit, 1);
+    simd_span(s, 1);
+    s->image = unit;
+    if (s->tiles > 1) {
+        s->image = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_DIV, unit, loop_at(0), s->tiles), 1);
+        s->tile = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MOD, unit, loop_at(0), s->tiles), s->rows);
+    }
+    emit_stages(s);
+}
+
 static void lower_pixels(simd *s)
 {
     s->unit = loop_parallel(&s->pen);
     s->tile = loop_at(0);
-    int images = 0;
     simd_plan(s);
     simd_fill_shares(s);
-    if (s->chunked) {
-        clear_sums(s);
-        loop_index first = loop_plus(loop_at(0), s->unit, s->n->chunk);
-        int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, s->n->chunk), loop_plus(loop_at(0), 0, 1), 0);
-        images = loop_for(&s->pen, first, loop_plus(loop_at(0), end, 1), 1);
-        s->image = loop_plus(loop_at(0), images, 1);
-        if (s->tiles > 1)
-            s->tile = simd_open(s, 0, s->tiles, s->rows);
-    } else if (s->tiles > 1) {
-        loop_index unit = loop_plus(loop_at(0), s->unit, 1);
-        s->image = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_DIV, unit, loop_at(0), s->tiles), 1);
-        s->tile = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MOD, unit, loop_at(0), s->tiles), s->rows);
-    } else {
-        s->image = loop_plus(loop_at(0), s->unit, 1);
-    }
-    emit_stages(s);
-    if (s->chunked) {
-        simd_close(s, s->tiles);
-        loop_end(&s->pen);
-        store_sums(s);
-    }
-    loop_end(&s->pen);
-    s->out->unit_images = s->chunked ? s->n->chunk : 1;
+    s->out->unit_images = s->chunked ? s->n->chunk : s->images_most;
     s->out->unit_tiles = s->chunked ? 1 : s->tiles;
+    if (s->chunked)
+        clear_sums(s);
+    if (s->chunked || s->images_most > 1)
+        emit_unit(s, s->out->unit_images);
+    else
+        emit_tile(s);
+    if (s->chunked)
+        store_sums(s);
+    loop_end(&s->pen);
 }
 
 /* What the kernel does, for profiles and generated code: the primitives that its stages compute. */

@@ -25,6 +25,7 @@ typedef struct stage {
     int core;    /* CHIP, STORE: the window computed in registers; MAXIMA: the max pool known by the way; -1: none */
     double fill; /* TILE: what stands beyond the edge */
     int h, w, c, ratio;
+    int map_h, map_w;        /* of one image */
     int lo, hi, left, right; /* rows and columns around the tile's own share */
     int scratch;             /* buffer */
     int pixel;               /* elements a pixel in it */
@@ -77,6 +78,7 @@ typedef struct simd {
     int rows;            /* of the smallest map, a tile */
     int tiles;
     int smallest;               /* height of the smallest map */
+    int images_most;            /* that a tile spans: more than one where maps are small and each pixel stands alone */
     int unit;                   /* variable of the parallel loop */
     loop_index image, tile;     /* number of the image; the tile's first row of the smallest map */
     int core, core_reg;         /* a window's result at the present pixel */
@@ -109,6 +111,9 @@ int simd_map(simd *s, int node, const spot *at);
 void simd_fill_shares(simd *s); /* at the start of a unit: the tables that average pools of the group need */
 /* simd_stage.c: which stages a group needs, their rows, their scratch */
 void simd_plan(simd *s);
+/* From here on a tile spans so many images, of which 1 or images_most: stages see one map that is so much taller, or one row
+ * of all pixels where nothing is summed row by row. */
+void simd_span(simd *s, int images);
 /* Do an image's tiles follow each other in one unit? Then each finds its halo where the tile before left it. */
 bool simd_carries(const simd *s);
 double simd_work_of(const simd *s, int core); /* multiply-adds an element of a window's result */

@@ -57,11 +57,12 @@ loop_index simd_element(simd *s, int node, const spot *at)
     loop_index e = loop_at(0);
     if (t->n == NET_BATCH)
         e = loop_sum(e, loop_times(s->image, (int64_t)t->h * t->w * stride));
-    if (t->h > 1) {
+    bool spans = t->n == NET_BATCH && s->images_most > 1;
+    if (t->h > 1 || spans) {
         loop_index y = loop_sum(at->rel, loop_times(s->tile, at->ratio));
         e = loop_sum(e, loop_times(y, t->w * stride));
     }
-    if (t->w > 1)
+    if (t->w > 1 || spans)
         e = loop_sum(e, loop_times(at->x, stride));
     return t->c > 1 ? loop_sum(e, at->c) : e;
 }

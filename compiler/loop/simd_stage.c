@@ -461,6 +461,68 @@ static void need_sum_reads(simd *s)
     }
 }
 
+/* ---- several images a tile --------------------------------------------------------------------------------------- */
+
+/* Do all maps that the group reads and stores have a stage's size? */
+static bool maps_are_alike(simd *s, const stage *g)
+{
+    node_list reads = {0};
+    for (int i = 0; i < s->g->roots.count; i++) {
+        fusion_reads(s->a, s->f, s->g->roots.at[i], &reads);
+        VEC_PUSH(s->a, &reads, s->g->roots.at[i]);
+    }
+    for (int i = 0; i < reads.count; i++) {
+        const net_type *t = &s->n->nodes.at[reads.at[i]].type;
+        if (t->n == NET_BATCH && !t->chunked && (t->h != g->h || t->w != g->w))
+            return false;
+    }
+    return true;
+}
+
+/* Does the stage make or use each pixel from that pixel alone, and what kind of work is it? */
+static bool stands_alone(const simd *s, const stage *g)
+{
+    int window = g->kind == STAGE_WEIGHTS ? g->value : g->core;
+    if (g->kind == STAGE_MAXIMA || g->lo || g->hi || g->left || g->right)
+        return false;
+    if (window < 0)
+        return true;
+    const net_node *v = &s->n->nodes.at[window];
+    const net_window *w = &v->attr.window;
+    return (v->prim == NET_conv || v->prim == NET_conv_dx || v->prim == NET_conv_dw) && w->kh * w->kw == 1 &&
+           w->sh * w->sw == 1 && !net_is_depthwise(s->n, v);
+}
+
+/* Small maps make a dense convolution read its weights for few pixels: then several images pass together. */
+static int images_of(simd *s)
+{
+    enum { ENOUGH = 128 }; /* pixels */
+    const stage *first = &s->stages.at[0];
+    int pixels = first->h * first->w, most = s->n->chunk < s->layout->batch ? s->n->chunk : s->layout->batch;
+    bool dense = false, fits = s->tiles == 1 && pixels * 2 <= ENOUGH && maps_are_alike(s, first);
+    for (int i = 0; i < s->stages.count && fits; i++) {
+        const stage *g = &s->stages.at[i];
+        fits = g->h == first->h && g->w == first->w && stands_alone(s, g);
+        dense |= g->kind == STAGE_WEIGHTS || g->core >= 0;
+    }
+    int images = fits && dense ? ENOUGH / pixels : 1;
+    return images < most ? images : most;
+}
+
+void simd_span(simd *s, int images)
+{
+    bool by_rows = false;
+    for (int i = 0; i < s->stages.count; i++)
+        by_rows |= s->stages.at[i].sums.count > 0;
+    for (int i = 0; i < s->stages.count && s->images_most > 1; i++) {
+        stage *g = &s->stages.at[i];
+        g->h = by_rows ? g->map_h * images : 1;
+        g->w = by_rows ? g->map_w : g->map_w * g->map_h * images;
+    }
+    if (s->images_most > 1)
+        s->rows = s->smallest * images;
+}
+
 void simd_plan(simd *s)
 {
     need_sum_reads(s);
@@ -485,14 +547,18 @@ void simd_plan(simd *s)
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
         g->ratio = g->h / s->smallest;
+        g->map_h = g->h;
+        g->map_w = g->w;
         s->whole |= g->h % s->smallest != 0;
     }
     choose_rows(s);
+    s->images_most = images_of(s);
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
         if (in_scratch(g))
             g->scratch =
-                loop_scratch(&s->pen, DT_F32, rows_of(s, g, s->rows) * (g->w + g->left + g->right) * (int64_t)g->pixel);
+                loop_scratch(&s->pen, DT_F32,
+                             s->images_most * rows_of(s, g, s->rows) * (g->w + g->left + g->right) * (int64_t)g->pixel);
     }
     if (s->layout->large)
         simd_plan_fetches(s);

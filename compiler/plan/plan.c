@@ -111,7 +111,8 @@ static program_arg bind(const planner *p, const lower_arg *arg)
 static lowered *lower_group(planner *p, const group *g, unsigned char key[16], unsigned char schedule[16])
 {
     bool large = p->memory->elements * (int64_t)sizeof(float) > p->t->l3_bytes;
-    lower_layout layout = {.stride = p->memory->stride, .large = large, .lines = large ? p->memory->lines : NULL};
+    lower_layout layout = {
+        .batch = p->o->batch, .stride = p->memory->stride, .large = large, .lines = large ? p->memory->lines : NULL};
     lower_options better;
     lowered *l = simd_lower(p->scratch, p->f, g, &layout, p->t, &p->o->lower, &p->room);
     loop_key(l->k, schedule);
