@@ -404,10 +404,10 @@ static double weight_elements(const simd *s, const stage *g)
     return g->kind == STAGE_WEIGHTS ? (double)t->h * t->w * t->c : 0;
 }
 
-enum { AGAIN = 4 }; /* cost of an element that is read and written once more, in multiply-adds of a vector unit */
+enum { AGAIN = 10 }; /* cost of an element that is read and written once more, in multiply-adds of a vector unit */
 
 /* Relative cost of a tile of so many rows: halos, made again or carried on, and traffic to the cache level that scratch
- * needs; half of the second is left to what is fetched ahead. */
+ * needs. */
 static double tile_cost(const simd *s, int rows)
 {
     double work = 0, elements = 0, moved = 0;
@@ -427,7 +427,7 @@ static double tile_cost(const simd *s, int rows)
                                            : 3);
     }
     double bytes = elements * 4;
-    double reach = bytes <= s->t->l1_bytes * 0.9 ? 0 : bytes <= s->t->l2_bytes * 0.5 ? 2 : 16;
+    double reach = bytes <= s->t->l1_bytes * 0.9 ? 0 : bytes <= s->t->l2_bytes * 0.8 ? 2 : 16;
     return (work + moved + elements * reach + 64) / rows;
 }
 
