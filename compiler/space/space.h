@@ -177,6 +177,8 @@ char *space_derive(const space *s, const space_net *built, const float *const *a
                    nasc_diag *d);
 /* The candidate that it takes at a row of a choice's alpha; -1: "never" leaves none. */
 int space_strongest(const space *s, const space_choice *c, const float *alpha, int row);
+/* Whether candidate k may be taken: "never" does not name it. */
+bool space_allows(const space *s, const space_choice *c, int k);
 /* Published text: `Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=range(2, 6), …)` in `into` = the DARTS
  * space, or
  * `|op~0|+|op~0|op~1|+…` in `into` = the NAS-Bench-201 space, or the JSON of a ProxylessNAS network (keys name, bn,

@@ -113,8 +113,7 @@ darts_settings session_darts_settings(const search_job *job)
                             .seed = job->seed};
 }
 
-/* Where a choice's alphas stand among all. */
-static int64_t alpha_place(const parameters *p, const space_choice *c)
+int64_t session_alpha_place(const parameters *p, const space_choice *c)
 {
     for (int i = 0; i < p->count; i++)
         if (p->at[i].slot == SLOT_MIX && strcmp(p->at[i].name, c->alpha) == 0)
@@ -127,7 +126,7 @@ char *session_derive(arena *a, const space *of, const space_net *built, const pa
 {
     const float **rows = NEW_ARRAY(a, const float *, built->choice_count + 1);
     for (int c = 0; c < built->choice_count; c++)
-        rows[c] = alphas + alpha_place(p, &built->choices[c]);
+        rows[c] = alphas + session_alpha_place(p, &built->choices[c]);
     return space_derive(of, built, rows, space_name(of), a, d);
 }
 
@@ -138,7 +137,7 @@ static double cost_of_found(const costs *by, const space *of, const space_net *b
     double cost = by->fixed;
     for (int i = 0; i < built->choice_count; i++) {
         const space_choice *c = &built->choices[i];
-        int64_t place = alpha_place(p, c);
+        int64_t place = session_alpha_place(p, c);
         for (int row = 0; row < c->rows; row++)
             cost += by->of[place + (int64_t)row * c->columns + space_strongest(of, c, alphas + place, row)];
     }
@@ -177,6 +176,7 @@ static enum run_end search_in(session *s, const search_job *job, run_folder *fol
     const space_net *built = job->method->selects ? &paths->weights.built : &mixed->weights.built;
     parameters p = session_parameters(built->net);
     char path[RUN_PATH + 64];
+    alphas = session_found(s->arena, job->space, &job->settings, built, job->costs, job->target, alphas);
     char *text = session_derive(s->arena, job->space, built, &p, alphas, d);
     *found = (search_result){.genotype = text};
     if (text && job->costs)

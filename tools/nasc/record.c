@@ -1,5 +1,7 @@
 /* run.json, and runs as it has them. */
 #include "record.h"
+#include "front.h"
+#include "latency.h"
 #include "runtime/run_folder.h"
 
 #include <stdlib.h>
@@ -129,6 +131,8 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
     r->checkpoint_steps = steps;
     if (!ok || format != 1)
         ok = diag_fail(d, DIAG_INPUT, file, "is not the record of a run that this version of nasc can read");
+    if (ok && r->cost && !cost_find(r->cost))
+        ok = diag_fail(d, DIAG_INPUT, folder, "has the cost '%s', which this nasc does not know", r->cost);
     if (ok && command && strcmp(command, r->command) != 0)
         ok = diag_fail(d, DIAG_INPUT, file, "is the record of a %s, expected one of a %s", r->command, command);
     if (ok && set) {
@@ -154,6 +158,18 @@ bool record_settings(const char *file, settings *set, nasc_diag *d)
     bool ok = values ? settings_read(values, file, set, d) : diag_fail(d, DIAG_INPUT, file, "has no \"settings\"");
     json_decref(run);
     return ok;
+}
+
+bool record_costs(const record *r, const space_net *built, const char *folder, arena *a, costs *c, nasc_diag *d)
+{
+    int64_t candidates = built->net->slot_size[SLOT_MIX];
+    if (strcmp(r->cost, "latency") != 0) {
+        *c = costs_of(a, built->net, strcmp(r->cost, "params") == 0 ? COST_PARAMS : COST_MACS);
+        return true;
+    }
+    bool ok = latency_costs_read(r->latency, a, c) && c->count == candidates;
+    return ok || diag_fail(d, DIAG_INPUT, folder, "has latencies of %lld candidates, its space has %lld",
+                           (long long)c->count, (long long)candidates);
 }
 
 /* ---- runs ------------------------------------------------------------------------------------------------ */

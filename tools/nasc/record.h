@@ -28,6 +28,8 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
 bool record_result(const char *folder, json_t *run, json_t *result, nasc_diag *d);
 /* --config: the settings of a run.json. */
 bool record_settings(const char *file, settings *set, nasc_diag *d);
+/* What the candidates of a search cost by its record. `built`: its space, for evaluation. */
+bool record_costs(const record *r, const space_net *built, const char *folder, arena *a, costs *c, nasc_diag *d);
 /* Whether `path` is a folder with a run.json. */
 bool record_exists(const char *path);
 
