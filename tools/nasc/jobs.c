@@ -39,7 +39,7 @@ bool session_lr_by_step(const settings *set)
     return strcmp(settings_text(set, SETTING_lr_schedule), "step") == 0;
 }
 
-/* Before anything takes time, so that whatever happens then leaves a run to go on with. */
+/* Before anything takes time, so that a kill leaves a run to go on with. */
 static bool open_folder(run_folder *folder, const char *path, bool resume, const json_t *record, nasc_diag *d)
 {
     if (resume)
@@ -48,8 +48,17 @@ static bool open_folder(run_folder *folder, const char *path, bool resume, const
         return false;
     if (run_write_json(path, "run.json", record, d))
         return true;
-    run_close(folder);
+    run_give_up(folder);
     return false;
+}
+
+/* A run that was refused leaves nothing. */
+static void close_folder(run_folder *folder, enum run_end end)
+{
+    if (end == RUN_FAILED)
+        run_give_up(folder);
+    else
+        run_close(folder);
 }
 
 const search_method *search_method_find(const char *name)
@@ -191,7 +200,7 @@ enum run_end session_search(session *s, const search_job *job, search_result *fo
     if (!open_folder(&folder, job->folder, job->resume, job->record, d))
         return RUN_FAILED;
     enum run_end end = search_in(s, job, &folder, found, d);
-    run_close(&folder);
+    close_folder(&folder, end);
     return end;
 }
 
@@ -245,6 +254,6 @@ enum run_end session_train(session *s, const train_job *job, double *accuracy, n
     if (!open_folder(&folder, job->folder, job->resume, job->record, d))
         return RUN_FAILED;
     enum run_end end = train_in(s, job, &folder, accuracy, d);
-    run_close(&folder);
+    close_folder(&folder, end);
     return end;
 }
