@@ -79,7 +79,8 @@ static char *from_line(arena *a, const json_t *line, const char *folder, const r
         diag_fail(d, DIAG_INPUT, folder, "the log's alphas do not fit the space in run.json");
         return NULL;
     }
-    const float *found = session_found(a, of, set, &built, has_cost ? &c : NULL, has_cost ? r->targets.at[0] : 0, alphas);
+    const float *found =
+        session_found(a, of, set, &built, has_cost ? &c : NULL, has_cost ? r->targets.at[0] : 0, alphas);
     return session_derive(a, of, &built, &p, found, d);
 }
 

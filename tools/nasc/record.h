@@ -9,6 +9,7 @@
 typedef struct record {
     const char *command; /* "search", "train"; "select": a training that judges what a search found */
     const char *data;    /* --data */
+    const char *files;   /* of images: a hash of their names, sizes and times of change, or NULL */
     const char *method;  /* of a search, or NULL */
     int64_t seed, checkpoint_steps, runs;
     const char *cost;  /* of a search: what networks are to have little of, or NULL */
