@@ -1,23 +1,9 @@
 #!/usr/bin/env bash
 # nasc latency, with a compiler that compiles nothing and a command that makes up times, so that they are known: what a
 # program takes is told by the bytes of its weights. Searches by the table; what is refused: latency.sh NASC
-set -u
-nasc=$1 bad=0 small=../genotypes/spaces/proxyless_small.json
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
-say() { echo "latency.sh: $*"; bad=1; }
-must() { "$@" >"$work/out" 2>"$work/err" || { say "failed: $*"; cat "$work/out" "$work/err"; exit 1; }; }
-fails() { # PATTERN ARGUMENTS…: exit 1, on stderr
-    local pattern=$1 got
-    shift
-    "$nasc" "$@" >"$work/out" 2>"$work/err"
-    got=$?
-    [ $got = 1 ] && grep -qE -- "$pattern" "$work/err" || say "nasc $*: exit $got, said: $(cat "$work/err")"
-}
-holds() { # FILE EXPRESSION: over the JSON `j`
-    python3 -c 'import json, sys; j = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$1" "$2" ||
-        say "$1: not $2: $(cut -c1-700 "$1")"
-}
+# shellcheck source=tests/cli/common
+. cli/common
+small=../genotypes/spaces/proxyless_small.json
 
 cat >"$work/cc" <<'EOF'
 while [ "$1" != -o ]; do shift; done
