@@ -47,6 +47,21 @@ sed 's/"mix"/"select"/' search/planted.json >"$work/planted.json"
 CC=cc must "$nasc" latency "$work/planted.json" --input 8x8x1 --classes 2 --stem cifar --rounds 2 --networks 2 --quiet -o "$work/real.json"
 holds "$work/real.json" 'all(0 < s["min_ms"] <= s["median_ms"] and s["noise"] >= 0 for s in j["samples"] + j["networks"])'
 
+# Another machine's code, through an emulator of it.
+emulated() { # TARGET EMULATOR COMPILER
+    must env CC="$3" "$nasc" latency "$work/planted.json" --input 8x8x1 --classes 2 --stem cifar --target "$1" --run "$2" \
+        --rounds 1 --networks 2 --quiet -o "$work/emulated.json"
+    holds "$work/emulated.json" "j['target'] == '$1' and j['run'] == '$2' and 'cpu' not in j"
+    holds "$work/emulated.json" 'all(0 < s["min_ms"] <= s["median_ms"] for s in j["samples"] + j["networks"])'
+}
+if command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null; then
+    emulated aarch64 qemu-aarch64 'aarch64-linux-gnu-gcc -static'
+elif command -v "qemu-$(uname -m)" >/dev/null; then
+    emulated generic "qemu-$(uname -m)" cc
+else
+    echo "skipped: an emulator (neither qemu-aarch64 with aarch64-linux-gnu-gcc nor qemu-$(uname -m) is installed)"
+fi
+
 # Searches; a run needs no table once it has begun.
 data=(--data synthetic:8x8x1/4/320)
 short=(--channels 4 --set batch=16 --set epochs=2 --set steps=4 --set warmup_epochs=0 --set alpha_every=2 --quiet)
