@@ -66,7 +66,9 @@ fi
 data=(--data synthetic:8x8x1/4/320)
 short=(--channels 4 --set batch=16 --set epochs=2 --set steps=4 --set warmup_epochs=0 --set alpha_every=2 --quiet)
 by=(--cost latency --latency "$work/table.json")
-must "$nasc" search $small "${data[@]}" "${short[@]}" "${by[@]}" --target-ms 300 --out "$work/run"
+must "$nasc" search $small "${data[@]}" "${short[@]}" "${by[@]}" --target-ms 250 --out "$work/near"
+holds "$work/near/run.json" '245 <= j["result"]["cost"] <= 255'
+must "$nasc" search $small "${data[@]}" "${short[@]}" "${by[@]}" --target-ms 300 --set cost_loss=mul#log --out "$work/run"
 grep -qE '^[0-9]+\.[0-9]{4} predicted ms, target 300$' "$work/out" || say "search: $(cat "$work/out")"
 holds "$work/run/run.json" 'j["targets"] == [300] and len(j["latency"]["candidates_ms"]) == 67'
 holds "$work/run/run.json" 'j["latency"]["least_ms"] <= j["result"]["cost"] <= j["latency"]["most_ms"]'
