@@ -256,7 +256,9 @@ const command command_search = {
         "Several targets or seeds: each is a run of its own in RUN/target-A, RUN/run-K or RUN/target-A/run-K. What\n"
         "each finds is trained for select_epochs and scored on the images that the search held out.\n"
         "RUN/genotype.json is then the most accurate of all, each folder has its own, and with a cost\n"
-        "RUN/pareto.svg draws accuracy against it.",
+        "RUN/pareto.svg draws accuracy against it.\n"
+        "With the loss add#absolute the network found is the most probable one within 2 % of the target, with the\n"
+        "others (cost_loss) that of the strongest candidates.",
     .options = options,
     .option_count = COUNT(options),
     .settings = true,
