@@ -20,7 +20,7 @@ const char *run_file(const char *folder, const char *name, char to[RUN_PATH + 64
 
 static bool set_path(run_folder *r, const char *path, nasc_diag *d)
 {
-    r->log = -1;
+    *r = (run_folder){.log = -1};
     int length = snprintf(r->path, sizeof r->path, "%s", path);
     if (length < 1 || (size_t)length >= sizeof r->path)
         return diag_fail(d, DIAG_INPUT, path, "a run's path has 1 to %d bytes", RUN_PATH - 1);
@@ -50,6 +50,21 @@ static bool holds(const char *path, const char *part)
     return stat(run_file(path, part, file), &about) == 0 && (about.st_size > 0 || strcmp(part, "log.jsonl") != 0);
 }
 
+/* Bytes of the path that name a folder which is there. */
+static int there_already(const char *path)
+{
+    char part[RUN_PATH];
+    struct stat about;
+    strcpy(part, path);
+    while (stat(part, &about) < 0) {
+        char *slash = strrchr(part, '/');
+        if (!slash)
+            return 0;
+        *slash = 0;
+    }
+    return (int)strlen(part);
+}
+
 bool run_create(run_folder *r, const char *path, nasc_diag *d)
 {
     static const char *const parts[] = {"run.json", "log.jsonl", "checkpoint.safetensors"};
@@ -59,7 +74,9 @@ bool run_create(run_folder *r, const char *path, nasc_diag *d)
         if (holds(path, parts[i]))
             return diag_fail(d, DIAG_INPUT, path,
                              "holds a run already (%s); continue it with --resume or choose another folder", parts[i]);
-    return folder_make(path, d) && open_log(r, d);
+    r->kept = there_already(path);
+    r->own = folder_make(path, d) && open_log(r, d);
+    return r->own;
 }
 
 bool run_resume(run_folder *r, const char *path, nasc_diag *d)
@@ -77,6 +94,20 @@ void run_close(run_folder *r)
     if (r->log >= 0)
         close(r->log);
     r->log = -1;
+}
+
+void run_give_up(run_folder *r)
+{
+    char file[RUN_PATH + 64];
+    if (r->own && !holds(r->path, "checkpoint.safetensors") && !holds(r->path, "log.jsonl")) {
+        unlink(run_file(r->path, "run.json", file));
+        unlink(run_file(r->path, "log.jsonl", file));
+        for (char *end = r->path + strlen(r->path); end && end - r->path > r->kept; end = strrchr(r->path, '/')) {
+            *end = 0;
+            rmdir(r->path);
+        }
+    }
+    run_close(r);
 }
 
 bool run_log_sync(run_folder *r, nasc_diag *d)

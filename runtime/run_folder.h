@@ -11,7 +11,9 @@ enum { RUN_PATH = 1024 };
 
 typedef struct run_folder {
     char path[RUN_PATH];
-    int log; /* file descriptor of log.jsonl, locked: one process a RUN */
+    int log;  /* file descriptor of log.jsonl, locked: one process a RUN */
+    bool own; /* run_create made it a run */
+    int kept; /* bytes of `path` that name what was there before */
 } run_folder;
 
 /* Makes the folder; one that holds a run already is refused. */
@@ -19,6 +21,9 @@ bool run_create(run_folder *r, const char *path, nasc_diag *d);
 /* Opens a run to continue it. */
 bool run_resume(run_folder *r, const char *path, nasc_diag *d);
 void run_close(run_folder *r);
+/* The same after a failure: a run that run_create made and that has neither a checkpoint nor a line in its log goes
+ * again, with the folders that were made for it. */
+void run_give_up(run_folder *r);
 
 /* The path of a file of the run, in `to`. */
 const char *run_file(const char *folder, const char *name, char to[RUN_PATH + 64]);

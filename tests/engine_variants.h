@@ -107,7 +107,7 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
     device *device = device_open_cpu(v->threads, &d);
     assert_true(device_prepare(device, p, &code, &d));
     bound given;
-    fill_slots(&given, n, p, batch, 10, 11);
+    fill_slots(&given, n, p, batch, (int)n->slot_size[SLOT_LOGITS], 11);
     values got = values_of(&given, code.wide);
     device_run run = {.program = p, .code = &code, .n = batch};
     for (int s = 1; s < SLOT_COUNT; s++)

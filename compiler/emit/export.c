@@ -283,6 +283,15 @@ static bool write_files(exporter *e, const char *folder, const template_value *v
            write_weights_file(e, arena_printf(e->a, "%s/%s.bin", folder, m->name));
 }
 
+/* The loop that both test programs time runs with. */
+static const char *bench_text(const exporter *e)
+{
+    const template_value values[] = {{"NAME", e->m->name}, {"TIMED", e->m->constants ? NULL : ""}};
+    text out = {.arena = e->a};
+    template_fill(&out, template_c_bench_c, values, COUNT(values));
+    return out.at;
+}
+
 static bool export_all(exporter *e, const char *folder)
 {
     const export_model *m = e->m;
@@ -321,6 +330,7 @@ static bool export_all(exporter *e, const char *folder)
         {"RUN", run.at},
         {"CPU", processor_test(m->target)},
         {"OWN", own_processors(m->target)},
+        {"BENCH", bench_text(e)},
         {"SCRATCH", number(e, e->scratch)},
         {"IMAGE", number(e, e->image)},
         {"HEADER", header_text(e)},

@@ -15,12 +15,12 @@ typedef struct best {
     double weight;
 } best;
 
-static bool is_never(const space *s, const char *op)
+bool space_allows(const space *s, const space_choice *c, int k)
 {
     for (int i = 0; i < s->never_count; i++)
-        if (strcmp(s->never[i], op) == 0)
-            return true;
-    return false;
+        if (strcmp(s->never[i], c->candidates[k]) == 0)
+            return false;
+    return true;
 }
 
 static best best_of_row(const space *s, const space_choice *c, const float *alpha, int row)
@@ -32,7 +32,7 @@ static best best_of_row(const space *s, const space_choice *c, const float *alph
         highest = a[k] > highest ? a[k] : highest;
     for (int k = 0; k < c->columns; k++) {
         sum += exp(a[k] - highest);
-        if (!is_never(s, c->candidates[k]) && (b.candidate < 0 || a[k] > a[b.candidate]))
+        if (space_allows(s, c, k) && (b.candidate < 0 || a[k] > a[b.candidate]))
             b.candidate = k;
     }
     if (b.candidate >= 0)

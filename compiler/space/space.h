@@ -54,9 +54,10 @@ enum setting_type { SETTING_INT, SETTING_REAL, SETTING_TEXT };
     X(alpha_every, INT, 1, 1000000, "1", "5", "1", "steps of the weights for one of alpha")                            \
     X(alpha_samples, INT, 1, 1000000, "1", "8", "1", "REINFORCE: networks that are drawn for a step of alpha")         \
     X(held_out, REAL, 0.001, 0.999, "0.5", "0.1", "0.5", "part of the training images that alpha is learned on")       \
-    X(cost_loss, TEXT, 0, 0, "mul#log", "mul#log", "mul#log", "of the cost: mul#log, add#linear, add#absolute")        \
+    X(cost_loss, TEXT, 0, 0, "add#absolute", "add#absolute", "add#absolute",                                           \
+      "of the cost: mul#log, add#linear, add#absolute")                                                                \
     X(cost_beta, REAL, 0, 100, "0.3", "0.3", "0.3", "mul#log: loss x (log cost / log target)^beta")                    \
-    X(cost_lambda, REAL, 0, 1000, "0.1", "0.1", "0.1", "add#...: loss + lambda x (cost - target) / target")            \
+    X(cost_lambda, REAL, 0, 1000, "0.5", "0.5", "0.5", "add#...: loss + lambda x (cost - target) / target")            \
     X(cost_exponent, REAL, 0, 100, "0.07", "0.07", "0.07", "REINFORCE: accuracy x (target / cost)^exponent")           \
     X(warmup_epochs, INT, 0, 1000000, "0", "40", "0", "epochs of weights alone before alpha is learned")               \
     X(select_epochs, INT, 0, 1000000, "5", "5", "5", "epochs that each run's genotype trains to be compared")          \
@@ -177,6 +178,8 @@ char *space_derive(const space *s, const space_net *built, const float *const *a
                    nasc_diag *d);
 /* The candidate that it takes at a row of a choice's alpha; -1: "never" leaves none. */
 int space_strongest(const space *s, const space_choice *c, const float *alpha, int row);
+/* Whether candidate k may be taken: "never" does not name it. */
+bool space_allows(const space *s, const space_choice *c, int k);
 /* Published text: `Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=range(2, 6), …)` in `into` = the DARTS
  * space, or
  * `|op~0|+|op~0|op~1|+…` in `into` = the NAS-Bench-201 space, or the JSON of a ProxylessNAS network (keys name, bn,

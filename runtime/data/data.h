@@ -46,6 +46,8 @@ typedef struct data_options {
 dataset *data_open(arena *a, const char *spec, const data_options *o, nasc_diag *d);
 /* Whether sets of this kind take the size that they are asked for. */
 bool data_takes_size(const char *spec);
+/* Of the files that samples are: a hash of their names, sizes and times of change; 0: the set is held in memory. */
+uint64_t data_fingerprint(const dataset *set);
 /* Tells `to` (NULL: nobody yet) of files that turned out bad since it was last told. On the thread that the progress
  * belongs to. */
 void data_tell(const dataset *set, const struct progress *to);

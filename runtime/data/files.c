@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 enum { PATH = 4096 };
 static const int64_t BYTES_MOST = INT64_C(1) << 30; /* of a file */
@@ -37,6 +39,29 @@ void files_mark(const struct data_part *part, uint32_t k, enum image_fault fault
 bool files_bad(const struct data_part *part, uint32_t k)
 {
     return part->files && atomic_load_explicit(&part->files->fault[k], memory_order_relaxed) != IMAGE_none;
+}
+
+/* Names are counted from the folder of the classes, so that the set may be moved. */
+static uint64_t hash_part(uint64_t hash, const struct data_part *part)
+{
+    char path[PATH];
+    size_t root = strlen(part->files->root);
+    for (uint32_t k = 0; k < (uint32_t)part->count; k++) {
+        struct stat about;
+        if (!files_path(part, k, path, sizeof path) || stat(path, &about) < 0)
+            about = (struct stat){0}; /* gone since the folder was read */
+        const int64_t facts[] = {about.st_size, about.st_mtim.tv_sec, about.st_mtim.tv_nsec};
+        hash = XXH3_64bits_withSeed(path + root, strlen(path + root), hash);
+        hash = XXH3_64bits_withSeed(facts, sizeof facts, hash);
+    }
+    return hash;
+}
+
+uint64_t data_fingerprint(const dataset *set)
+{
+    if (!set->train.files)
+        return 0;
+    return hash_part(hash_part(0, &set->train), &set->test);
 }
 
 static void tell_part(const struct data_part *part, const struct progress *to)

@@ -14,7 +14,7 @@
  *   mul#log      CE·(log E / log target)^β            add#linear   CE + λ·(E - target)/target
  *   add#absolute CE + λ·|E - target|/target       which ends at the target, where the others pull for as long as they
  * run where its gradient by p_j acts on the same candidates with the same q; in the reward R·(target/E of the path)^w,
- * and with add#absolute R - λ·|E of the path - target|/target.
+ * and with add#absolute R - λ·|E of the path - target|/target (the absolute reward of TuNAS, Bender et al. 2020).
  *
  * Passes that learn alpha use batch statistics and move no running statistic. The same seed gives the same bits, and a
  * run resumed from its checkpoint continues as if it had never stopped. */

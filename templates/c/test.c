@@ -6,6 +6,7 @@
  *     @NAME@_test [--bench N]
 @end
  * --bench N prints the shortest and the median time of N runs instead. */
+#define _POSIX_C_SOURCE 199309L /* where there is POSIX: the program's own time */
 #include "@NAME@.h"
 
 #include <stdio.h>
@@ -54,36 +55,7 @@ static size_t read_weights(const char *program, const char *file)
 }
 @end
 
-static double since(const struct timespec *start) /* milliseconds */
-{
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return 1e3 * (double)(now.tv_sec - start->tv_sec) + 1e-6 * (double)(now.tv_nsec - start->tv_nsec);
-}
-
-static int by_value(const void *x, const void *y)
-{
-    const double *a = (const double *)x, *b = (const double *)y;
-    return (*a > *b) - (*a < *b);
-}
-
-static int bench(const @NAME@ *model, long runs)
-{
-    double *time = runs > 0 ? (double *)malloc((size_t)runs * sizeof *time) : NULL;
-    if (!time)
-        return 1;
-    @NAME@_run(model, in, out, arena);
-    for (long i = 0; i < runs; i++) {
-        struct timespec start;
-        timespec_get(&start, TIME_UTC);
-        @NAME@_run(model, in, out, arena);
-        time[i] = since(&start);
-    }
-    qsort(time, (size_t)runs, sizeof *time, by_value);
-    printf("min_ms %.6f median_ms %.6f\n", time[0], time[runs / 2]);
-    free(time);
-    return 0;
-}
+@BENCH@
 
 static int compare(const @NAME@ *model)
 {

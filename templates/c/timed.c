@@ -30,29 +30,6 @@ static float out[@NAME@_CLASSES];
 static unsigned char around[AROUND];
 @end
 
-static double since(const struct timespec *start) /* milliseconds */
-{
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return 1e3 * (double)(now.tv_sec - start->tv_sec) + 1e-6 * (double)(now.tv_nsec - start->tv_nsec);
-}
-
-/* Of the processor's time, what this program had; 0 where the system does not say. */
-static double own_milliseconds(void)
-{
-    struct timespec t = {0, 0};
-#ifdef CLOCK_THREAD_CPUTIME_ID
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-#endif
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
-static int by_value(const void *x, const void *y)
-{
-    const double *a = (const double *)x, *b = (const double *)y;
-    return (*a > *b) - (*a < *b);
-}
-
 /* Numbers between -1/16 and 1/16, none of them tiny. */
 static void make_up(float *to, size_t count)
 {
@@ -73,27 +50,7 @@ static void before_run(void)
         in[i] = 0.5f - in[i];
 }
 
-static int bench(const @NAME@ *model, long runs)
-{
-    double *time = runs > 0 ? (double *)malloc((size_t)runs * sizeof *time) : NULL;
-    if (!time)
-        return 1;
-    @NAME@_run(model, in, out, arena);
-    for (long i = 0; i < runs; i++) {
-        before_run();
-        struct timespec start;
-        double own = own_milliseconds();
-        timespec_get(&start, TIME_UTC);
-        @NAME@_run(model, in, out, arena);
-        time[i] = since(&start);
-        own = own_milliseconds() - own;
-        time[i] = own > 0 && own < time[i] ? own : time[i]; /* others had the processor in between */
-    }
-    qsort(time, (size_t)runs, sizeof *time, by_value);
-    printf("min_ms %.6f median_ms %.6f\n", time[0], time[runs / 2]);
-    free(time);
-    return 0;
-}
+@BENCH@
 
 int main(int argc, char **argv)
 {

@@ -1,12 +1,9 @@
 #!/usr/bin/env bash
 # The cache of compiled kernels: two processes at once on a cold one, damaged and missing objects, one that is gone
 # between two runs: the result is always that of a run of its own: cache.sh NASC
-set -u
-nasc=$1 bad=0
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/cli/common
+. cli/common
 export NASC_CACHE=$work/cache
-say() { echo "cache.sh: $*"; bad=1; }
 
 search() { # RUN: a search on a tiny space
     "$nasc" search golden/tiny.json --data synthetic:6x6x3/3/32 --set epochs=2 --threads 1 --quiet --out "$work/$1" \

@@ -1,27 +1,26 @@
 #!/usr/bin/env bash
 # nasc draw: what Graphviz is given, pictures, and files that cannot be written: draw.sh NASC
-set -u
-nasc=$1 bad=0 spaces=../genotypes/spaces
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/cli/common
+. cli/common
+spaces=../genotypes/spaces
 
 "$nasc" draw $spaces/darts.json >"$work/darts.dot" || bad=1
-[ "$(grep -c 'label="1 of 8"' "$work/darts.dot")" = 28 ] || { echo "two DARTS cells have 14 edges each"; bad=1; }
+[ "$(grep -c 'label="1 of 8"' "$work/darts.dot")" = 28 ] || say "two DARTS cells have 14 edges each"
 "$nasc" draw $spaces/darts.json --set nodes=2 -o "$work/small.dot" || bad=1
-[ "$(grep -c 'label="1 of 8"' "$work/small.dot")" = 10 ] || { echo "two cells of 2 nodes have 5 edges each"; bad=1; }
+[ "$(grep -c 'label="1 of 8"' "$work/small.dot")" = 10 ] || say "two cells of 2 nodes have 5 edges each"
 
 if command -v dot >/dev/null; then
     "$nasc" draw $spaces/nasbench201.json --out="$work/cell.svg" && grep -q '1 of 5' "$work/cell.svg" || bad=1
     "$nasc" draw $spaces/nasbench201.json -o"$work/cell.png" && [ "$(head -c 4 "$work/cell.png" | tail -c 3)" = PNG ] || bad=1
 fi
 
-fails() { # PATTERN FILE
+cannot_draw() { # PATTERN FILE
     PATH=${search_path:-$PATH} "$nasc" draw $spaces/darts.json -o "$2" >"$work/out" 2>"$work/err"
-    if [ $? != 1 ] || ! grep -qE "$1" "$work/err"; then echo "-o $2 said: $(cat "$work/err")"; bad=1; fi
+    if [ $? != 1 ] || ! grep -qE "$1" "$work/err"; then say "-o $2 said: $(cat "$work/err")"; fi
 }
-fails '^nasc: .*: expected a name that ends in .svg, .png or .dot' "$work/cell.pdf"
-fails '^nasc: .*/no/cell.dot: cannot be written' "$work/no/cell.dot"
-fails '^nasc: .*/no/cell.svg: ' "$work/no/cell.svg"
-search_path=$work fails '^nasc: .*/cell.svg: dot, which draws it, cannot be run' "$work/cell.svg"
-[ -z "$(find "$work" -name '*.tmp')" ] || { echo "temporary files are left"; bad=1; }
+cannot_draw '^nasc: .*: expected a name that ends in .svg, .png or .dot' "$work/cell.pdf"
+cannot_draw '^nasc: .*/no/cell.dot: cannot be written' "$work/no/cell.dot"
+cannot_draw '^nasc: .*/no/cell.svg: ' "$work/no/cell.svg"
+search_path=$work cannot_draw '^nasc: .*/cell.svg: dot, which draws it, cannot be run' "$work/cell.svg"
+[ -z "$(find "$work" -name '*.tmp')" ] || say "temporary files are left"
 exit $bad

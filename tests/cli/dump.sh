@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # nasc dump: each level of a tiny space is what golden/tiny.STAGE.txt says, C compiles, and what is refused: dump.sh NASC
 # NASC_UPDATE=1 writes the expectations anew; read them before you commit them.
-set -u
-nasc=$1 bad=0 tiny=golden/tiny.json
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/cli/common
+. cli/common
+tiny=golden/tiny.json
 
 golden() { # STAGE USE
     local want=golden/tiny.$1.txt
@@ -16,23 +15,13 @@ for stage in net expand grad simplify settle fuse plan; do golden $stage both; d
 golden loop eval
 
 "$nasc" dump $tiny --stage all --target x86-64-v3 >"$work/all" || bad=1
-for stage in net expand plan c asm; do grep -qx "; ---- $stage" "$work/all" || { echo "all: no $stage"; bad=1; }; done
+for stage in net expand plan c asm; do grep -qx "; ---- $stage" "$work/all" || say "all: no $stage"; done
 "$nasc" dump $tiny --stage c --use weights --target generic >"$work/kernels.c" || bad=1
 ${CC:-cc} -std=c11 -Wall -Wextra -Wno-unused-function -Werror -ffp-contract=off -c "$work/kernels.c" -o "$work/kernels.o" || bad=1
 
-fails() { # PATTERN ARGUMENTS…
-    local pattern=$1 code
-    shift
-    "$nasc" dump "$@" >"$work/out" 2>"$work/err"
-    code=$?
-    if [ $code != 1 ] || [ -s "$work/out" ] || ! grep -qE -- "$pattern" "$work/err"; then
-        echo "nasc dump $*: exit $code, said: $(cat "$work/err")"
-        bad=1
-    fi
-}
-fails '^nasc: --stage: no stage "lop"; did you mean loop; expected net, .* or all' $tiny --stage lop
-fails '^nasc: --stage: no stage "zebra"; expected net' $tiny --stage zebra
-fails "^nasc: --target: there is no target 'vax', expected native, generic, " $tiny --stage plan --target vax
-fails '^nasc: nowhere.json: cannot be opened' nowhere.json --stage net
-fails '^nasc: .*LLVM' $tiny --stage llvm --target generic
+fails '^nasc: --stage: no stage "lop"; did you mean loop; expected net, .* or all' dump $tiny --stage lop
+fails '^nasc: --stage: no stage "zebra"; expected net' dump $tiny --stage zebra
+fails "^nasc: --target: there is no target 'vax', expected native, generic, " dump $tiny --stage plan --target vax
+fails '^nasc: nowhere.json: cannot be opened' dump nowhere.json --stage net
+fails '^nasc: .*LLVM' dump $tiny --stage llvm --target generic
 exit $bad

@@ -1,56 +1,53 @@
 #!/usr/bin/env bash
 # nasc export --to c: for the generic target and this machine's, weights in an array and in a file, what is written
 # compiles without a warning, computes what nasc computed, holds no state, and refuses damaged weights: export.sh NASC
-set -u
-nasc=$1 bad=0
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/cli/common
+. cli/common
 strict="-std=c11 -Wall -Wextra -Wpedantic -Wconversion -Werror -ffp-contract=off"
 small="--channels 4 --cells 3 --input 12x12x3"
-fail() { echo "$*"; bad=1; }
 
 export_small() { # NAME OPTIONS…
     # shellcheck disable=SC2086 # a list of options
     "$nasc" export ../genotypes/darts_v2.json --to c --out "$work/$1" --name "$1" $small "${@:2}" >"$work/out" 2>"$work/err" ||
-        fail "$*: $(cat "$work/err")"
+        say "$*: $(cat "$work/err")"
 }
 build() { # COMPILER NAME: DIR/NAME_test, and the objects beside it
     local source
     for source in "$work/$2"/*.c; do
         # shellcheck disable=SC2086
-        $1 $strict -O1 -c "$source" -o "${source%.c}.o" || fail "$1 $source"
+        $1 $strict -O1 -c "$source" -o "${source%.c}.o" || say "$1 $source"
     done
-    $1 "$work/$2"/*.o -o "$work/$2/$2_test" || fail "$1 does not link $2"
+    $1 "$work/$2"/*.o -o "$work/$2/$2_test" || say "$1 does not link $2"
 }
 
 # ---- four ways to export, and what each must be
 export_small plain --target generic --weights-as array --seed 5
-grep -q 'initial ones of seed 5' "$work/err" || fail "initial weights are not spoken of: $(cat "$work/err")"
+grep -q 'initial ones of seed 5' "$work/err" || say "initial weights are not spoken of: $(cat "$work/err")"
 export_small plain_file --target generic --weights-as file --layout nchw --no-normalise
 export_small simd --target native
 export_small simd_file --target native --weights-as file
 grep -q "^simd_file for .*: arena $(sed -n 's/.*_ARENA_BYTES \([0-9]*\) .*/\1/p' "$work/simd_file/simd_file.h") bytes, weights .* in a file\$" "$work/out" ||
-    fail "sizes: $(cat "$work/out")"
-[ -f "$work/simd/simd_weights.c" ] || fail "weights below 100 kB are an array"
+    say "sizes: $(cat "$work/out")"
+[ -f "$work/simd/simd_weights.c" ] || say "weights below 100 kB are an array"
 other=$(command -v clang-19 || command -v clang || echo gcc)
 for pair in "gcc plain" "$other plain_file" "$other simd" "gcc simd_file"; do
     # shellcheck disable=SC2086
     build ${pair% *} ${pair#* }
     name=${pair#* }
-    "$work/$name/${name}_test" | grep -q 'passed.*equal bits' || fail "$pair: $("$work/$name/${name}_test" 2>&1)"
-    "$work/$name/${name}_test" --bench 3 | grep -qxE 'min_ms [0-9.]+ median_ms [0-9.]+' || fail "$pair: --bench"
+    "$work/$name/${name}_test" | grep -q 'passed.*equal bits' || say "$pair: $("$work/$name/${name}_test" 2>&1)"
+    "$work/$name/${name}_test" --bench 3 | grep -qxE 'min_ms [0-9.]+ median_ms [0-9.]+' || say "$pair: --bench"
     nm "$work/$name/$name.o" >"$work/symbols"
-    if grep -E ' [BbDdCc] ' "$work/symbols"; then fail "$pair: writable data"; fi
+    if grep -E ' [BbDdCc] ' "$work/symbols"; then say "$pair: writable data"; fi
     grep ' U ' "$work/symbols" | grep -vE ' (mem(cpy|set|move)|__cpu_model|__cpu_indicator_init|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail)$' &&
-        fail "$pair: calls of the library"
+        say "$pair: calls of the library"
 done
 
 # ---- a target that this machine need not have
 export_small wide --target x86-64-v4 --json
-grep -q '"target":"x86-64-v4","arena_bytes":[0-9]*,"weights_bytes"' "$work/out" || fail "--json: $(cat "$work/out")"
+grep -q '"target":"x86-64-v4","arena_bytes":[0-9]*,"weights_bytes"' "$work/out" || say "--json: $(cat "$work/out")"
 if [ "$(uname -m)" = x86_64 ]; then
     # shellcheck disable=SC2086
-    for compiler in gcc "$other"; do $compiler $strict -fsyntax-only "$work/wide/wide.c" || fail "$compiler for x86-64-v4"; done
+    for compiler in gcc "$other"; do $compiler $strict -fsyntax-only "$work/wide/wide.c" || say "$compiler for x86-64-v4"; done
 fi
 
 # ---- another program: two networks at once, header in C++, weights that were damaged
@@ -96,24 +93,21 @@ int main(int argc, char **argv)
 END
 # shellcheck disable=SC2086
 gcc $strict -I"$work/plain" -I"$work/simd_file" "$work/two.c" "$work/plain/plain.o" "$work/plain/plain_weights.o" \
-    "$work/simd_file/simd_file.o" -o "$work/two" && "$work/two" "$work/simd_file/simd_file.bin" || fail "two networks in one program"
+    "$work/simd_file/simd_file.o" -o "$work/two" && "$work/two" "$work/simd_file/simd_file.bin" || say "two networks in one program"
 printf '#include "plain.h"\n#include "plain.h"\nint main() { plain m; return plain_init(&m, &plain_weights, sizeof plain_weights); }\n' >"$work/cpp.cpp"
 g++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -I"$work/plain" "$work/cpp.cpp" "$work/plain/plain.o" \
-    "$work/plain/plain_weights.o" -o "$work/cpp" && "$work/cpp" || fail "the header in C++"
+    "$work/plain/plain_weights.o" -o "$work/cpp" && "$work/cpp" || say "the header in C++"
 if command -v make >/dev/null; then
     rm -f "$work"/simd_file/*.o
-    make -s -C "$work/simd_file" CFLAGS=-O1 check >/dev/null || fail "make check"
+    make -s -C "$work/simd_file" CFLAGS=-O1 check >/dev/null || say "make check"
 fi
 
 # ---- what is refused
-refuses() { # PATTERN OPTIONS…
-    "$nasc" export "${@:2}" --to c --out "$work/none" >"$work/out" 2>"$work/err"
-    if [ $? != 1 ] || ! grep -qE "$1" "$work/err"; then fail "export ${*:2} said: $(cat "$work/err")"; fi
-}
+refuses() { fails "$1" export "${@:2}" --to c --out "$work/none"; } # PATTERN OPTIONS…
 refuses "no target 'x86-64-v5'; did you mean 'x86-64-v" ../genotypes/darts_v2.json --target x86-64-v5
 refuses "found '2x', expected letters" ../genotypes/darts_v2.json --name 2x
 refuses "is a space" ../genotypes/spaces/darts.json
 refuses "mean and deviation of the data are not known" ../genotypes/darts_v2.json --weights no.safetensors
 refuses "no.safetensors" ../genotypes/darts_v2.json --no-normalise --weights no.safetensors
-[ ! -e "$work/none" ] || fail "a refused export left a folder"
+[ ! -e "$work/none" ] || say "a refused export left a folder"
 exit $bad

@@ -1,25 +1,9 @@
 #!/usr/bin/env bash
 # Folders of images, from search to C: real ones (Fashion-MNIST, where its package is installed, half of them as JPEG), some of
 # them damaged; the same bytes on one thread or two, killed and resumed; folders that are refused: images.sh NASC MAKE
-set -u
-nasc=$1 make=$2 bad=0
-work=$(mktemp -d) || exit 2
-trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
-say() { echo "images.sh: $*"; bad=1; }
-must() { "$@" >"$work/out" 2>"$work/err" || { say "failed: $*"; cat "$work/out" "$work/err"; exit 1; }; }
-fails() { # PATTERN ARGUMENTS…: exit 1, on stderr
-    local pattern=$1 got
-    shift
-    "$nasc" "$@" >"$work/out" 2>"$work/err"
-    got=$?
-    [ $got = 1 ] && grep -qE -- "$pattern" "$work/err" || say "nasc $*: exit $got, said: $(cat "$work/err")"
-}
-same() { # RUN RUN
-    local file
-    for file in checkpoint.safetensors log.jsonl genotype.json run.json; do
-        cmp -s "$work/$1/$file" "$work/$2/$file" || say "$file of $1 and $2 differ"
-    done
-}
+# shellcheck source=tests/cli/common
+. cli/common
+make=$2
 # Killed when it has written a checkpoint, and once more, then resumed to its end: killed RUN COMMAND…
 killed() {
     local out=$work/$1 again='' pid
@@ -57,6 +41,22 @@ same one killed
 grep -q '"crop_area": 0.08' "$work/one/run.json" || say "a search on images has no resized crops"
 must "$nasc" search diff/select.json "${data[@]}" --set batch=16 --set epochs=1 --set steps=2 --set warmup_epochs=0 \
     --set held_out=0.5 --set select_epochs=1 --runs 2 --quiet --out "$work/several"
+
+# A run goes on with the images that it began with, wherever they lie, or not at all.
+cp -r "$work/one" "$work/moved"
+mv "$set" "$work/elsewhere"
+sed -i "s|images:$set|images:$work/elsewhere|" "$work/moved/run.json"
+must "$nasc" search --resume --quiet --out "$work/moved"
+mv "$work/elsewhere" "$set"
+one=$(find "$set/train" -name '*.png' | sort | head -n 1)
+touch -r "$one" "$work/time"
+touch -d '2001-02-03' "$one"
+fails "^nasc: images:$set: its images are not those that the run began with" search --resume --out "$work/one"
+touch -r "$work/time" "$one"
+mv "$one" "${one%.png}-renamed.png"
+fails 'its images are not those that the run began with' search --resume --out "$work/one"
+mv "${one%.png}-renamed.png" "$one"
+must "$nasc" search --resume --quiet --out "$work/one"
 
 # Damaged images: named once, counted each epoch; the run is the same whenever and however often it is killed.
 mapfile -t jpegs < <(find "$set/train" -name '*.jpg' | sort | head -n 2)
@@ -111,4 +111,5 @@ fi
 fails 'channels, the input asked for has 2' train "$work/one/genotype.json" --data "images:$work/whole" --input 16x16x2 --out "$work/new"
 fails 'held_out: found 0.2, expected 0.5: darts-2nd' search ../genotypes/spaces/darts.json --data "images:$work/whole" "${short[@]}" \
     --set held_out=0.2 --out "$work/new"
+[ ! -e "$work/new" ] || say "a run that was refused leaves $(find "$work/new")"
 exit $bad

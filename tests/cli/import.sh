@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # nasc import: published texts become the files in genotypes/, and what is none is refused with its place: import.sh NASC
-set -u
-nasc=$1 bad=0
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/cli/common
+. cli/common
 
 cat >"$work/v2.txt" <<'END'
 DARTS_V2 = Genotype(
@@ -22,26 +20,16 @@ END
 
 "$nasc" import cli/proxyless_mobile.config | cmp - ../genotypes/proxyless_mobile.json || bad=1
 
-fails() { # PATTERN ARGUMENTS…
-    local pattern=$1 code
-    shift
-    "$nasc" import "$@" >"$work/out" 2>"$work/err"
-    code=$?
-    if [ $code != 1 ] || [ -s "$work/out" ] || ! grep -qE -- "$pattern" "$work/err"; then
-        echo "nasc import $*: exit $code, said: $(cat "$work/err")"
-        bad=1
-    fi
-}
 sed 's/dil_conv_3x3/dil_conv_9x9/' "$work/v2.txt" >"$work/op.txt"
-fails "^nasc: $work/op.txt:3:.*dil_conv_9x9" "$work/op.txt"
+fails "^nasc: $work/op.txt:3:.*dil_conv_9x9" import "$work/op.txt"
 head -c 200 "$work/v2.txt" >"$work/cut.txt"
-fails "^nasc: $work/cut.txt:" "$work/cut.txt"
+fails "^nasc: $work/cut.txt:" import "$work/cut.txt"
 printf 'Genotype\0' >"$work/zero.txt"
-fails "^nasc: $work/zero.txt: found a zero byte" "$work/zero.txt"
+fails "^nasc: $work/zero.txt: found a zero byte" import "$work/zero.txt"
 sed '0,/relu6/s//relu/' cli/proxyless_mobile.config >"$work/net.config"
-fails "^nasc: $work/net.config#/first_conv/act_func: found \"relu\", expected \"relu6\"" "$work/net.config"
-fails '^nasc: text#/name: found nothing, expected "ProxylessNASNets"' '{"format": 1}'
-fails '^nasc: .*: is no genotype that is known here' ../LICENSE
-fails '^nasc: nowhere.txt: cannot be opened' nowhere.txt
-fails '^nasc: .*/no/v2.json: cannot be written' "$work/v2.txt" -o "$work/no/v2.json"
+fails "^nasc: $work/net.config#/first_conv/act_func: found \"relu\", expected \"relu6\"" import "$work/net.config"
+fails '^nasc: text#/name: found nothing, expected "ProxylessNASNets"' import '{"format": 1}'
+fails '^nasc: .*: is no genotype that is known here' import ../LICENSE
+fails '^nasc: nowhere.txt: cannot be opened' import nowhere.txt
+fails '^nasc: .*/no/v2.json: cannot be written' import "$work/v2.txt" -o "$work/no/v2.json"
 exit $bad

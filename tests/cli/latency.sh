@@ -1,23 +1,9 @@
 #!/usr/bin/env bash
 # nasc latency, with a compiler that compiles nothing and a command that makes up times, so that they are known: what a
 # program takes is told by the bytes of its weights. Searches by the table; what is refused: latency.sh NASC
-set -u
-nasc=$1 bad=0 small=../genotypes/spaces/proxyless_small.json
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
-say() { echo "latency.sh: $*"; bad=1; }
-must() { "$@" >"$work/out" 2>"$work/err" || { say "failed: $*"; cat "$work/out" "$work/err"; exit 1; }; }
-fails() { # PATTERN ARGUMENTS…: exit 1, on stderr
-    local pattern=$1 got
-    shift
-    "$nasc" "$@" >"$work/out" 2>"$work/err"
-    got=$?
-    [ $got = 1 ] && grep -qE -- "$pattern" "$work/err" || say "nasc $*: exit $got, said: $(cat "$work/err")"
-}
-holds() { # FILE EXPRESSION: over the JSON `j`
-    python3 -c 'import json, sys; j = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$1" "$2" ||
-        say "$1: not $2: $(cut -c1-700 "$1")"
-}
+# shellcheck source=tests/cli/common
+. cli/common
+small=../genotypes/spaces/proxyless_small.json
 
 cat >"$work/cc" <<'EOF'
 while [ "$1" != -o ]; do shift; done
@@ -61,11 +47,28 @@ sed 's/"mix"/"select"/' search/planted.json >"$work/planted.json"
 CC=cc must "$nasc" latency "$work/planted.json" --input 8x8x1 --classes 2 --stem cifar --rounds 2 --networks 2 --quiet -o "$work/real.json"
 holds "$work/real.json" 'all(0 < s["min_ms"] <= s["median_ms"] and s["noise"] >= 0 for s in j["samples"] + j["networks"])'
 
+# Another machine's code, through an emulator of it.
+emulated() { # TARGET EMULATOR COMPILER
+    must env CC="$3" "$nasc" latency "$work/planted.json" --input 8x8x1 --classes 2 --stem cifar --target "$1" --run "$2" \
+        --rounds 1 --networks 2 --quiet -o "$work/emulated.json"
+    holds "$work/emulated.json" "j['target'] == '$1' and j['run'] == '$2' and 'cpu' not in j"
+    holds "$work/emulated.json" 'all(0 < s["min_ms"] <= s["median_ms"] for s in j["samples"] + j["networks"])'
+}
+if command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null; then
+    emulated aarch64 qemu-aarch64 'aarch64-linux-gnu-gcc -static'
+elif command -v "qemu-$(uname -m)" >/dev/null; then
+    emulated generic "qemu-$(uname -m)" cc
+else
+    echo "skipped: an emulator (neither qemu-aarch64 with aarch64-linux-gnu-gcc nor qemu-$(uname -m) is installed)"
+fi
+
 # Searches; a run needs no table once it has begun.
 data=(--data synthetic:8x8x1/4/320)
 short=(--channels 4 --set batch=16 --set epochs=2 --set steps=4 --set warmup_epochs=0 --set alpha_every=2 --quiet)
 by=(--cost latency --latency "$work/table.json")
-must "$nasc" search $small "${data[@]}" "${short[@]}" "${by[@]}" --target-ms 300 --out "$work/run"
+must "$nasc" search $small "${data[@]}" "${short[@]}" "${by[@]}" --target-ms 250 --out "$work/near"
+holds "$work/near/run.json" '245 <= j["result"]["cost"] <= 255'
+must "$nasc" search $small "${data[@]}" "${short[@]}" "${by[@]}" --target-ms 300 --set cost_loss=mul#log --out "$work/run"
 grep -qE '^[0-9]+\.[0-9]{4} predicted ms, target 300$' "$work/out" || say "search: $(cat "$work/out")"
 holds "$work/run/run.json" 'j["targets"] == [300] and len(j["latency"]["candidates_ms"]) == 67'
 holds "$work/run/run.json" 'j["latency"]["least_ms"] <= j["result"]["cost"] <= j["latency"]["most_ms"]'

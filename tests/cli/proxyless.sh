@@ -1,19 +1,9 @@
 #!/usr/bin/env bash
 # Searches of spaces that select candidates: from the space to C, by every method; each epoch's genotype; several runs; what
 # is refused: proxyless.sh NASC
-set -u
-nasc=$1 bad=0 small=../genotypes/spaces/proxyless_small.json cells=../genotypes/spaces/proxyless_cells.json
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
-say() { echo "proxyless.sh: $*"; bad=1; }
-must() { "$@" >"$work/out" 2>"$work/err" || { say "failed: $*"; cat "$work/out" "$work/err"; exit 1; }; }
-fails() { # PATTERN ARGUMENTS…: exit 1, on stderr
-    local pattern=$1 got
-    shift
-    "$nasc" "$@" >"$work/out" 2>"$work/err"
-    got=$?
-    [ $got = 1 ] && grep -qE -- "$pattern" "$work/err" || say "nasc $*: exit $got, said: $(cat "$work/err")"
-}
+# shellcheck source=tests/cli/common
+. cli/common
+small=../genotypes/spaces/proxyless_small.json cells=../genotypes/spaces/proxyless_cells.json
 
 data=(--data synthetic:8x8x1/4/320)
 short=(--channels 4 --set batch=16 --set epochs=2 --set steps=4 --set warmup_epochs=0 --set alpha_every=2 --quiet)
@@ -45,6 +35,7 @@ must "$nasc" search $small "${data[@]}" "${short[@]}" --runs 2 --set epochs=1 --
 [ "$(grep -cE "^ +[01] +[0-9.]+ %" "$work/out")" = 2 ] || say "several runs: $(cat "$work/out")"
 
 new=(--out "$work/new")
+diverging=(--set lr=1000 --set weight_decay=1000 --set epochs=1 --set steps=12)
 fails 'cannot learn \(combine: select\)' search $small "${data[@]}" "${new[@]}" --method darts-1st
 fails 'cannot learn \(combine: mix\)' search ../genotypes/spaces/darts.json "${data[@]}" "${new[@]}" --method proxyless
 fails '--cost: is for the methods of spaces that select' search ../genotypes/spaces/darts.json "${data[@]}" "${new[@]}" --cost macs \
@@ -52,16 +43,13 @@ fails '--cost: is for the methods of spaces that select' search ../genotypes/spa
 fails '--cost: macs needs a target: --target-cost A' search $small "${data[@]}" "${new[@]}" --cost macs
 fails '--target-cost: goes with --cost macs or --cost params' search $small "${data[@]}" "${new[@]}" --target-cost 7
 fails '--target-cost: 7 is below the [0-9]+ macs of the cheapest network of proxyless_small' search $small "${data[@]}" "${new[@]}" --cost macs --target-cost 7
-[ ! -e "$work/new" ] || say "a refused target leaves a folder"
 fails '32 of its 320 training images are held out \(held_out\)' search $small "${data[@]}" --set batch=64 --quiet "${new[@]}"
-rm -rf "$work/new"
 fails '317 of its 320 training images are held out' search $small "${data[@]}" --set batch=16 --set held_out=0.99 --quiet "${new[@]}"
-rm -rf "$work/new"
-fails 'cost_loss: mul#log takes the logarithm' search $small "${data[@]}" --channels 1 --set batch=16 --quiet "${new[@]}" \
+fails 'cost_loss: mul#log takes the logarithm' search $small --set cost_loss=mul#log "${data[@]}" --channels 1 --set batch=16 --quiet "${new[@]}" \
     --cost params --target-cost 900
-rm -rf "$work/new"
 fails 'search: the loss is not a number after step [1-9], with lr [0-9.e+]+: a smaller lr is needed' search $small "${data[@]}" \
-    "${short[@]}" --set lr=1000 --set weight_decay=1000 "${new[@]}"
-rm -rf "$work/new"
+    "${short[@]}" "${diverging[@]}" "${new[@]}"
+fails 'search: the loss is not a number after step [1-9],' search $small "${data[@]}" "${short[@]}" "${diverging[@]}" --runs 2 --out "$work/new/several"
+[ ! -e "$work/new" ] || say "a run that was refused leaves $(find "$work/new")"
 fails 'takes everything from run.json' search --resume --out "$work/two" --cost macs
 exit $bad

@@ -2,20 +2,10 @@
 # Never lost: a search killed at ten random moments, and resumed each time, ends in the bytes of one that ran through, on
 # one thread or two; so do one that was interrupted and a training; and one with the ImageNet stem goes on and is
 # exported. NASC_SEED repeats a run: resume.sh NASC
-set -u
-nasc=$1 bad=0
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/cli/common
+. cli/common
 RANDOM=${NASC_SEED:=$(date +%s)}
 echo "seed $NASC_SEED (NASC_SEED)"
-say() { echo "resume.sh: $*"; bad=1; }
-must() { "$@" >"$work/out" 2>"$work/err" || { say "failed: $*"; cat "$work/out" "$work/err"; exit 1; }; }
-same() { # RUN RUN
-    local file
-    for file in checkpoint.safetensors log.jsonl genotype.json run.json; do
-        cmp -s "$work/$1/$file" "$work/$2/$file" || say "$file of $1 and $2 differ"
-    done
-}
 
 # Stops and resumes a command until it was stopped COUNT times and ended, anew where it ended before: stopped LIKE COUNT
 # SIGNAL COMMAND…. Moments are random, so far apart that a run or two see them all; each run that ends is compared with LIKE.

@@ -1,26 +1,9 @@
 #!/usr/bin/env bash
 # Runs through the command: threads change no bit, an interrupt leaves a checkpoint, engines agree, and what cannot be done
 # is refused with a place: run.sh NASC
-set -u
-nasc=$1 bad=0
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/cli/common
+. cli/common
 space=$(dirname "$0")/../../genotypes/spaces/darts.json
-say() { echo "run.sh: $*"; bad=1; }
-must() { "$@" >"$work/out" 2>"$work/err" || { say "failed: $*"; cat "$work/err"; }; }
-# refused CODE PATTERN ARGUMENTS…
-refused() {
-    local code=$1 pattern=$2 got
-    shift 2
-    "$nasc" "$@" >"$work/out" 2>"$work/err"; got=$?
-    [ $got = "$code" ] || say "nasc $*: exit $got, expected $code"
-    grep -qE -- "$pattern" "$work/err" || { say "nasc $*: stderr was:"; cat "$work/err"; }
-}
-same() { # RUN RUN
-    for file in checkpoint.safetensors log.jsonl genotype.json; do
-        cmp -s "$work/$1/$file" "$work/$2/$file" || say "$file of $1 and $2 differ"
-    done
-}
 
 search=(search "$space" --data synthetic:8x8x3/4/128 --channels 4 --cells 3 --set batch=16 --set epochs=2 --set steps=3
     --checkpoint-steps 2 --quiet)
@@ -60,19 +43,21 @@ must "$nasc" train --resume --quiet --out "$work/imagenet"
 must "$nasc" "${search[@]}" --method darts-1st --runs 2 --set select_epochs=1 --set epochs=1 --out "$work/several"
 grep -q held_out_accuracy "$work/several/run.json" || say "--runs left no result"
 
-refused 1 'holds a run already' "${search[@]}" --out "$work/one"
-refused 1 'no other setting' search --resume --out "$work/one" --seed 2
+fails 'holds a run already' "${search[@]}" --out "$work/one"
+fails 'no other setting' search --resume --out "$work/one" --seed 2
 for change in 's/darts-2nd/darts-3rd/' '/"method"/d' 's/"runs": 1/"runs": 0/'; do
     mkdir -p "$work/edited"
     sed "$change" "$work/one/run.json" >"$work/edited/run.json"
     cmp -s "$work/one/run.json" "$work/edited/run.json" && say "run.json is as before: $change"
-    refused 1 'does not know|is not the record' search --resume --out "$work/edited"
+    fails 'does not know|is not the record' search --resume --out "$work/edited"
 done
-refused 1 'run.json.*cannot be opened' search --resume --out "$work/nowhere"
-refused 1 'record of a search' eval "$work/one"
-refused 1 'is a genotype' search "$work/derived.json" --data synthetic:8x8x3/4/128 --out "$work/x"
-refused 1 'is a space' train "$space" --data synthetic:8x8x3/4/128 --out "$work/x"
-refused 1 'classes = 4, the settings say 7' "${search[@]}" --classes 7 --out "$work/x"
-refused 1 'less than one batch' "${search[@]}" --set batch=128 --out "$work/x"
-refused 1 'has no epoch 9' derive "$work/one" --epoch 9
+fails 'run.json.*cannot be opened' search --resume --out "$work/nowhere"
+fails 'record of a search' eval "$work/one"
+fails 'is a genotype' search "$work/derived.json" --data synthetic:8x8x3/4/128 --out "$work/x"
+fails 'is a space' train "$space" --data synthetic:8x8x3/4/128 --out "$work/x"
+fails 'classes = 4, the settings say 7' "${search[@]}" --classes 7 --out "$work/x"
+fails 'less than one batch' "${search[@]}" --set batch=128 --out "$work/x"
+fails 'train: the loss is not a number after step [1-5],' "${train[@]}" --set lr=1000 --set weight_decay=1000 --out "$work/x"
+[ ! -e "$work/x" ] || say "a run that was refused leaves $(find "$work/x")"
+fails 'has no epoch 9' derive "$work/one" --epoch 9
 exit $bad

@@ -1,12 +1,8 @@
 #!/usr/bin/env bash
 # nasc search --runs N: each run is the search of its seed, what does best on the held-out half is kept, and a kill
 # between the runs loses nothing: several.sh NASC
-set -u
-nasc=$1 bad=0
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
-say() { echo "several.sh: $*"; bad=1; }
-must() { "$@" >"$work/out" 2>"$work/err" || { say "failed: $*"; cat "$work/out" "$work/err"; exit 1; }; }
+# shellcheck source=tests/cli/common
+. cli/common
 search=(search ../genotypes/spaces/darts.json --data synthetic:8x8x3/4/128 --method darts-1st --channels 4 --cells 3
     --set nodes=2 --set batch=16 --set epochs=1 --set steps=4 --set alpha_lr=0.1 --set select_epochs=2 --quiet)
 

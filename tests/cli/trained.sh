@@ -1,13 +1,10 @@
 #!/usr/bin/env bash
 # A trained network gives the same bits everywhere: logits of 100 images by nasc's machine code and by the C that export
 # writes for this machine, of two by the interpreter: trained.sh NASC
-set -u
-nasc=$1 bad=0 images=100
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/cli/common
+. cli/common
+images=100
 strict="-std=c11 -Wall -Wextra -Werror -ffp-contract=off -O1"
-say() { echo "trained.sh: $*"; bad=1; }
-must() { "$@" >"$work/out" 2>"$work/err" || { say "failed: $*"; cat "$work/err"; exit 1; }; }
 
 # ---- images of four classes as IDX: noise on nothing, on rows, on columns, on a checkerboard
 cat >"$work/draw.c" <<'END'

@@ -1,13 +1,11 @@
 #!/usr/bin/env bash
 # bench --tune: measures, keeps, and what it kept is used and changes no bit: a search, on one thread, two and four, before
 # and after; a cache that is gone takes the schedules with it: tune.sh NASC
-set -u
-nasc=$1 bad=0 space=../genotypes/spaces/darts.json
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/cli/common
+. cli/common
+space=../genotypes/spaces/darts.json
 "$nasc" --version --json | grep -q '"llvm": null' && echo "no machine code without LLVM: skipped" && exit 0
 export NASC_CACHE=$work/cache
-say() { echo "tune.sh: $*"; bad=1; }
 shape=(--channels 8 --cells 2 --set nodes=2 --set batch=8)
 
 search() { # RUN THREADS
@@ -16,20 +14,18 @@ search() { # RUN THREADS
     cmp -s "$work/one/checkpoint.safetensors" "$work/$1/checkpoint.safetensors" || say "$1 ended in other bytes"
 }
 step() { "$nasc" bench step $space "${shape[@]}" --input 8x8x3 --classes 4 --steps 2 --order 1 --json "$@" >"$work/step" || say "bench step $* failed"; }
-holds() { python3 -c 'import json, sys; r = json.load(open(sys.argv[2])); sys.exit(not eval(sys.argv[1]))' "$1" "$work/step" ||
-    say "not $1: $(cut -c1-500 "$work/step")"; }
 
 search one 1
 search two 2
 search four 4
 step
-holds '"tuned" not in r and r["kernels_compiled"] + r["kernels_cached"] > 0'
+holds "$work/step" '"tuned" not in j and j["kernels_compiled"] + j["kernels_cached"] > 0'
 step --tune
 # Which schedules win is chance on kernels so small; that each was measured is not.
-holds '0 <= r["tuned"]["better"] <= r["tuned"]["kernels"] and r["tuned"]["kernels"] > 20'
-holds 'r["tuned"]["before_s"] > 0 and r["tuned"]["after_s"] > 0'
+holds "$work/step" '0 <= j["tuned"]["better"] <= j["tuned"]["kernels"] and j["tuned"]["kernels"] > 20'
+holds "$work/step" 'j["tuned"]["before_s"] > 0 and j["tuned"]["after_s"] > 0'
 step
-holds 'r["kernels_compiled"] == 0' # what the tuned step runs is in the cache
+holds "$work/step" 'j["kernels_compiled"] == 0' # what the tuned step runs is in the cache
 search tuned-one 1
 search tuned-two 2
 search tuned-four 4

@@ -1,20 +1,18 @@
 #!/usr/bin/env bash
 # What holds for the command line whatever the commands are: exit codes, help, completion, man page: usage.sh NASC
-set -u
-nasc=$1 bad=0
+# shellcheck source=tests/cli/common
+. cli/common
 # expect CODE STDOUT-PATTERN STDERR-PATTERN ARGUMENTS…: patterns are extended; '' means nothing may be printed there
 expect() {
     local code=$1 out=$2 err=$3 got stdout stderr
     shift 3
     stderr=$({ stdout=$("$nasc" "$@"); got=$?; printf '%s' "$stdout" >"$work/out"; echo $got >"$work/code"; } 2>&1)
     stdout=$(cat "$work/out") got=$(cat "$work/code")
-    [ "$got" = "$code" ] || { echo "nasc $*: exit $got, expected $code"; bad=1; }
-    matches "$stdout" "$out" || { echo "nasc $*: stdout was: $stdout"; bad=1; }
-    matches "$stderr" "$err" || { echo "nasc $*: stderr was: $stderr"; bad=1; }
+    [ "$got" = "$code" ] || say "nasc $*: exit $got, expected $code"
+    matches "$stdout" "$out" || say "nasc $*: stdout was: $stdout"
+    matches "$stderr" "$err" || say "nasc $*: stderr was: $stderr"
 }
 matches() { if [ -z "$2" ]; then [ -z "$1" ]; else grep -qE -- "$2" <<<"$1"; fi; }
-work=$(mktemp -d) || exit 2
-trap 'rm -rf "$work"' EXIT
 
 expect 2 '' 'usage: nasc COMMAND'
 expect 0 'usage: nasc COMMAND' '' --help
@@ -27,7 +25,7 @@ expect 2 '' 'there is no command' help zebra
 # Full disks are noticed.
 "$nasc" --help >/dev/full 2>"$work/err"
 if [ $? != 1 ] || ! grep -q "^nasc: standard output: cannot be written" "$work/err"; then
-    echo "full disk: $(cat "$work/err")"; bad=1
+    say "full disk: $(cat "$work/err")"
 fi
 
 # Every command has help, a place in the man page and in the completion, and refuses what it does not know.
@@ -42,8 +40,8 @@ for command in $("$nasc" --help | sed -n 's/^  \([a-z]*\) .*/\1/p' | grep -vx na
     expect 2 '' "^nasc: $command: --json takes no value" "$command" --json=1
     expect 2 '' "^nasc: $command: --device is 'tpu', expected one of" "$command" --device tpu
     expect 2 '' "^nasc: $command: '.*' is one operand too many" "$command" a b c d
-    grep -q "^.SS nasc $command " "$work/nasc.1" || { echo "$command is not in the man page"; bad=1; }
-    grep -q "^    $command)" "$work/completion" || { echo "$command is not in the completion"; bad=1; }
+    grep -q "^.SS nasc $command " "$work/nasc.1" || say "$command is not in the man page"
+    grep -q "^    $command)" "$work/completion" || say "$command is not in the completion"
 done
 if command -v man >/dev/null && ! LC_ALL=C.UTF-8 man --warnings -E UTF-8 -l "$work/nasc.1" 2>&1 >/dev/null | head -3 | tee "$work/man" ||
     [ -s "$work/man" ]; then bad=1; fi

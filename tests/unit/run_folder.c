@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "runtime/json_text.h"
 #include "runtime/rng.h"
@@ -34,6 +35,43 @@ static int drop_folder(void **state)
     snprintf(path, sizeof path, "%s/a", parent);
     rmdir(path);
     return rmdir(parent);
+}
+
+/* A run that was given up without state leaves nothing that was not there; one with a line in its log, or that was
+ * resumed, stays. */
+static void what_is_given_up_is_gone(void **state)
+{
+    (void)state;
+    run_folder run;
+    nasc_diag d = {0};
+    char path[RUN_PATH + 64];
+    json_t *line = json_pack("{s:i}", "epoch", 1);
+    assert_true(run_create(&run, folder, &d) && run_write_json(folder, "run.json", line, &d));
+    run_give_up(&run);
+    assert_int_equal(access(parent, F_OK), 0);
+    snprintf(path, sizeof path, "%s/a", parent);
+    assert_int_not_equal(access(path, F_OK), 0);
+
+    assert_int_equal(mkdir(path, 0777), 0);
+    snprintf(path, sizeof path, "%s//", folder);
+    assert_true(run_create(&run, path, &d));
+    run_give_up(&run);
+    assert_int_not_equal(access(folder, F_OK), 0);
+    snprintf(path, sizeof path, "%s/a", parent);
+    assert_int_equal(access(path, F_OK), 0);
+
+    assert_true(run_create(&run, folder, &d) && run_write_json(folder, "run.json", line, &d));
+    run_close(&run);
+    assert_true(run_resume(&run, folder, &d));
+    run_give_up(&run);
+    assert_int_equal(access(run_file(folder, "run.json", path), F_OK), 0);
+    unlink(path);
+
+    assert_true(run_create(&run, folder, &d) && run_log_add(&run, line, &d));
+    run_give_up(&run);
+    assert_int_equal(access(run_file(folder, "log.jsonl", path), F_OK), 0);
+    unlink(path);
+    json_decref(line);
 }
 
 static void runs_are_made_once_and_resumed(void **state)
@@ -160,9 +198,8 @@ static void reals_are_short_and_exact(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(runs_are_made_once_and_resumed),
-        cmocka_unit_test(damaged_json_is_placed),
-        cmocka_unit_test(resumed_logs_are_whole),
+        cmocka_unit_test(what_is_given_up_is_gone),  cmocka_unit_test(runs_are_made_once_and_resumed),
+        cmocka_unit_test(damaged_json_is_placed),    cmocka_unit_test(resumed_logs_are_whole),
         cmocka_unit_test(reals_are_short_and_exact),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);

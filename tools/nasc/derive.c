@@ -63,27 +63,41 @@ static json_t *log_line(const char *folder, int64_t epoch, arena *a, nasc_diag *
     return found;
 }
 
+/* The genotype that the alphas of a line of the log say. */
+static char *from_line(arena *a, const json_t *line, const char *folder, const record *r, const space *of,
+                       const settings *set, nasc_diag *d)
+{
+    space_net built;
+    costs c;
+    bool has_cost = r->cost && r->targets.count > 0;
+    if (!space_build(of, set, (space_mode){0}, a, &built, d) ||
+        (has_cost && !record_costs(r, &built, folder, a, &c, d)))
+        return NULL;
+    parameters p = session_parameters(built.net);
+    float *alphas = NEW_ARRAY(a, float, p.mix + 1);
+    if (!alphas_read(line, &p, alphas)) {
+        diag_fail(d, DIAG_INPUT, folder, "the log's alphas do not fit the space in run.json");
+        return NULL;
+    }
+    const float *found =
+        session_found(a, of, set, &built, has_cost ? &c : NULL, has_cost ? r->targets.at[0] : 0, alphas);
+    return session_derive(a, of, &built, &p, found, d);
+}
+
 static char *from_run(const derive_arguments *a, const char *folder, nasc_diag *d)
 {
     arena *arena = a->common.arena;
     record r;
     space *of = NULL;
     settings set;
-    space_net built;
     char *text = NULL;
     json_t *run = record_read(folder, "search", &r, &of, &set, d);
     bool alone = run && (several_count(&r) == 1 ||
                          diag_fail(d, DIAG_INPUT, folder, "is a run of several searches: derive one of them, as %s/%s",
                                    folder, several_folder(arena, &r, 0)));
     json_t *line = alone ? log_line(folder, a->epoch, arena, d) : NULL;
-    if (line && space_build(of, &set, (space_mode){.train = true}, arena, &built, d)) {
-        parameters p = session_parameters(built.net);
-        float *alphas = NEW_ARRAY(arena, float, p.mix + 1);
-        if (alphas_read(line, &p, alphas))
-            text = session_derive(arena, of, &built, &p, alphas, d);
-        else
-            diag_fail(d, DIAG_INPUT, folder, "the log's alphas do not fit the space in run.json");
-    }
+    if (line)
+        text = from_line(arena, line, folder, &r, of, &set, d);
     json_decref(line);
     json_decref(run);
     if (of)

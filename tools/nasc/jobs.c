@@ -39,7 +39,7 @@ bool session_lr_by_step(const settings *set)
     return strcmp(settings_text(set, SETTING_lr_schedule), "step") == 0;
 }
 
-/* Before anything takes time, so that whatever happens then leaves a run to go on with. */
+/* Before anything takes time, so that a kill leaves a run to go on with. */
 static bool open_folder(run_folder *folder, const char *path, bool resume, const json_t *record, nasc_diag *d)
 {
     if (resume)
@@ -48,8 +48,17 @@ static bool open_folder(run_folder *folder, const char *path, bool resume, const
         return false;
     if (run_write_json(path, "run.json", record, d))
         return true;
-    run_close(folder);
+    run_give_up(folder);
     return false;
+}
+
+/* A run that was refused leaves nothing. */
+static void close_folder(run_folder *folder, enum run_end end)
+{
+    if (end == RUN_FAILED)
+        run_give_up(folder);
+    else
+        run_close(folder);
 }
 
 const search_method *search_method_find(const char *name)
@@ -113,8 +122,7 @@ darts_settings session_darts_settings(const search_job *job)
                             .seed = job->seed};
 }
 
-/* Where a choice's alphas stand among all. */
-static int64_t alpha_place(const parameters *p, const space_choice *c)
+int64_t session_alpha_place(const parameters *p, const space_choice *c)
 {
     for (int i = 0; i < p->count; i++)
         if (p->at[i].slot == SLOT_MIX && strcmp(p->at[i].name, c->alpha) == 0)
@@ -127,7 +135,7 @@ char *session_derive(arena *a, const space *of, const space_net *built, const pa
 {
     const float **rows = NEW_ARRAY(a, const float *, built->choice_count + 1);
     for (int c = 0; c < built->choice_count; c++)
-        rows[c] = alphas + alpha_place(p, &built->choices[c]);
+        rows[c] = alphas + session_alpha_place(p, &built->choices[c]);
     return space_derive(of, built, rows, space_name(of), a, d);
 }
 
@@ -138,7 +146,7 @@ static double cost_of_found(const costs *by, const space *of, const space_net *b
     double cost = by->fixed;
     for (int i = 0; i < built->choice_count; i++) {
         const space_choice *c = &built->choices[i];
-        int64_t place = alpha_place(p, c);
+        int64_t place = session_alpha_place(p, c);
         for (int row = 0; row < c->rows; row++)
             cost += by->of[place + (int64_t)row * c->columns + space_strongest(of, c, alphas + place, row)];
     }
@@ -177,6 +185,7 @@ static enum run_end search_in(session *s, const search_job *job, run_folder *fol
     const space_net *built = job->method->selects ? &paths->weights.built : &mixed->weights.built;
     parameters p = session_parameters(built->net);
     char path[RUN_PATH + 64];
+    alphas = session_found(s->arena, job->space, &job->settings, built, job->costs, job->target, alphas);
     char *text = session_derive(s->arena, job->space, built, &p, alphas, d);
     *found = (search_result){.genotype = text};
     if (text && job->costs)
@@ -191,7 +200,7 @@ enum run_end session_search(session *s, const search_job *job, search_result *fo
     if (!open_folder(&folder, job->folder, job->resume, job->record, d))
         return RUN_FAILED;
     enum run_end end = search_in(s, job, &folder, found, d);
-    run_close(&folder);
+    close_folder(&folder, end);
     return end;
 }
 
@@ -245,6 +254,6 @@ enum run_end session_train(session *s, const train_job *job, double *accuracy, n
     if (!open_folder(&folder, job->folder, job->resume, job->record, d))
         return RUN_FAILED;
     enum run_end end = train_in(s, job, &folder, accuracy, d);
-    run_close(&folder);
+    close_folder(&folder, end);
     return end;
 }

@@ -1,7 +1,11 @@
-/* Searches of spaces that select candidates: the programs of one path, and what candidates cost. */
+/* Searches of spaces that select candidates: the programs of one path, what candidates cost, and what was found. */
+#include "probable.h"
 #include "session.h"
 
+#include <math.h>
 #include <string.h>
+
+static const double ABOUT_TARGET = 0.02; /* of the target: how far from it a network may be that add#absolute finds */
 
 static bool selects_all(const space *of, const space_net *built, nasc_diag *d)
 {
@@ -106,4 +110,32 @@ enum run_end session_search_paths(session *s, const search_job *job, path_supern
     enum run_end end = proxyless_search(search, d);
     *alphas = search->alphas.value;
     return end;
+}
+
+/* ---- what was found ---------------------------------------------------------------------------------------------- */
+
+/* A copy, -INFINITY where the space forbids the candidate. */
+static float *allowed_alphas(arena *a, const space *of, const space_net *built, const float *alphas)
+{
+    const net *n = built->net;
+    float *allowed = NEW_ARRAY(a, float, n->slot_size[SLOT_MIX] + 1);
+    memcpy(allowed, alphas, (size_t)n->slot_size[SLOT_MIX] * sizeof *allowed);
+    for (int i = 0; i < built->choice_count; i++) {
+        const space_choice *c = &built->choices[i];
+        parameters p = session_parameters(n);
+        float *at = allowed + session_alpha_place(&p, c);
+        for (int k = 0; k < c->rows * c->columns; k++)
+            if (!space_allows(of, c, k % c->columns))
+                at[k] = -INFINITY;
+    }
+    return allowed;
+}
+
+const float *session_found(arena *a, const space *of, const settings *set, const space_net *built, const costs *c,
+                           double target, const float *alphas)
+{
+    if (!c || cost_term(set) != COST_ADD_ABSOLUTE)
+        return alphas;
+    return probable_network(a, built->net, c, allowed_alphas(a, of, built, alphas), (1 - ABOUT_TARGET) * target,
+                            (1 + ABOUT_TARGET) * target);
 }

@@ -1,7 +1,10 @@
 /* run.json, and runs as it has them. */
 #include "record.h"
+#include "front.h"
+#include "latency.h"
 #include "runtime/run_folder.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,11 +42,11 @@ json_t *record_new(const record *r, const space *of, const settings *set, arena 
     for (int i = 0; ok && i < SETTING_COUNT; i++)
         ok = !json_object_set_new(all, setting_table[i].name, setting_json(&set->at[i], setting_table[i].type));
     json_t *targets = r->cost ? numbers_json(&r->targets) : NULL;
-    json_t *run =
-        json_pack("{si ss ss* ss* so* sO* sI sI sI sI ss so* so}", "format", 1, "command", r->command, "method",
-                  r->method, "cost", r->cost, "targets", targets, "latency", r->latency, "seed", (json_int_t)r->seed,
-                  "runs", (json_int_t)r->runs, "checkpoint_steps", (json_int_t)r->checkpoint_steps, "data_seed",
-                  (json_int_t)r->data_seed, "data", r->data, "settings", all, "space", json_loads(text, 0, NULL));
+    json_t *run = json_pack("{si ss ss* ss* so* sO* sI sI sI sI ss ss* so* so}", "format", 1, "command", r->command,
+                            "method", r->method, "cost", r->cost, "targets", targets, "latency", r->latency, "seed",
+                            (json_int_t)r->seed, "runs", (json_int_t)r->runs, "checkpoint_steps",
+                            (json_int_t)r->checkpoint_steps, "data_seed", (json_int_t)r->data_seed, "data", r->data,
+                            "files", r->files, "settings", all, "space", json_loads(text, 0, NULL));
     if (!run || !ok) {
         json_decref(run);
         diag_memory(d);
@@ -118,10 +121,11 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
     int format = 0;
     if (!run)
         return NULL;
-    bool ok = json_unpack(run, "{si ss s?s s?s s?o s?o sI s?I s?I sI ss so so}", "format", &format, "command",
-                          &r->command, "method", &r->method, "cost", &r->cost, "targets", &targets, "latency",
-                          &r->latency, "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed",
-                          &data_seed, "data", &r->data, "settings", &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
+    bool ok =
+        json_unpack(run, "{si ss s?s s?s s?o s?o sI s?I s?I sI ss s?s so so}", "format", &format, "command",
+                    &r->command, "method", &r->method, "cost", &r->cost, "targets", &targets, "latency", &r->latency,
+                    "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed", &data_seed, "data", &r->data,
+                    "files", &r->files, "settings", &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
     ok = ok && runs >= 1 && steps >= 0 && numbers_read(targets, &r->targets) && (!r->cost || r->targets.count > 0);
     r->seed = seed;
     r->runs = runs;
@@ -129,6 +133,8 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
     r->checkpoint_steps = steps;
     if (!ok || format != 1)
         ok = diag_fail(d, DIAG_INPUT, file, "is not the record of a run that this version of nasc can read");
+    if (ok && r->cost && !cost_find(r->cost))
+        ok = diag_fail(d, DIAG_INPUT, folder, "has the cost '%s', which this nasc does not know", r->cost);
     if (ok && command && strcmp(command, r->command) != 0)
         ok = diag_fail(d, DIAG_INPUT, file, "is the record of a %s, expected one of a %s", r->command, command);
     if (ok && set) {
@@ -154,6 +160,18 @@ bool record_settings(const char *file, settings *set, nasc_diag *d)
     bool ok = values ? settings_read(values, file, set, d) : diag_fail(d, DIAG_INPUT, file, "has no \"settings\"");
     json_decref(run);
     return ok;
+}
+
+bool record_costs(const record *r, const space_net *built, const char *folder, arena *a, costs *c, nasc_diag *d)
+{
+    int64_t candidates = built->net->slot_size[SLOT_MIX];
+    if (strcmp(r->cost, "latency") != 0) {
+        *c = costs_of(a, built->net, strcmp(r->cost, "params") == 0 ? COST_PARAMS : COST_MACS);
+        return true;
+    }
+    bool ok = latency_costs_read(r->latency, a, c) && c->count == candidates;
+    return ok || diag_fail(d, DIAG_INPUT, folder, "has latencies of %lld candidates, its space has %lld",
+                           (long long)c->count, (long long)candidates);
 }
 
 /* ---- runs ------------------------------------------------------------------------------------------------ */
@@ -192,6 +210,20 @@ static bool request_again(run_request *r, const record *like, bool more, nasc_di
     return r->run != NULL;
 }
 
+/* A new run records what its image files are; one that goes on is to find them so. */
+static bool check_files(run_request *r, nasc_diag *d)
+{
+    uint64_t now = data_fingerprint(r->data);
+    const char *text = now ? arena_printf(r->session.arena, "%016" PRIx64, now) : NULL;
+    if (!r->run)
+        r->record.files = text;
+    return !text || !r->record.files || strcmp(text, r->record.files) == 0 ||
+           diag_fail(d, DIAG_INPUT, r->record.data,
+                     "its images are not those that the run began with (names, sizes or times of change): begin anew, "
+                     "or, to go on with these, remove \"files\" from %s/run.json",
+                     r->arguments->out);
+}
+
 bool request_open(run_request *r, const run_arguments *a, const record *like, bool genotype, bool more, nasc_diag *d)
 {
     *r = (run_request){.arguments = a};
@@ -199,7 +231,7 @@ bool request_open(run_request *r, const run_arguments *a, const record *like, bo
         !(a->resume ? request_again(r, like, more, d) : request_new(r, like, genotype, d)))
         return false;
     r->data = session_data(&r->session, r->record.data, (uint64_t)r->record.data_seed, &r->settings, d);
-    return r->data != NULL;
+    return r->data && check_files(r, d);
 }
 
 bool request_record(run_request *r, nasc_diag *d)

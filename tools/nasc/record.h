@@ -9,6 +9,7 @@
 typedef struct record {
     const char *command; /* "search", "train"; "select": a training that judges what a search found */
     const char *data;    /* --data */
+    const char *files;   /* of images: a hash of their names, sizes and times of change, or NULL */
     const char *method;  /* of a search, or NULL */
     int64_t seed, checkpoint_steps, runs;
     const char *cost;  /* of a search: what networks are to have little of, or NULL */
@@ -28,6 +29,8 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
 bool record_result(const char *folder, json_t *run, json_t *result, nasc_diag *d);
 /* --config: the settings of a run.json. */
 bool record_settings(const char *file, settings *set, nasc_diag *d);
+/* What the candidates of a search cost by its record. `built`: its space, for evaluation. */
+bool record_costs(const record *r, const space_net *built, const char *folder, arena *a, costs *c, nasc_diag *d);
 /* Whether `path` is a folder with a run.json. */
 bool record_exists(const char *path);
 

@@ -132,6 +132,12 @@ enum run_end session_search(session *s, const search_job *job, search_result *fo
 /* Accuracy on job->judge after the last epoch. */
 enum run_end session_train(session *s, const train_job *job, double *accuracy, nasc_diag *d);
 
+/* Where a choice's alphas stand among all. */
+int64_t session_alpha_place(const parameters *p, const space_choice *c);
+/* What a search found, as alphas whose strongest candidates it is: the search's own or, where its loss ends at the
+ * target, those of the most probable network that costs about so much (probable.h). `c`: NULL where nothing has a cost. */
+const float *session_found(arena *a, const space *of, const settings *set, const space_net *built, const costs *c,
+                           double target, const float *alphas);
 /* The genotype that alphas say: values of every parameter of SLOT_MIX, laid out as `p` has them. */
 char *session_derive(arena *a, const space *of, const space_net *built, const parameters *p, const float *alphas,
                      nasc_diag *d);

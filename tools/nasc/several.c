@@ -151,6 +151,13 @@ static enum run_end search_each(run_request *s, front *f, nasc_diag *d)
     return write_front(s, f, d) ? RUN_DONE : RUN_FAILED;
 }
 
+/* Whether the first of the searches has a folder: one that was refused has none. */
+static bool has_begun(const run_request *s)
+{
+    arena *a = s->session.arena;
+    return record_exists(arena_printf(a, "%s/%s", s->arguments->out, several_folder(a, &s->record, 0)));
+}
+
 enum run_end search_several(run_request *s, front *f, nasc_diag *d)
 {
     const char *out = s->arguments->out;
@@ -165,6 +172,9 @@ enum run_end search_several(run_request *s, front *f, nasc_diag *d)
         return RUN_FAILED;
     bool ok = s->arguments->resume || run_write_json(out, "run.json", s->run, d);
     enum run_end end = ok ? search_each(s, f, d) : RUN_FAILED;
-    run_close(&folder);
+    if (end == RUN_FAILED && f->count == 0 && !has_begun(s))
+        run_give_up(&folder);
+    else
+        run_close(&folder);
     return end;
 }
