@@ -458,9 +458,11 @@ static void declare_buffers(c_writer *w)
 /* Can the target say all that the kernel says? */
 static bool expressible(const kernel *k, const target *t, nasc_diag *d)
 {
+    if (loop_threads_of(k))
+        return diag_fail(d, DIAG_INPUT, k->name, "target %s has no threads within a unit", t->name);
     for (int at = 0; at < k->ins.count; at++) {
         const loop_ins *i = &k->ins.at[at];
-        CHECK(i->op < LOOP_EXP); /* loop_expand_math comes first */
+        CHECK(i->op < LOOP_EXP || i->op > LOOP_SIGMOID); /* loop_expand_math comes first */
         if (i->op == LOOP_FMA && !t->fma)
             return diag_fail(d, DIAG_INPUT, k->name, "instruction %d: target %s has no fused multiply-add", at,
                              t->name);
