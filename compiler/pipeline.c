@@ -50,16 +50,21 @@ static bool pass_settle(pipeline *p, nasc_diag *d)
     return p->net != NULL;
 }
 
+static enum fuse_kernels kernels_for(const target *t)
+{
+    return t->capability ? FUSE_ELEMENTS : FUSE_TILES;
+}
+
 static bool pass_recompute(pipeline *p, nasc_diag *d)
 {
-    p->net = (net *)net_recompute(p->a, p->net, p->o->batch, p->o->memory / 4, d);
+    p->net = (net *)net_recompute(p->a, p->net, kernels_for(p->t), p->o->batch, p->o->memory / 4, d);
     return p->net != NULL;
 }
 
 static bool pass_fuse(pipeline *p, nasc_diag *d)
 {
     (void)d;
-    p->fusion = net_fuse(p->a, p->net);
+    p->fusion = net_fuse(p->a, p->net, kernels_for(p->t));
     return true;
 }
 

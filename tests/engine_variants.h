@@ -1,5 +1,5 @@
 /* One net, every engine and schedule, the same bits: interpreter, JIT and compiled C; tiles of one, two and all rows,
- * one thread and several; launches wide and in sequence. The engines in float64 have theirs. */
+ * one thread and several; launches wide and in sequence; kernels for a GPU. The engines in float64 have theirs. */
 #ifndef NASC_ENGINE_VARIANTS_H
 #define NASC_ENGINE_VARIANTS_H
 
@@ -15,6 +15,7 @@ typedef struct variant {
     bool sequential;
     double memory; /* share of the arena that it may take; 0: all */
     bool large;    /* as if no cache could hold the tensors */
+    bool gpu;      /* kernels of threads */
 } variant;
 
 static const variant variants[] = {
@@ -30,6 +31,7 @@ static const variant variants[] = {
     {.name = "jit, one vector a block", .lower = {.vectors = 1}, .threads = 1},
     {.name = "jit, three vectors a block", .lower = {.vectors = 3}, .threads = 1},
     {.name = "jit, in sequence", .threads = 1, .sequential = true},
+    {.name = "interpreter, for a GPU", .kind = ENGINE_INTERPRETER, .threads = 1, .gpu = true},
 };
 
 /* What the slots hold: floats, or doubles. */
@@ -87,6 +89,10 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
     nasc_diag d = {0};
     arena a = {0};
     target t = target_host();
+    if (v->gpu && !t.fma)
+        return; /* GPUs have one: its sums are others */
+    if (v->gpu)
+        t = target_gpus[0];
     if (v->large)
         t.l3_bytes = 0;
     pipeline_options o = {.batch = batch, .grad = grad, .lower = v->lower, .sequential = v->sequential};

@@ -458,6 +458,8 @@ static void declare_buffers(c_writer *w)
 /* Can the target say all that the kernel says? */
 static bool expressible(const kernel *k, const target *t, nasc_diag *d)
 {
+    if (t->capability)
+        return diag_fail(d, DIAG_INPUT, k->name, "target %s is a GPU, which C is not written for", t->name);
     if (loop_threads_of(k))
         return diag_fail(d, DIAG_INPUT, k->name, "target %s has no threads within a unit", t->name);
     for (int at = 0; at < k->ins.count; at++) {

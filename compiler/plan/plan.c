@@ -108,16 +108,16 @@ static program_arg bind(const planner *p, const lower_arg *arg)
 
 /* A group's kernel, by the best schedule that is known; both keys are that kernel's, and what its schedule is known by.
  */
-static lowered *lower_group(planner *p, const group *g, unsigned char key[16], unsigned char schedule[16])
+static lowered *lower_best(planner *p, const group *g, unsigned char key[16], unsigned char schedule[16])
 {
     bool large = p->memory->elements * (int64_t)sizeof(float) > p->t->l3_bytes;
     lower_layout layout = {.stride = p->memory->stride, .large = large, .lines = large ? p->memory->lines : NULL};
     lower_options better;
-    lowered *l = simd_lower(p->scratch, p->f, g, &layout, p->t, &p->o->lower, &p->room);
+    lowered *l = lower_group(p->scratch, p->f, g, &layout, p->t, &p->o->lower, &p->room);
     loop_key(l->k, schedule);
     memcpy(key, schedule, 16);
     if (p->o->book && p->o->book->find(p->o->book->user, schedule, &better)) {
-        l = simd_lower(p->scratch, p->f, g, &layout, p->t, &better, &p->room);
+        l = lower_group(p->scratch, p->f, g, &layout, p->t, &better, &p->room);
         loop_key(l->k, key);
     }
     return l;
@@ -126,7 +126,7 @@ static lowered *lower_group(planner *p, const group *g, unsigned char key[16], u
 static void add_instance(planner *p, const group *g)
 {
     unsigned char key[16], schedule[16];
-    lowered *l = lower_group(p, g, key, schedule);
+    lowered *l = lower_best(p, g, key, schedule);
     program_instance i = {.kernel = share_kernel(p, l->k, key),
                           .first_arg = p->p->args.count,
                           .args = l->args.count,

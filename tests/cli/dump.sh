@@ -14,6 +14,8 @@ golden() { # STAGE USE
 }
 for stage in net expand grad simplify settle fuse plan; do golden $stage both; done
 golden loop eval
+"$nasc" dump $tiny --stage loop --use both --target sm_80 >"$work/threads" || bad=1
+grep -q '^    threads i2 ' "$work/threads" || { echo "loop: no kernel for a GPU has threads"; bad=1; }
 
 "$nasc" dump $tiny --stage all --target x86-64-v3 >"$work/all" || bad=1
 for stage in net expand plan c asm; do grep -qx "; ---- $stage" "$work/all" || { echo "all: no $stage"; bad=1; }; done
@@ -35,4 +37,5 @@ fails '^nasc: --stage: no stage "zebra"; expected net' $tiny --stage zebra
 fails "^nasc: --target: there is no target 'vax', expected native, generic, " $tiny --stage plan --target vax
 fails '^nasc: nowhere.json: cannot be opened' nowhere.json --stage net
 fails '^nasc: .*LLVM' $tiny --stage llvm --target generic
+fails '^nasc: .*target sm_80 is a GPU, which C is not written for' $tiny --stage c --target sm_80
 exit $bad
