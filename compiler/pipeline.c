@@ -137,6 +137,21 @@ static bool emit_c(const pipeline *p, text *out, nasc_diag *d)
     return true;
 }
 
+static bool emit_cuda(const pipeline *p, text *out, nasc_diag *d)
+{
+    const program *q = p->program;
+    if (!p->t->capability)
+        return diag_fail(d, DIAG_INPUT, p->t->name, "is no GPU: CUDA is not written for it");
+    emit_cuda_prelude(out);
+    for (int k = 0; k < q->kernels.count; k++) {
+        text_add(out, "\n");
+        const char *name = arena_printf(out->arena, "%s_%d", q->kernels.at[k]->name, k);
+        if (!emit_cuda_kernel(out, q->kernels.at[k], p->t, name, d))
+            return false;
+    }
+    return true;
+}
+
 static bool emit_by_llvm(const pipeline *p, text *out, bool assembly, nasc_diag *d)
 {
     for (int k = 0; k < p->program->kernels.count; k++)
@@ -173,6 +188,7 @@ static const struct {
     {"plan", pass_plan, show_program, NULL, false},
     {"loop", NULL, show_kernels, NULL, false},
     {"c", NULL, NULL, emit_c, false},
+    {"cuda", NULL, NULL, emit_cuda, false},
     {"llvm", NULL, NULL, emit_llvm, false},
     {"asm", NULL, NULL, emit_assembly, false},
 };
