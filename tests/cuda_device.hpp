@@ -1,14 +1,12 @@
-// A device for emitted CUDA text, on the CPU: what stands before the text when a C++ compiler takes it. Blocks run one
-// after the other. Threads that meet at barriers are fibers: each runs until a barrier or its end, then the next; a
-// barrier that not all of them reach ends the program. Shared memory is a function's own and is the block's, since no
-// two blocks run at a time.
-#include <cmath>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <utility>
-#include <vector>
+// A GPU's threads on the CPU: what stands before emitted CUDA text when a C++ compiler takes it. Blocks run one after
+// the other. Threads that meet at barriers are fibers: each runs until a barrier or its end, then the next; a barrier
+// that not all of them reach ends the program. Shared memory is a static of the kernel, since no two blocks run at a
+// time; it is the block's, whose threads must not read what the one before has left there.
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
 
 struct dim3 {
@@ -23,67 +21,56 @@ static dim3 threadIdx, blockIdx, blockDim;
 
 static inline float __fmaf_rn(float a, float b, float c)
 {
-    return std::fma(a, b, c);
+    return fmaf(a, b, c);
 }
 
 static inline double __fma_rn(double a, double b, double c)
 {
-    return std::fma(a, b, c);
+    return fma(a, b, c);
 }
 
 static inline float __fsqrt_rn(float a)
 {
-    return std::sqrt(a);
+    return sqrtf(a);
 }
 
 static inline double __dsqrt_rn(double a)
 {
-    return std::sqrt(a);
+    return sqrt(a);
 }
 
 namespace device {
 
-enum { STACK_BYTES = 64 << 10 };
+enum { THREADS_MAX = 1024, STACK_BYTES = 64 << 10 };
 
 struct fiber {
     ucontext_t context;
-    std::vector<char> stack;
+    char *stack;
     bool done;
 };
 
-struct arguments {
-    void *const *buffer;
-    int n, units;
-};
-
-static std::vector<fiber> fibers;
+static fiber fibers[THREADS_MAX];
 static ucontext_t scheduler;
-static void (*body)(const arguments &);
-static arguments given;
+static void (*body)(void **parameters);
+static void **given;
 
-/* A kernel's parameter: a buffer, or of the last two the batch and the units. */
-template <class T> struct parameter {
-    static T from(const arguments &a, size_t i, size_t)
-    {
-        return static_cast<T>(a.buffer[i]);
-    }
+template <int... I> struct numbers {
 };
-template <> struct parameter<int> {
-    static int from(const arguments &a, size_t i, size_t count)
-    {
-        return i == count - 2 ? a.n : a.units;
-    }
+template <int N, int... I> struct numbers_below : numbers_below<N - 1, N - 1, I...> {
+};
+template <int... I> struct numbers_below<0, I...> {
+    typedef numbers<I...> all;
 };
 
-template <class... P, size_t... I>
-static void call(void (*kernel)(P...), const arguments &a, std::index_sequence<I...>)
+template <class... P, int... I> static void call(void (*kernel)(P...), void **parameters, numbers<I...>)
 {
-    kernel(parameter<P>::from(a, I, sizeof...(P))...);
+    kernel(*static_cast<P *>(parameters[I])...);
 }
 
-template <class... P> static void call(void (*kernel)(P...), const arguments &a)
+// A kernel by the addresses of its parameters, as the driver is given them.
+template <class... P> static void call(void (*kernel)(P...), void **parameters)
 {
-    call(kernel, a, std::index_sequence_for<P...>());
+    call(kernel, parameters, typename numbers_below<sizeof...(P)>::all());
 }
 
 static void run_fiber()
@@ -92,19 +79,19 @@ static void run_fiber()
     fibers[threadIdx.x].done = true;
 }
 
-static void start(unsigned thread)
+static void start(fiber *f)
 {
-    fiber &f = fibers[thread];
-    f.stack.resize(STACK_BYTES);
-    f.done = false;
-    getcontext(&f.context);
-    f.context.uc_stack.ss_sp = f.stack.data();
-    f.context.uc_stack.ss_size = f.stack.size();
-    f.context.uc_link = &scheduler;
-    makecontext(&f.context, run_fiber, 0);
+    if (!f->stack)
+        f->stack = static_cast<char *>(malloc(STACK_BYTES));
+    f->done = false;
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = f->stack;
+    f->context.uc_stack.ss_size = STACK_BYTES;
+    f->context.uc_link = &scheduler;
+    makecontext(&f->context, run_fiber, 0);
 }
 
-/* All threads to the next barrier; true: to their end. */
+// All threads to the next barrier; true: to their end.
 static bool run_phase()
 {
     unsigned ended = 0;
@@ -113,36 +100,30 @@ static bool run_phase()
         ended += fibers[threadIdx.x].done;
     }
     if (ended != 0 && ended != blockDim.x) {
-        std::fprintf(stderr, "%u of %u threads end where the others wait at a barrier\n", ended, blockDim.x);
-        std::abort();
+        fprintf(stderr, "%u of %u threads end where the others wait at a barrier\n", ended, blockDim.x);
+        abort();
     }
     return ended != 0;
 }
 
-static void run_block_with_barriers()
+static void run_block(bool barriers)
 {
-    fibers.resize(blockDim.x);
-    for (unsigned thread = 0; thread < blockDim.x; thread++)
-        start(thread);
-    while (!run_phase())
+    for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++)
+        if (barriers)
+            start(&fibers[threadIdx.x]);
+        else
+            body(given);
+    while (barriers && !run_phase())
         continue;
 }
 
-/* All units of a kernel: blocks of `threads`, one a unit or as many as give each unit a thread. */
-static void launch(void (*kernel)(const arguments &), void *const *buffer, int n, int units, int threads, bool blocks)
+static void launch(void (*kernel)(void **), void **parameters, unsigned blocks, unsigned threads, bool barriers)
 {
-    given = {buffer, n, units};
     body = kernel;
-    blockDim.x = (unsigned)threads;
-    unsigned count = blocks ? (unsigned)units : (unsigned)((units + threads - 1) / threads);
-    for (blockIdx.x = 0; blockIdx.x < count; blockIdx.x++) {
-        if (blocks) {
-            run_block_with_barriers();
-            continue;
-        }
-        for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++)
-            kernel(given);
-    }
+    given = parameters;
+    blockDim.x = threads;
+    for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
+        run_block(barriers);
 }
 
 } // namespace device
@@ -152,12 +133,10 @@ static inline void __syncthreads()
     swapcontext(&device::fibers[threadIdx.x].context, &device::scheduler);
 }
 
-// A function of the runtime's kind that runs kernel NAME, of so many threads a block.
-#define ENTRY(name, threads, blocks)                                                                                   \
-    static void run_##name(void *const *buffer, int64_t n, int64_t begin, int64_t end, void *)                         \
+// NAME_grid, which runs kernel NAME by its parameters' addresses; barriers: whether it has any.
+#define GRID(name, barriers)                                                                                           \
+    extern "C" void name##_grid(void **parameters, unsigned blocks, unsigned threads);                                 \
+    void name##_grid(void **parameters, unsigned blocks, unsigned threads)                                             \
     {                                                                                                                  \
-        if (begin != 0)                                                                                                \
-            std::abort(); /* a grid is all units */                                                                    \
-        device::launch([](const device::arguments &a) { device::call(name, a); }, buffer, (int)n, (int)end, threads,   \
-                       blocks);                                                                                        \
+        device::launch([](void **given) { device::call(name, given); }, parameters, blocks, threads, barriers);        \
     }

@@ -17,15 +17,29 @@ static inline bool emulation_at_hand(void)
     return false;
 }
 
+/* A function of the runtime's kind for kernel number `i`. */
+static inline void emulation_entry(text *out, const kernel *k, int i)
+{
+    int threads = cuda_block_threads(k);
+    bool blocks = loop_threads_of(k) > 0;
+    text_add(out, "GRID(k%d, %s)\n", i, blocks ? "true" : "false");
+    text_add(out, "static void run_k%d(void *const *buffer, int64_t n, int64_t begin, int64_t end, void *)\n{\n", i);
+    text_add(out, "    int images = (int)n, units = (int)end;\n    void *parameters[] = {");
+    for (int arg = 0; arg < k->args.count; arg++)
+        text_add(out, "(void *)&buffer[%d], ", arg);
+    text_add(out, "&images, &units};\n    if (begin != 0)\n        abort();\n");
+    text_add(out, "    k%d_grid(parameters, (units + %d) / %d, %d);\n}\n", i, blocks ? 0 : threads - 1,
+             blocks ? 1 : threads, threads);
+}
+
 static inline void emulation_write(text *out, const kernel *const *kernels, int count, const target *t, nasc_diag *d)
 {
     text_add(out, "#include \"%s/cuda_device.hpp\"\n", TESTS_DIR);
     emit_cuda_prelude(out);
     for (int i = 0; i < count && !d->kind; i++) {
-        const char *name = arena_printf(out->arena, "k%d", i);
         text_add(out, "\n");
-        emit_cuda_kernel(out, kernels[i], t, name, d);
-        text_add(out, "ENTRY(%s, %d, %d)\n", name, cuda_block_threads(kernels[i]), loop_threads_of(kernels[i]) > 0);
+        emit_cuda_kernel(out, kernels[i], t, arena_printf(out->arena, "k%d", i), d);
+        emulation_entry(out, kernels[i], i);
     }
     text_add(out, "extern \"C\" void (*const kernels[])(void *const *, int64_t, int64_t, int64_t, void *);\n");
     text_add(out, "void (*const kernels[])(void *const *, int64_t, int64_t, int64_t, void *) = {");

@@ -91,19 +91,20 @@ static int share_kernel(planner *p, const kernel *raw, const unsigned char key[1
 static program_arg bind(const planner *p, const lower_arg *arg)
 {
     const net_node *v = &p->n->nodes.at[arg->value];
+    bool written = (arg->access & LOOP_OUT) != 0;
     if (p->f->place[arg->value] == PLACE_LEAF) {
         int64_t offset = v->attr.slot == SLOT_MASKS ? v->attr.offset * p->o->batch : v->attr.offset;
         return (program_arg){v->attr.slot, offset + arg->offset,
-                             memory_elements(p->n, arg->value, p->o->batch) - arg->offset};
+                             memory_elements(p->n, arg->value, p->o->batch) - arg->offset, written};
     }
     const home *at = &p->memory->home[arg->value];
     const net_output *output = p->memory->home[at->owner].output;
     int64_t from = at->channel + arg->offset;
     int64_t elements = memory_elements(p->n, at->owner, p->o->batch) - from;
     if (output)
-        return (program_arg){output->slot, output->offset + from, elements};
+        return (program_arg){output->slot, output->offset + from, elements, written};
     CHECK(p->memory->offset[at->owner] >= 0); /* what a kernel names is stored: nothing inline, nothing dead */
-    return (program_arg){SLOT_NONE, p->memory->offset[at->owner] + from, elements};
+    return (program_arg){SLOT_NONE, p->memory->offset[at->owner] + from, elements, written};
 }
 
 /* A group's kernel, by the best schedule that is known; both keys are that kernel's, and what its schedule is known by.
