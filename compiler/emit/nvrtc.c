@@ -198,6 +198,7 @@ static bool load_cubin(const nvrtc *r, arena *a, const unsigned char *key, cubin
 
 static void store_cubin(const nvrtc *r, arena *a, const unsigned char *key, const cubin *made)
 {
+    CHECK(made->image);
     char *entry = arena_alloc(a, sizeof made->use + made->size);
     memcpy(entry, &made->use, sizeof made->use);
     memcpy(entry + sizeof made->use, made->image, made->size);

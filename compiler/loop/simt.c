@@ -1,4 +1,4 @@
-/* The simt lowering: a group of fused values becomes one kernel, a thread an element. */
+/* The simt lowering: a group of fused values becomes one kernel, a thread an element, or a block a tile. */
 #include "loop/simt.h"
 
 loop_index simt_split(simd *s, loop_index *i, int64_t by)
@@ -101,6 +101,14 @@ void simt_inside(simd *s, const axis *q, loop_index row, int *opened)
     }
 }
 
+int simt_below(simd *s, loop_index i, int most, int at_once)
+{
+    if (most % at_once == 0)
+        return 0;
+    loop_if(&s->pen, i, loop_at(most));
+    return 1;
+}
+
 void simt_close(simd *s, int opened)
 {
     for (int i = 0; i < opened; i++)
@@ -125,17 +133,26 @@ static int core_of(const simd *s, int node)
     return -1;
 }
 
-static void lower_elements(simd *s)
+void simt_store(simd *s, int root, int core, int result, const spot *at)
+{
+    s->core = core;
+    s->core_reg = result;
+    s->pixel_memo.count = s->channel_memo.count = 0;
+    int value = core == root ? result : simd_map(s, root, at);
+    loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, at), value);
+    s->core = -1;
+}
+
+static void lower_pixels(simd *s)
 {
     CHECK(s->g->roots.count == 1); /* FUSE_ELEMENTS joins flat vectors alone */
     int root = s->g->roots.at[0], core = core_of(s, root);
-    spot at = simt_open(s, &s->n->nodes.at[root].type);
-    if (core >= 0) {
-        s->core_reg = simt_window(s, core, &at);
-        s->core = core;
+    if (simt_goes_by_tiles(s, core)) {
+        simt_lower_tile(s, root, core);
+        return;
     }
-    int value = core == root ? s->core_reg : simd_map(s, root, &at);
-    loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, &at), value);
+    spot at = simt_open(s, &s->n->nodes.at[root].type);
+    simt_store(s, root, core, core >= 0 ? simt_window(s, core, &at) : -1, &at);
     loop_end(&s->pen);
 }
 
@@ -167,5 +184,5 @@ void simt_lower(simd *s)
     else if (v->prim == NET_conv_dw)
         simt_weights(s, root);
     else
-        lower_elements(s);
+        lower_pixels(s);
 }

@@ -1,8 +1,8 @@
 /* Inside the simt lowering: kernels for GPUs, by elements.
  *
  * A thread computes one element of what a group stores, and all that is inline for itself; a unit is a thread, and
- * neighbours in memory are neighbours among threads. What is summed over more than a thread should is left to blocks of
- * threads, which meet in scratch. Values are read, and their maps written, as the simd lowering does it, whose context
+ * neighbours in memory are neighbours among threads. Where threads would compute the same, or one of them sum too much,
+ * they work in blocks, which meet in scratch. Values are read, and their maps written, as the simd lowering does it, whose context
  * this is: one lane, no tiles, no stages. Sums keep the net's order, so that results are the same bits. */
 #ifndef NASC_SIMT_H
 #define NASC_SIMT_H
@@ -32,6 +32,15 @@ loop_index simt_tap(simd *s, const axis *q, loop_index at, loop_index k, int *op
 void simt_inside(simd *s, const axis *q, loop_index row, int *opened);
 void simt_close(simd *s, int opened);
 
+/* Opens an IF for i < most where i, in blocks of `at_once` from 0 on, may reach it. How many were opened: 0 or 1. */
+int simt_below(simd *s, loop_index i, int most, int at_once);
+
+/* Stores a root at a spot, whose window `core` (-1: none) has the result `result` there. */
+void simt_store(simd *s, int root, int core, int result, const spot *at);
+
+/* simt_tile.c: pointwise convolutions, of maps that are large enough for tiles */
+bool simt_goes_by_tiles(const simd *s, int core);
+void simt_lower_tile(simd *s, int root, int core);
 /* simt_window.c: a window's result at a spot */
 int simt_window(simd *s, int node, const spot *at);
 /* simt_sum.c: sums over images and pixels */

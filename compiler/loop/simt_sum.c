@@ -119,15 +119,6 @@ static row_block open_row_block(simd *s, const net_type *t)
     return b;
 }
 
-/* Opens an IF for i < most, unless most is reached by whole blocks of `at_once`. Returns how many were opened. */
-static int open_below(simd *s, loop_index i, int most, int at_once)
-{
-    if (most % at_once == 0)
-        return 0;
-    loop_if(&s->pen, i, loop_at(most));
-    return 1;
-}
-
 /* The thread's row of those from `base` on, summed and left in scratch; 0 where there is no such row or channel. */
 static void sum_row(simd *s, int root, const net_type *t, const row_block *b, loop_index base)
 {
@@ -135,7 +126,7 @@ static void sum_row(simd *s, int root, const net_type *t, const row_block *b, lo
     int acc = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
     s->image = loop_sum(loop_times(b->chunk, s->n->chunk), simt_split(s, &y, t->h));
     loop_if(&s->pen, s->image, variable(0));
-    int opened = 1 + open_below(s, loop_sum(base, b->line), b->rows, b->lines) + open_below(s, b->c, t->c, b->channels);
+    int opened = 1 + simt_below(s, loop_sum(base, b->line), b->rows, b->lines) + simt_below(s, b->c, t->c, b->channels);
     spot at = {.rel = y, .x = simd_open(s, 0, t->w, 1), .c = b->c, .lanes = 1, .ratio = 1};
     s->pixel_memo.count = s->channel_memo.count = 0;
     simd_add_to_sum(s, root, acc, &at);
@@ -161,7 +152,7 @@ void simt_channel_sum(simd *s, int root)
     loop_barrier(&s->pen);
     simd_close(s, (b.rows + b.lines - 1) / b.lines);
     loop_if(&s->pen, variable(b.thread), loop_at(b.channels));
-    int opened = 1 + open_below(s, b.c, t->c, b.channels);
+    int opened = 1 + simt_below(s, b.c, t->c, b.channels);
     store_narrow(s, root, loop_sum(loop_times(b.chunk, t->c), b.c), total);
     simt_close(s, opened);
     loop_end(&s->pen);
