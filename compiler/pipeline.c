@@ -50,16 +50,21 @@ static bool pass_settle(pipeline *p, nasc_diag *d)
     return p->net != NULL;
 }
 
+static enum fuse_kernels kernels_for(const target *t)
+{
+    return t->capability ? FUSE_ELEMENTS : FUSE_TILES;
+}
+
 static bool pass_recompute(pipeline *p, nasc_diag *d)
 {
-    p->net = (net *)net_recompute(p->a, p->net, p->o->batch, p->o->memory / 4, d);
+    p->net = (net *)net_recompute(p->a, p->net, kernels_for(p->t), p->o->batch, p->o->memory / 4, d);
     return p->net != NULL;
 }
 
 static bool pass_fuse(pipeline *p, nasc_diag *d)
 {
     (void)d;
-    p->fusion = net_fuse(p->a, p->net);
+    p->fusion = net_fuse(p->a, p->net, kernels_for(p->t));
     return true;
 }
 
@@ -132,6 +137,21 @@ static bool emit_c(const pipeline *p, text *out, nasc_diag *d)
     return true;
 }
 
+static bool emit_cuda(const pipeline *p, text *out, nasc_diag *d)
+{
+    const program *q = p->program;
+    if (!p->t->capability)
+        return diag_fail(d, DIAG_INPUT, p->t->name, "is no GPU: CUDA is not written for it");
+    emit_cuda_prelude(out);
+    for (int k = 0; k < q->kernels.count; k++) {
+        text_add(out, "\n");
+        const char *name = arena_printf(out->arena, "%s_%d", q->kernels.at[k]->name, k);
+        if (!emit_cuda_kernel(out, q->kernels.at[k], p->t, name, d))
+            return false;
+    }
+    return true;
+}
+
 static bool emit_by_llvm(const pipeline *p, text *out, bool assembly, nasc_diag *d)
 {
     for (int k = 0; k < p->program->kernels.count; k++)
@@ -168,6 +188,7 @@ static const struct {
     {"plan", pass_plan, show_program, NULL, false},
     {"loop", NULL, show_kernels, NULL, false},
     {"c", NULL, NULL, emit_c, false},
+    {"cuda", NULL, NULL, emit_cuda, false},
     {"llvm", NULL, NULL, emit_llvm, false},
     {"asm", NULL, NULL, emit_assembly, false},
 };
@@ -261,6 +282,12 @@ struct engine {
     target t;
     int threads;
     jit *jit;
+    nvrtc *nvrtc;
+    VEC(struct made {
+        unsigned char key[16];
+        program_image image;
+    })
+    images; /* by NVRTC */
     arena a;
     VEC(cc_library *) libraries;
     jit_stats stats;
@@ -284,11 +311,15 @@ engine *engine_open(enum engine_kind kind, const target *t, int threads, nasc_di
         return NULL;
     }
     *e = (engine){.kind = kind, .t = *t, .threads = threads};
-    if (is_jit(kind) && !(e->jit = jit_open(&e->t, d))) {
-        mem_free(e);
-        return NULL;
-    }
-    return e;
+    bool ok = true;
+    if (is_jit(kind))
+        ok = (e->jit = jit_open(&e->t, d)) != NULL;
+    if (kind == ENGINE_CUDA)
+        ok = (e->nvrtc = nvrtc_open(d)) != NULL;
+    if (ok)
+        return e;
+    mem_free(e);
+    return NULL;
 }
 
 static bool interpret(const kernel *k, void *const *buffer, const int64_t *sizes, int64_t n, int64_t begin, int64_t end,
@@ -307,6 +338,37 @@ static const kernel *const *kernels_of(const engine *e, const program *p, arena 
     for (int k = 0; k < p->kernels.count; k++)
         wide[k] = loop_widen(a, p->kernels.at[k]);
     return wide;
+}
+
+/* The image of a kernel, an earlier one's where they are equal. */
+static bool make_image(engine *e, const kernel *k, program_image *image, nasc_diag *d)
+{
+    struct made m = {0};
+    cubin made;
+    loop_key(k, m.key);
+    for (int i = 0; i < e->images.count; i++)
+        if (memcmp(e->images.at[i].key, m.key, sizeof m.key) == 0) {
+            *image = e->images.at[i].image;
+            return true;
+        }
+    if (!nvrtc_compile(e->nvrtc, &e->a, k, &e->t, &made, d))
+        return false;
+    e->stats.compiled += !made.cached;
+    e->stats.cached += made.cached;
+    m.image = (program_image){made.image, CUDA_SYMBOL, cuda_block_threads(k), loop_threads_of(k) > 0};
+    VEC_PUSH(&e->a, &e->images, m);
+    *image = m.image;
+    return true;
+}
+
+static bool load_images(engine *e, const program *p, program_code *code, nasc_diag *d)
+{
+    program_image *image = NEW_ARRAY(&e->a, program_image, p->kernels.count + 1);
+    code->image = image;
+    for (int k = 0; k < p->kernels.count; k++)
+        if (!make_image(e, p->kernels.at[k], &image[k], d))
+            return false;
+    return true;
 }
 
 static bool load_machine_code(engine *e, const kernel *const *kernels, int count, kernel_fn **entry, nasc_diag *d)
@@ -337,6 +399,8 @@ bool engine_load(engine *e, const program *p, program_code *code, nasc_diag *d)
         arena_free(&own);
         return diag_memory(d);
     }
+    if (e->kind == ENGINE_CUDA)
+        return load_images(e, p, code, d);
     kernel_fn **entry = NEW_ARRAY(&e->a, kernel_fn *, p->kernels.count + 1);
     code->entry = entry;
     bool ok = load_machine_code(e, kernels_of(e, p, &own), p->kernels.count, entry, d);
@@ -356,6 +420,7 @@ void engine_close(engine *e)
     for (int i = 0; i < e->libraries.count; i++)
         cc_close(e->libraries.at[i]);
     jit_close(e->jit);
+    nvrtc_close(e->nvrtc);
     arena_free(&e->a);
     mem_free(e);
 }

@@ -20,9 +20,9 @@ typedef struct pipeline_options {
 /* Compiles a net as built (composites and all). The program lives in `a`. */
 program *pipeline_compile(arena *a, const net *n, const target *t, const pipeline_options *o, nasc_diag *d);
 
-/* The wide ones compute in float64: what is bound to a program's slots, labels aside, are doubles then. They are for
+/* CUDA's images are for the device of that name; all others run on the CPU. The wide ones compute in float64: what is bound to a program's slots, labels aside, are doubles then. They are for
  * tests, where they agree bit for bit as the others do. */
-enum engine_kind { ENGINE_JIT, ENGINE_INTERPRETER, ENGINE_CC, ENGINE_JIT_WIDE, ENGINE_INTERPRETER_WIDE };
+enum engine_kind { ENGINE_JIT, ENGINE_INTERPRETER, ENGINE_CC, ENGINE_JIT_WIDE, ENGINE_INTERPRETER_WIDE, ENGINE_CUDA };
 
 /* Machine code (or the interpreter) for programs; equal kernels of all programs are compiled once. */
 typedef struct engine engine;

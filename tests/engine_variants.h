@@ -1,8 +1,9 @@
 /* One net, every engine and schedule, the same bits: interpreter, JIT and compiled C; tiles of one, two and all rows,
- * one thread and several; launches wide and in sequence. The engines in float64 have theirs. */
+ * one thread and several; launches wide and in sequence; kernels for a GPU. The engines in float64 have theirs. */
 #ifndef NASC_ENGINE_VARIANTS_H
 #define NASC_ENGINE_VARIANTS_H
 
+#include "cuda_emulation.h"
 #include "fused_compare.h"
 #include "objective.h"
 #include "space/space.h"
@@ -15,6 +16,8 @@ typedef struct variant {
     bool sequential;
     double memory; /* share of the arena that it may take; 0: all */
     bool large;    /* as if no cache could hold the tensors */
+    bool gpu;      /* kernels of threads */
+    bool emulated; /* by their CUDA text, on the CPU */
 } variant;
 
 static const variant variants[] = {
@@ -30,6 +33,7 @@ static const variant variants[] = {
     {.name = "jit, one vector a block", .lower = {.vectors = 1}, .threads = 1},
     {.name = "jit, three vectors a block", .lower = {.vectors = 3}, .threads = 1},
     {.name = "jit, in sequence", .threads = 1, .sequential = true},
+    {.name = "interpreter, for a GPU", .kind = ENGINE_INTERPRETER, .threads = 1, .gpu = true},
 };
 
 /* What the slots hold: floats, or doubles. */
@@ -81,12 +85,24 @@ static void choose(const net *n, const program *p, arena *a, device_run *run)
     run->gates = gates;
 }
 
+/* A program's kernels as their CUDA text on the CPU. */
+static void *emulate(arena *a, const program *p, const target *t, program_code *code)
+{
+    kernel_fn **entry = NEW_ARRAY(a, kernel_fn *, p->kernels.count + 1);
+    code->entry = entry;
+    return emulation_open(p->kernels.at, p->kernels.count, t, entry);
+}
+
 /* The outputs of the net on one variant; `first` holds those of the variant before all others. */
 static void run_variant(const net *n, unsigned grad, int batch, const variant *v, values *first, const char *what)
 {
     nasc_diag d = {0};
     arena a = {0};
     target t = target_host();
+    if (v->gpu && !t.fma)
+        return; /* GPUs have one: its sums are others */
+    if (v->gpu)
+        t = target_gpus[0];
     if (v->large)
         t.l3_bytes = 0;
     pipeline_options o = {.batch = batch, .grad = grad, .lower = v->lower, .sequential = v->sequential};
@@ -104,6 +120,7 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
     program_code code;
     engine_load(e, p, &code, &d);
     fail_with(&d, what);
+    void *emulated = v->emulated ? emulate(&a, p, &t, &code) : NULL;
     device *device = device_open_cpu(v->threads, &d);
     assert_true(device_prepare(device, p, &code, &d));
     bound given;
@@ -127,6 +144,8 @@ static void run_variant(const net *n, unsigned grad, int batch, const variant *v
     }
     device_close(device);
     engine_close(e);
+    if (emulated)
+        dlclose(emulated);
     free_values(&got);
     free_bound(&given);
     arena_free(&a);
@@ -148,8 +167,15 @@ static const variant wide[] = {
      .large = true},
 };
 
+/* C++ compilers are slower still. */
+static const variant cuda[] = {
+    {.name = "interpreter", .kind = ENGINE_INTERPRETER, .threads = 1},
+    {.name = "interpreter, for a GPU", .kind = ENGINE_INTERPRETER, .threads = 1, .gpu = true},
+    {.name = "CUDA text", .kind = ENGINE_INTERPRETER, .threads = 1, .gpu = true, .emulated = true},
+};
+
 /* What to run: the first few variants, all of them, and those above. */
-enum which { FEW = 1, SCHEDULES = 2, WITH_C = 4, MEMORY = 8, FLOAT64 = 16 };
+enum which { FEW = 1, SCHEDULES = 2, WITH_C = 4, MEMORY = 8, FLOAT64 = 16, CUDA = 32 };
 
 static void run_all(const char *file, const char *const *set, bool train, unsigned grad, unsigned which, int batch)
 {
@@ -173,6 +199,8 @@ static void run_all(const char *file, const char *const *set, bool train, unsign
         run_variant(built.net, grad, batch, &by_c, &first, file);
     for (int i = 0; i < (which & FLOAT64 ? (int)COUNT(wide) : 0); i++)
         run_variant(built.net, grad, batch, &wide[i], &first_wide, file);
+    for (int i = 0; i < (which & CUDA ? (int)COUNT(cuda) : 0); i++)
+        run_variant(built.net, grad, batch, &cuda[i], &first, file);
     if (which & MEMORY) {
         run_variant(built.net, grad, batch, &kept, &first, file);
         run_variant(built.net, grad, batch, &again, &first, file);

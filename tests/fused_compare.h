@@ -1,4 +1,5 @@
-/* Runs a net twice, by definition and as the fused program on the float64 interpreter, and compares every slot. */
+/* Runs a net by definition and as the fused programs, for this CPU and for a GPU, on the float64 interpreter, and
+ * compares every slot. */
 #ifndef NASC_TESTS_FUSED_COMPARE_H
 #define NASC_TESTS_FUSED_COMPARE_H
 
@@ -114,16 +115,15 @@ static inline net *net_with_gradient(arena *a, const net *built, unsigned grad, 
 }
 
 /* `batch` images through a program planned for `planned` ≥ batch. */
-static inline void compare_fused(const net *built, unsigned grad, int batch, int tile_rows, bool sequential,
-                                 int classes, const int *active, const char *what)
+static inline void compare_fused_for(const target *t, const net *built, unsigned grad, int batch, int tile_rows,
+                                     bool sequential, int classes, const int *active, const char *what)
 {
     nasc_diag d = {0};
     arena a = {0};
-    target t = target_host();
     pipeline_options o = {.batch = batch, .grad = grad, .lower = {.tile_rows = tile_rows}, .sequential = sequential};
-    program *p = pipeline_compile(&a, built, &t, &o, &d);
+    program *p = pipeline_compile(&a, built, t, &o, &d);
     fail_with(&d, what);
-    engine *e = engine_open(ENGINE_INTERPRETER_WIDE, &t, 1, &d);
+    engine *e = engine_open(ENGINE_INTERPRETER_WIDE, t, 1, &d);
     program_code code;
     assert_true(engine_load(e, p, &code, &d));
     device *v = device_open_cpu(1, &d);
@@ -152,6 +152,16 @@ static inline void compare_fused(const net *built, unsigned grad, int batch, int
     }
     free(want.labels);
     arena_free(&a);
+}
+
+static inline void compare_fused(const net *built, unsigned grad, int batch, int tile_rows, bool sequential,
+                                 int classes, const int *active, const char *what)
+{
+    target host = target_host();
+    char gpu[320];
+    snprintf(gpu, sizeof gpu, "%s, GPU", what);
+    compare_fused_for(&host, built, grad, batch, tile_rows, sequential, classes, active, what);
+    compare_fused_for(&target_gpus[0], built, grad, batch, tile_rows, sequential, classes, active, gpu);
 }
 
 #endif

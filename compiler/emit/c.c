@@ -25,7 +25,7 @@ typedef struct expression {
 
 /* ---- names and types ---- */
 
-static const char *const c_type[DT_COUNT] = {"float", "double", "uint16_t", "int8_t", "int32_t"};
+const char *const c_type[DT_COUNT] = {"float", "double", "uint16_t", "int8_t", "int32_t"};
 
 /* What follows an operation's name: f, d, 8f, 4d. */
 static const char *suffix(c_writer *w, int dtype, int lanes)
@@ -45,7 +45,7 @@ static const char *reg_type(c_writer *w, int r)
     return reg->lanes == 1 ? c_type[reg->dtype] : arena_printf(w->arena, "v%s", reg_suffix(w, r));
 }
 
-static const char *int_name(c_writer *w, int var)
+const char *c_int_name(c_writer *w, int var)
 {
     return var == 0 ? "n" : arena_printf(w->arena, "i%d", var);
 }
@@ -76,7 +76,7 @@ static expression index_text(c_writer *w, const loop_index *index)
         text_add(&t, i == 0 ? (coef < 0 ? "-" : "") : coef < 0 ? " - " : " + ");
         if (size != 1)
             text_add(&t, "%" PRId64 " * ", size);
-        text_add(&t, "%s", int_name(w, index->term[i].var));
+        text_add(&t, "%s", c_int_name(w, index->term[i].var));
     }
     if (index->count == 0)
         text_add(&t, "%" PRId64, index->base);
@@ -288,8 +288,7 @@ static const char *int_value_text(c_writer *w, const loop_ins *i)
 
 /* ---- statements ---- */
 
-/* One line at the present depth, broken after commas and before signs where it is too long. */
-static void line(c_writer *w, const char *statement)
+void c_line(c_writer *w, const char *statement)
 {
     int indent = 4 * w->indent;
     text_add(w->out, "%*s", indent, "");
@@ -317,17 +316,17 @@ static void define_reg(c_writer *w, int at)
         name->folded = value.text;
         name->level = value.level;
     } else if (name->declare == at) {
-        line(w, arena_printf(w->arena, "%s r%d = %s;", reg_type(w, i->dst), i->dst, value.text));
+        c_line(w, arena_printf(w->arena, "%s r%d = %s;", reg_type(w, i->dst), i->dst, value.text));
     } else {
-        line(w, arena_printf(w->arena, "r%d = %s;", i->dst, value.text));
+        c_line(w, arena_printf(w->arena, "r%d = %s;", i->dst, value.text));
     }
 }
 
 static void define_int(c_writer *w, int at)
 {
     const loop_ins *i = &w->k->ins.at[at];
-    const char *type = w->ints[i->dst].declare == at ? "int64_t " : "";
-    line(w, arena_printf(w->arena, "%s%s = %s;", type, int_name(w, i->dst), int_value_text(w, i)));
+    const char *type = w->ints[i->dst].declare == at ? arena_printf(w->arena, "%s ", w->dialect->integer) : "";
+    c_line(w, arena_printf(w->arena, "%s%s = %s;", type, c_int_name(w, i->dst), int_value_text(w, i)));
 }
 
 /* A value as an element of a buffer's type. Integers are cut towards zero, as C has it. */
@@ -349,7 +348,7 @@ static void store(c_writer *w, const loop_ins *i)
     expression value = operand(w, i->src[0]);
     if (reg->lanes == 1) {
         const char *element = element_text(w, &i->place).text;
-        line(w, arena_printf(w->arena, "%s = %s;", element, stored_scalar(w, value, reg->dtype, stored)));
+        c_line(w, arena_printf(w->arena, "%s = %s;", element, stored_scalar(w, value, reg->dtype, stored)));
         return;
     }
     const char *to = suffix(w, stored, reg->lanes), *converted = value.text;
@@ -357,40 +356,55 @@ static void store(c_writer *w, const loop_ins *i)
         to = arena_printf(w->arena, "%s_%s", reg_suffix(w, i->src[0]), dtype_info[stored].name);
     else if (stored != reg->dtype)
         converted = arena_printf(w->arena, "to_%s(%s)", to, value.text);
-    line(w, arena_printf(w->arena, "store_%s(%s, %s);", to, pointer_text(w, &i->place), converted));
+    c_line(w, arena_printf(w->arena, "store_%s(%s, %s);", to, pointer_text(w, &i->place), converted));
 }
 
 static void open_loop(c_writer *w, const char *var, const char *lo, const char *hi, int step)
 {
     const char *next = step == 1 ? arena_printf(w->arena, "%s++", var) : arena_printf(w->arena, "%s += %d", var, step);
-    line(w, arena_printf(w->arena, "for (int64_t %s = %s; %s < %s; %s) {", var, lo, var, hi, next));
+    c_line(w, arena_printf(w->arena, "for (%s %s = %s; %s < %s; %s) {", w->dialect->integer, var, lo, var, hi, next));
     w->indent++;
+}
+
+static bool is_outer(const loop_ins *i)
+{
+    return i->op == LOOP_PARALLEL || i->op == LOOP_THREADS;
+}
+
+static void close_block(c_writer *w, const loop_ins *opener)
+{
+    if (is_outer(opener)) {
+        w->dialect->close(w, opener);
+        return;
+    }
+    w->indent--;
+    c_line(w, "}");
 }
 
 static void control(c_writer *w, const loop_ins *i)
 {
     switch (i->op) {
     case LOOP_PARALLEL:
-        open_loop(w, int_name(w, i->dst), "begin", "end", 1);
+    case LOOP_THREADS:
+        w->dialect->open(w, i);
         return;
     case LOOP_FOR:
-        open_loop(w, int_name(w, i->dst), index_text(w, &i->lo).text, index_text(w, &i->hi).text, i->step);
+        open_loop(w, c_int_name(w, i->dst), index_text(w, &i->lo).text, index_text(w, &i->hi).text, i->step);
         return;
     case LOOP_IF: {
         const char *lo = index_text(w, &i->lo).text, *hi = index_text(w, &i->hi).text;
         bool never = strcmp(lo, hi) == 0; /* compilers warn of comparing a thing with itself */
-        line(w, never ? "if (0) {" : arena_printf(w->arena, "if (%s < %s) {", lo, hi));
+        c_line(w, never ? "if (0) {" : arena_printf(w->arena, "if (%s < %s) {", lo, hi));
         w->indent++;
         return;
     }
     case LOOP_ELSE:
         w->indent--;
-        line(w, "} else {");
+        c_line(w, "} else {");
         w->indent++;
         return;
     default:
-        w->indent--;
-        line(w, "}");
+        close_block(w, &w->k->ins.at[i->match]);
     }
 }
 
@@ -400,13 +414,13 @@ static void declare_before(c_writer *w, int at)
         bool is_reg = name >= w->regs && name < w->regs + w->k->regs.count;
         int number = (int)(name - (is_reg ? w->regs : w->ints));
         if (is_reg)
-            line(w, arena_printf(w->arena, "%s r%d;", reg_type(w, number), number));
+            c_line(w, arena_printf(w->arena, "%s r%d;", reg_type(w, number), number));
         else if (number > 0) /* n is a parameter */
-            line(w, arena_printf(w->arena, "int64_t i%d;", number));
+            c_line(w, arena_printf(w->arena, "%s i%d;", w->dialect->integer, number));
     }
 }
 
-static void statements(c_writer *w)
+void c_statements(c_writer *w)
 {
     for (int at = 0; at < w->k->ins.count; at++) {
         const loop_ins *i = &w->k->ins.at[at];
@@ -420,7 +434,9 @@ static void statements(c_writer *w)
         else if (c_is_reg_def(i))
             define_reg(w, at);
         else if (i->op == LOOP_PREFETCH)
-            line(w, arena_printf(w->arena, "PREFETCH(%s);", pointer_text(w, &i->place)));
+            c_line(w, arena_printf(w->arena, "PREFETCH(%s);", pointer_text(w, &i->place)));
+        else if (i->op == LOOP_BARRIER)
+            c_line(w, "__syncthreads();");
         else
             store(w, i);
     }
@@ -435,7 +451,7 @@ static void declare_buffers(c_writer *w)
         if (!w->uses_arg[i])
             continue;
         const char *constant = arg->access == LOOP_IN ? "const " : "";
-        line(w, arena_printf(w->arena, "%s%s *a%d = buffer[%d];", constant, c_type[arg->dtype], i, i));
+        c_line(w, arena_printf(w->arena, "%s%s *a%d = buffer[%d];", constant, c_type[arg->dtype], i, i));
         any_arg = true;
     }
     for (int i = 0; i < w->k->scratch.count; i++) {
@@ -444,23 +460,41 @@ static void declare_buffers(c_writer *w)
         int64_t offset = loop_scratch_offset(w->k, i);
         const char *at =
             offset == 0 ? "scratch" : arena_printf(w->arena, "(void *)((char *)scratch + %" PRId64 ")", offset);
-        line(w, arena_printf(w->arena, "%s *restrict s%d = %s;", c_type[w->k->scratch.at[i].dtype], i, at));
+        c_line(w, arena_printf(w->arena, "%s *restrict s%d = %s;", c_type[w->k->scratch.at[i].dtype], i, at));
         any_scratch = true;
     }
     if (!any_arg)
-        line(w, "(void)buffer;");
+        c_line(w, "(void)buffer;");
     if (w->ints[0].uses == 0)
-        line(w, "(void)n;");
+        c_line(w, "(void)n;");
     if (!any_scratch)
-        line(w, "(void)scratch;");
+        c_line(w, "(void)scratch;");
 }
+
+static void open_units(c_writer *w, const loop_ins *i)
+{
+    open_loop(w, c_int_name(w, i->dst), "begin", "end", 1);
+}
+
+static void close_units(c_writer *w, const loop_ins *i)
+{
+    (void)i;
+    w->indent--;
+    c_line(w, "}");
+}
+
+static const c_dialect plain_c = {.integer = "int64_t", .open = open_units, .close = close_units};
 
 /* Can the target say all that the kernel says? */
 static bool expressible(const kernel *k, const target *t, nasc_diag *d)
 {
+    if (t->capability)
+        return diag_fail(d, DIAG_INPUT, k->name, "target %s is a GPU, which C is not written for", t->name);
+    if (loop_threads_of(k))
+        return diag_fail(d, DIAG_INPUT, k->name, "target %s has no threads within a unit", t->name);
     for (int at = 0; at < k->ins.count; at++) {
         const loop_ins *i = &k->ins.at[at];
-        CHECK(i->op < LOOP_EXP); /* loop_expand_math comes first */
+        CHECK(i->op < LOOP_EXP || i->op > LOOP_SIGMOID); /* loop_expand_math comes first */
         if (i->op == LOOP_FMA && !t->fma)
             return diag_fail(d, DIAG_INPUT, k->name, "instruction %d: target %s has no fused multiply-add", at,
                              t->name);
@@ -474,7 +508,7 @@ bool emit_c_kernel(text *out, const kernel *k, const target *t, const char *name
 {
     if (!expressible(k, t, d))
         return false;
-    c_writer w = {.arena = out->arena, .out = out, .k = k};
+    c_writer w = {.dialect = &plain_c, .arena = out->arena, .out = out, .k = k};
     c_scope(&w);
     if (k->name[0])
         text_add(out, "/* %s */\n", k->name);
@@ -482,7 +516,7 @@ bool emit_c_kernel(text *out, const kernel *k, const target *t, const char *name
              name);
     w.indent = 1;
     declare_buffers(&w);
-    statements(&w);
+    c_statements(&w);
     text_add(out, "}\n");
     return true;
 }
@@ -493,6 +527,6 @@ void emit_c_prelude(text *out, const target *t)
     text_add(out, "/* Target: %s. */\n", t->name);
     if (t->lanes > 1)
         text_add(out, "#define SIMD_%s\n", width);
-    text_add(out, "%s\n%s\n", template_c_prelude_scalar_h,
+    text_add(out, "%s\n%s\n%s\n", template_c_prelude_scalar_h, template_c_arithmetic_h,
              t->lanes > 1 ? template_c_prelude_simd_h : template_c_prelude_generic_h);
 }

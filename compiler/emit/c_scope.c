@@ -10,7 +10,7 @@
 
 bool c_is_int_def(const loop_ins *i)
 {
-    return loop_op_info[i->op].kind == LOOP_INT || i->op == LOOP_FOR || i->op == LOOP_PARALLEL;
+    return loop_op_info[i->op].kind == LOOP_INT || i->op == LOOP_FOR || i->op == LOOP_PARALLEL || i->op == LOOP_THREADS;
 }
 
 bool c_is_reg_def(const loop_ins *i)
@@ -35,7 +35,7 @@ static void find_parents(c_writer *w)
         if (i->op == LOOP_END)
             open = w->parent[open];
         w->parent[at] = open;
-        if (i->op == LOOP_PARALLEL || i->op == LOOP_FOR || i->op == LOOP_IF || i->op == LOOP_ELSE)
+        if (loop_op_info[i->op].kind == LOOP_STRUCT && i->op != LOOP_END)
             open = at;
     }
 }
@@ -217,7 +217,7 @@ static bool clobbers(const c_writer *w, const loop_ins *other, int at)
 {
     const loop_ins *i = &w->k->ins.at[at];
     bool loads = i->op == LOOP_LOAD || i->op == LOOP_BCAST;
-    if (other->op == LOOP_STORE && loads)
+    if ((other->op == LOOP_STORE || other->op == LOOP_BARRIER) && loads)
         return true;
     if (c_is_int_def(other) && ((loads && reads_int(&i->place.index, other->dst)) || reads_int(&i->lo, other->dst)))
         return true;

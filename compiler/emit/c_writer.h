@@ -1,4 +1,4 @@
-/* Inside the C emitter: what c_scope.c finds out about a kernel and c.c writes down. */
+/* Inside the emitters of C and of CUDA: what c_scope.c finds out about a kernel, and what c.c writes down for both. */
 #ifndef NASC_C_WRITER_H
 #define NASC_C_WRITER_H
 
@@ -18,7 +18,17 @@ typedef struct c_name {
     int level;           /* how tightly that text binds: see c.c */
 } c_name;
 
-typedef struct c_writer {
+typedef struct c_writer c_writer;
+
+/* What each writes in its own way. */
+typedef struct c_dialect {
+    const char *integer;                           /* the type of integer variables */
+    void (*open)(c_writer *w, const loop_ins *i);  /* PARALLEL, THREADS */
+    void (*close)(c_writer *w, const loop_ins *i); /* their ends, by what opened them */
+} c_dialect;
+
+struct c_writer {
+    const c_dialect *dialect;
     arena *arena;
     text *out;
     const kernel *k;
@@ -28,12 +38,19 @@ typedef struct c_writer {
     int *parent;     /* of an instruction: what opens the block it stands in; -1: the function */
     c_name **before; /* of an instruction: names to declare before it, because their first definition is nested in it */
     bool uses_arg[LOOP_ARGS_MAX], uses_scratch[LOOP_SCRATCH_MAX];
-} c_writer;
+};
 
 /* Fills regs, ints, dead, parent and the used buffers. */
 void c_scope(c_writer *w);
 /* May the definition at `def` of a register that is used once move to that use? */
 bool c_may_fold(const c_writer *w, int def);
+/* One line at the present depth, broken after commas and before signs where it is too long. */
+void c_line(c_writer *w, const char *statement);
+/* All instructions of the kernel, after c_scope. */
+void c_statements(c_writer *w);
+const char *c_int_name(c_writer *w, int var);
+/* The type of an element, by its dtype. */
+extern const char *const c_type[DT_COUNT];
 /* A literal that reads back as exactly `value` rounded to dtype. */
 const char *c_literal(arena *a, double value, int dtype);
 bool c_is_int_def(const loop_ins *i);

@@ -36,6 +36,36 @@ bool emit_c_kernel(text *out, const kernel *k, const target *t, const char *name
 /* The prelude for `t`: what a file of emitted kernels begins with. */
 void emit_c_prelude(text *out, const target *t);
 
+/* ---- CUDA ------------------------------------------------------------------------------------------------------
+ * Writes `extern "C" __global__ void NAME(float *a0, …, int n, int units)`, a parameter an argument: all units of a run,
+ * as one grid. Each block has cuda_block_threads; there are as many as units where the kernel has threads, else enough for
+ * a thread a unit. The file begins with the prelude. `t`: a GPU. requires: loop_verify, loop_expand_math with fma. */
+enum { CUDA_BLOCK_THREADS = 256 }; /* of a kernel that says nothing of threads */
+bool emit_cuda_kernel(text *out, const kernel *k, const target *t, const char *name, nasc_diag *d);
+void emit_cuda_prelude(text *out);
+int cuda_block_threads(const kernel *k);
+
+/* NVRTC, opened at run time: NULL with a diagnostic where it is not installed. */
+typedef struct nvrtc nvrtc;
+nvrtc *nvrtc_open(nasc_diag *d);
+void nvrtc_close(nvrtc *r);
+
+/* Machine code of one kernel, by the name CUDA_SYMBOL, and what it takes of the machine. */
+#define CUDA_SYMBOL "kernel"
+typedef struct cubin {
+    void *image; /* the arena's */
+    size_t size;
+    bool cached; /* found in the cache that jit_compile uses */
+    struct cubin_use {
+        int32_t registers;    /* a thread's */
+        int32_t shared_bytes; /* a block's */
+        int32_t stack_bytes;  /* a thread's local memory */
+        int32_t spill_bytes;  /* stores and loads of registers that it has not, in bytes of code's own count */
+    } use;
+} cubin;
+/* Fails with a diagnostic where NVRTC does not know the target, or refuses the text. Threads may call it at once. */
+bool nvrtc_compile(const nvrtc *r, arena *a, const kernel *k, const target *t, cubin *made, nasc_diag *d);
+
 /* Compiles emitted C with the host's `cc` (or $CC) into a shared object and opens it: how tests compare engines, and how a
  * nasc without LLVM runs. entry[i] is valid until cc_close. */
 typedef struct cc_library cc_library;

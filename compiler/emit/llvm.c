@@ -71,6 +71,10 @@ static LLVMModuleRef module_make(LLVMContextRef context, LLVMTargetMachineRef ma
 {
     arena a = {0};
     jmp_buf out_of_memory;
+    if (loop_threads_of(k)) {
+        diag_fail(d, DIAG_INPUT, k->name, "LLVM's targets have no threads within a unit");
+        return NULL;
+    }
     if (setjmp(out_of_memory)) { /* only llvm_build's tables are of the arena, and they are made before anything else */
         arena_free(&a);
         diag_memory(d);

@@ -609,6 +609,8 @@ static void instruction(builder *b, const loop_ins *ins)
     case LOOP_HINT:
         prefetch(b, &ins->place);
         break;
+    case LOOP_SYNC:
+        BUG("kernel %s has threads", b->k->name); /* llvm.c refuses them */
     case LOOP_MISC:
         slot_set(b, &b->regs[ins->dst], misc(b, ins));
         break;

@@ -130,6 +130,11 @@ static int append(loop_pen *p, loop_ins ins)
     return p->k->ins.count - 1;
 }
 
+int loop_threads_of(const kernel *k)
+{
+    return k->ins.count > 1 && k->ins.at[1].op == LOOP_THREADS ? k->ins.at[1].step : 0;
+}
+
 /* ---- control ---------------------------------------------------------------------------------------------------- */
 
 static void open_block(loop_pen *p, loop_ins ins)
@@ -143,6 +148,18 @@ int loop_parallel(loop_pen *p)
     int var = new_int(p);
     open_block(p, (loop_ins){.op = LOOP_PARALLEL, .dst = var});
     return var;
+}
+
+int loop_threads(loop_pen *p, int count)
+{
+    int var = new_int(p);
+    open_block(p, (loop_ins){.op = LOOP_THREADS, .dst = var, .step = count});
+    return var;
+}
+
+void loop_barrier(loop_pen *p)
+{
+    append(p, (loop_ins){.op = LOOP_BARRIER});
 }
 
 int loop_for(loop_pen *p, loop_index lo, loop_index hi, int step)

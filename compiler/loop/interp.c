@@ -3,7 +3,7 @@
  * It runs whole networks in tests, so a kernel is decoded first: an instruction becomes 64 bytes with a function
  * pointer, registers become offsets into one array, an index keeps the terms it has. A handler is specialised by
  * operation, type and lanes. Every access is checked, and scratch is poisoned before each unit, so that a kernel cannot
- * depend on which units its thread ran before. */
+ * depend on which units its thread ran before. What threads within a unit need stands in interp_threads.c. */
 #include "interp.h"
 
 #include <math.h>
@@ -12,18 +12,27 @@
 
 /* ---- failures --------------------------------------------------------------------------------------------------- */
 
-static const code *fail(interp *s, const code *c, const char *what, int64_t element)
+const code *interp_fail(interp *s, const code *c, const char *format, ...)
 {
-    const loop_ins *ins = &s->k->ins.at[c - s->first];
-    bool scratch = ins->place.buffer >= LOOP_SCRATCH;
-    int number = ins->place.buffer - (scratch ? LOOP_SCRATCH : LOOP_ARG);
-    char where[320];
+    char where[320], what[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
     snprintf(where, sizeof where, "kernel %s, instruction %d (%s)", s->k->name, (int)(c - s->first),
-             loop_op_info[ins->op].text);
-    diag_fail(s->d, DIAG_INPUT, where, "element %lld of %s %d %s (it has %lld)", (long long)element,
-              scratch ? "scratch" : "argument", number, what, (long long)s->buffers[c->src[1]].size);
+             loop_op_info[s->k->ins.at[c - s->first].op].text);
+    diag_fail(s->d, DIAG_INPUT, where, "%s", what);
     s->failed = true;
     return NULL;
+}
+
+static const code *fail(interp *s, const code *c, const char *what, int64_t element)
+{
+    int buffer = s->k->ins.at[c - s->first].place.buffer;
+    bool scratch = buffer >= LOOP_SCRATCH;
+    return interp_fail(s, c, "element %lld of %s %d %s (it has %lld)", (long long)element,
+                       scratch ? "scratch" : "argument", buffer - (scratch ? LOOP_SCRATCH : LOOP_ARG), what,
+                       (long long)s->buffers[c->src[1]].size);
 }
 
 const code *interp_out_of_bounds(interp *s, const code *c, int64_t element)
@@ -196,6 +205,7 @@ typedef struct decoder {
     const kernel *k;
     const handler_row *table[2]; /* f32, f64 */
     int32_t *offset;             /* of registers, in bytes */
+    size_t register_bytes;       /* of all, with what handlers may look at behind them */
     bool wide;
 } decoder;
 
@@ -226,6 +236,21 @@ static handler *find_handler(const decoder *p, const loop_ins *ins, int32_t reg)
     return found;
 }
 
+/* What the end of a block does. */
+static handler *end_of(const loop_ins *opener)
+{
+    switch (opener->op) {
+    case LOOP_PARALLEL:
+        return run_unit_end;
+    case LOOP_THREADS:
+        return interp_thread_end;
+    case LOOP_FOR:
+        return run_for_end;
+    default:
+        return run_next;
+    }
+}
+
 static void decode_struct(decoder *p, const loop_ins *ins, const code *first, code *c)
 {
     const loop_ins *match = &p->k->ins.at[ins->match];
@@ -241,10 +266,11 @@ static void decode_struct(decoder *p, const loop_ins *ins, const code *first, co
         c->run = run_jump;
         break;
     case LOOP_PARALLEL:
+    case LOOP_THREADS:
         c->run = run_next;
         break;
     default:
-        c->run = match->op == LOOP_PARALLEL ? run_unit_end : match->op == LOOP_FOR ? run_for_end : run_next;
+        c->run = end_of(match);
         c->dst = match->dst;
         c->step = match->step;
         c->hi = pack(p, &match->hi);
@@ -277,6 +303,8 @@ static void decode(decoder *p, const loop_ins *ins, const code *first, code *c)
         c->run = integer[ins->op];
     else if (kind == LOOP_HINT)
         c->run = run_next;
+    else if (kind == LOOP_SYNC)
+        c->run = interp_barrier;
     else
         decode_float(p, ins, c);
     if (kind == LOOP_MEM || ins->op == LOOP_INT_LOAD) {
@@ -312,7 +340,8 @@ static char *lay_out_registers(decoder *p)
         bytes += size;
     }
     /* 128 more: handlers form pointers to operands that they do not have */
-    char *at = arena_alloc(p->arena, (size_t)bytes + 64 + 128);
+    p->register_bytes = ((size_t)bytes + 128 + 63) & ~(size_t)63;
+    char *at = arena_alloc(p->arena, p->register_bytes + 64);
     return at + (-(uintptr_t)at & 63);
 }
 
@@ -353,6 +382,13 @@ static void poison(interp *s)
     }
 }
 
+static void run_unit(interp *s, int64_t unit)
+{
+    s->ints[s->first->dst] = unit;
+    for (const code *c = s->first; c;)
+        c = c->run(s, c);
+}
+
 static bool run(arena *a, const kernel *k, const loop_call *call, nasc_diag *d)
 {
     decoder p = {.arena = a, .k = k, .wide = call->wide};
@@ -365,11 +401,14 @@ static bool run(arena *a, const kernel *k, const loop_call *call, nasc_diag *d)
     s.buffers = bind(&p, call);
     s.ints = NEW_ARRAY(a, int64_t, k->ints + 1);
     s.ints[0] = call->n;
+    if (loop_threads_of(k))
+        interp_watch(a, &s, first, p.register_bytes);
     for (int64_t unit = call->begin; unit < call->end && !s.failed; unit++) {
         poison(&s);
-        s.ints[first->dst] = unit;
-        for (const code *c = first; c;)
-            c = c->run(&s, c);
+        if (s.block)
+            interp_run_block(&s, unit);
+        else
+            run_unit(&s, unit);
     }
     return !s.failed;
 }

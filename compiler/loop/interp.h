@@ -15,8 +15,10 @@ typedef struct packed_index {
 typedef struct bound_buffer {
     char *at;
     unsigned char *written; /* a byte an element, of scratch whose type has no bit pattern to spare; else NULL */
+    struct touch *touched;  /* of a kernel of threads: who touched which element; see interp_threads.c */
     int64_t size;           /* elements */
     int32_t dtype;          /* after widening */
+    int32_t touches;        /* an element */
     bool scratch;
 } bound_buffer;
 
@@ -46,6 +48,7 @@ struct interp {
     const code *first;
     nasc_diag *d;
     bool failed;
+    struct block *block; /* of a kernel of threads; else NULL */
 };
 
 enum { INTERP_WIDTHS = 5 }; /* 1, 2, 4, 8, 16 lanes */
@@ -62,6 +65,8 @@ extern const handler_row interp_f32_avx2[LOOP_OP_COUNT], interp_f64_avx2[LOOP_OP
 #define POISON_F32 UINT32_C(0x7fa0dead)
 #define POISON_F64 UINT64_C(0x7ff4deaddeaddead)
 
+/* Ends the unit with an error at an instruction. Returns NULL. */
+const code *interp_fail(interp *s, const code *c, const char *format, ...) PRINTF(3, 4);
 const code *interp_out_of_bounds(interp *s, const code *c, int64_t element);
 const code *interp_never_written(interp *s, const code *c, int64_t element);
 const code *interp_not_representable(interp *s, const code *c, int64_t element);
@@ -77,6 +82,11 @@ static inline int64_t interp_index(const interp *s, const packed_index *i)
     }
     return (int64_t)sum;
 }
+
+/* interp_threads.c: what a unit of threads adds to one that is a thread. */
+void interp_watch(arena *a, interp *s, code *first, size_t register_bytes);
+void interp_run_block(interp *s, int64_t unit);
+handler interp_barrier, interp_thread_end;
 
 /* An element of any type as a double, and back (f32 from double rounds once). */
 double interp_element(const bound_buffer *b, int64_t element);

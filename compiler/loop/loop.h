@@ -17,6 +17,11 @@
  * variable assigned in it; after the loop it is undefined. Registers and scratch carry nothing from one unit to the
  * next.
  *
+ * Threads. `threads i2 128 {` stands directly in the parallel loop and holds all of its body. A unit is then a block of
+ * threads, which run the body at the same time: integer variables and registers are each thread's own, scratch is
+ * shared. Between two barriers nothing is in order: threads race where one writes an element that another reads or
+ * writes, and where units do. All threads of a block reach the same barriers. Without `threads` a unit is one thread.
+ *
  * Text form (printed by loop_print, read by loop_parse), one instruction a line, two spaces a level; # begins a comment.
  * a0 is argument 0, s0 scratch array 0, n the batch, i1 … other integer variables, r0 … registers:
  *     kernel "copy_square" {
@@ -33,7 +38,7 @@
  *             f32x8 r2 = const 1.5
  *             f32x4 r3 = half r2, 1              (dst = half a, STEP · lane a, STEP · convert a · fromint lo)
  *           } else {
- *             store s0[16*i2] = r0
+ *             store s0[16*i2] = r0             (barrier)
  *           }
  *         }
  *       }
@@ -54,7 +59,7 @@ extern const struct dtype_info {
     int bytes;
 } dtype_info[DT_COUNT];
 
-enum { LOOP_LANES_MAX = 16, LOOP_ARGS_MAX = 512, LOOP_SCRATCH_MAX = 64, LOOP_TERMS_MAX = 8 };
+enum { LOOP_LANES_MAX = 16, LOOP_ARGS_MAX = 512, LOOP_SCRATCH_MAX = 64, LOOP_TERMS_MAX = 8, LOOP_THREADS_MAX = 1024 };
 
 /* An affine index, in elements: base + Σ coef·i. Integer variables are numbered; variable 0 is the batch n. */
 typedef struct loop_term {
@@ -83,6 +88,7 @@ typedef struct loop_place {
  *   STRUCT  control           INT   integer variable = …        MEM   memory
  *   MATH    float register = op(float registers)                MISC  as described
  *   HINT    changes no value: an engine may do nothing
+ *   SYNC    orders threads; no fields
  */
 #define LOOP_OPS(X)                                                                                                    \
     X(PARALLEL, "parallel", STRUCT,                                                                                    \
@@ -126,7 +132,9 @@ typedef struct loop_place {
     X(EXP, "exp", MATH, 1)           /* these four: expanded by loop_expand_math before any float32 engine sees */     \
     X(LOG, "log", MATH, 1)           /* them; the float64 interpreter calls libm */                                    \
     X(TANH, "tanh", MATH, 1)                                                                                           \
-    X(SIGMOID, "sigmoid", MATH, 1)
+    X(SIGMOID, "sigmoid", MATH, 1)                                                                                     \
+    X(THREADS, "threads", STRUCT, 0) /* var = the thread's number, of `step`; directly in PARALLEL, all of its body */ \
+    X(BARRIER, "barrier", SYNC, 0)   /* what the block's threads did before it, all of them see behind it */
 
 enum loop_op {
 #define X(name, text, kind, operands) LOOP_##name,
@@ -134,7 +142,7 @@ enum loop_op {
 #undef X
         LOOP_OP_COUNT
 };
-enum loop_kind { LOOP_STRUCT, LOOP_INT, LOOP_MEM, LOOP_MISC, LOOP_MATH, LOOP_HINT };
+enum loop_kind { LOOP_STRUCT, LOOP_INT, LOOP_MEM, LOOP_MISC, LOOP_MATH, LOOP_HINT, LOOP_SYNC };
 extern const struct loop_op_info {
     const char *text;
     enum loop_kind kind;
@@ -144,9 +152,10 @@ extern const struct loop_op_info {
 /* One instruction. Fields that an op does not use are zero. */
 typedef struct loop_ins {
     int32_t op;
-    int32_t dst;    /* register, or integer variable for FOR, PARALLEL and INT ops */
+    int32_t dst;    /* register, or integer variable for FOR, PARALLEL, THREADS and INT ops */
     int32_t src[4]; /* registers */
-    int32_t match;  /* PARALLEL, FOR: index of its END. IF: of its ELSE or END. ELSE: of its END. END: of its opener. */
+    int32_t
+        match; /* PARALLEL, THREADS, FOR: index of its END. IF: of its ELSE or END. ELSE: of its END. END: of its opener. */
     int32_t step;
     double value; /* CONST */
     loop_index lo, hi;
@@ -178,6 +187,8 @@ typedef struct kernel {
 /* Byte offset of scratch array i; i = scratch.count gives the total. (A wide run has its own: loop_widen, and the
  * interpreter.) */
 int64_t loop_scratch_offset(const kernel *k, int i);
+/* Threads of a unit; 0: the kernel has no THREADS. */
+int loop_threads_of(const kernel *k);
 
 /* ---- building ------------------------------------------------------------------------------------------------
  * The lowering's pen. Every function appends to the kernel and returns the register or variable it defined. */
@@ -195,7 +206,9 @@ loop_index loop_plus(loop_index i, int var, int64_t coef);        /* i + coef·v
 loop_index loop_sum(loop_index a, loop_index b);
 loop_index loop_times(loop_index a, int64_t factor);
 loop_index loop_offset(loop_index a, int64_t more);
-int loop_parallel(loop_pen *p);                                    /* its variable */
+int loop_parallel(loop_pen *p);           /* its variable */
+int loop_threads(loop_pen *p, int count); /* likewise */
+void loop_barrier(loop_pen *p);
 int loop_for(loop_pen *p, loop_index lo, loop_index hi, int step); /* its variable */
 void loop_if(loop_pen *p, loop_index lo, loop_index hi);           /* if (lo < hi) */
 void loop_else(loop_pen *p);
@@ -222,7 +235,8 @@ void loop_math_to(loop_pen *p, int dst, enum loop_op op, int a, int b, int c, in
 void loop_print(text *t, const kernel *k);
 kernel *loop_parse(arena *a, const char *source, const char *file, nasc_diag *d);
 /* What every kernel promises: nesting, types, definition before use on every path, buffers and variables in range,
- * access respected, one PARALLEL outermost. Returns false with a diagnostic that names the instruction. */
+ * access respected, one PARALLEL outermost, no barrier where threads may have parted. Returns false with a diagnostic
+ * that names the instruction. */
 bool loop_verify(const kernel *k, nasc_diag *d);
 /* Replaces exp, log, tanh, sigmoid of f32 by arithmetic (fma stands only where `fma` is true). Shares storage with k.
  * requires: loop_verify. breaks: nothing. */
@@ -237,7 +251,9 @@ void loop_key(const kernel *k, unsigned char key[16]);
 /* ---- the interpreter: the oracle for all emitters -------------------------------------------------------------
  * Runs units [begin, end). With `wide`, every f32 buffer and register is float64: buffers then hold doubles.
  * `sizes[i]` is the number of elements that argument i has from its pointer on: an access beyond is an error,
- * as is a read of a scratch element that this unit has not written. Single-threaded; allocates its own scratch.
+ * as is a read of a scratch element that this unit has not written. Threads of a unit run one after the other from
+ * barrier to barrier: a race between them, or between two blocks of threads of this call, is an error, as is a barrier
+ * that not all of them reach. Single-threaded; allocates its own scratch.
  * requires: loop_verify; without `wide` loop_expand_math (wide runs may have either). */
 typedef struct loop_call {
     void *const *buffer;

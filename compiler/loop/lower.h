@@ -45,8 +45,10 @@ typedef struct lowered {
     int64_t flops_image, bytes_image;
 } lowered;
 
-/* The simd lowering: vectors over channels, one thread a unit. requires: what net_fuse gives, room for its net. */
-lowered *simd_lower(arena *a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
-                    const lower_options *o, lower_room *room);
+/* By the simd lowering, where the target is a CPU: vectors over channels, tile by tile, one thread a unit. By the simt
+ * lowering, where it is a GPU: an element a thread; `o` does not concern it. requires: what net_fuse gives for such
+ * kernels, room for its net. */
+lowered *lower_group(arena *a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
+                     const lower_options *o, lower_room *room);
 
 #endif

@@ -154,13 +154,15 @@ static void expand(expander *e, const loop_ins *ins)
     loop_math_to(&e->pen, ins->dst, LOOP_MOVE, y, -1, -1, -1);
 }
 
-/* The instructions with the constants behind the first, which is PARALLEL; matches are set anew by the pen. */
+/* The instructions with the constants behind PARALLEL, and behind THREADS where there are any: they are each thread's
+ * own. Matches are set anew by the pen. */
 static kernel *assemble(expander *e)
 {
     kernel *k = e->pen.k;
     kernel *whole = arena_copy(e->pen.arena, k, sizeof *k);
     memset(&whole->ins, 0, sizeof whole->ins);
     loop_pen pen = {.arena = e->pen.arena, .k = whole};
+    int front = loop_threads_of(k) ? 1 : 0;
     for (int i = 0; i < k->ins.count; i++) {
         loop_ins ins = k->ins.at[i];
         if (ins.op == LOOP_END) {
@@ -174,7 +176,7 @@ static kernel *assemble(expander *e)
         if (loop_op_info[ins.op].kind == LOOP_STRUCT)
             pen.open[pen.depth++] = whole->ins.count;
         VEC_PUSH(pen.arena, &whole->ins, ins);
-        for (int c = 0; i == 0 && c < e->constants.count; c++)
+        for (int c = 0; i == front && c < e->constants.count; c++)
             VEC_PUSH(pen.arena, &whole->ins, e->constants.at[c]);
     }
     return whole;

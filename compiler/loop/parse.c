@@ -272,6 +272,14 @@ static void read_for(parser *p)
     open_block(p, ins);
 }
 
+static void read_threads(parser *p)
+{
+    loop_ins ins = {.op = LOOP_THREADS, .dst = read_variable(p)};
+    ins.step = (int32_t)read_int(p, INT32_MAX);
+    expect(p, "{");
+    open_block(p, ins);
+}
+
 static void read_if(parser *p)
 {
     loop_ins ins = {.op = LOOP_IF, .lo = read_index(p)};
@@ -299,7 +307,8 @@ static int read_op(parser *p, bool integer)
     skip_blank(p);
     for (int op = 0; op < LOOP_OP_COUNT; op++) {
         enum loop_kind kind = loop_op_info[op].kind;
-        if (kind == LOOP_STRUCT || kind == LOOP_HINT || op == LOOP_STORE || (kind == LOOP_INT) != integer)
+        if (kind == LOOP_STRUCT || kind == LOOP_HINT || kind == LOOP_SYNC || op == LOOP_STORE ||
+            (kind == LOOP_INT) != integer)
             continue;
         if (accept(p, loop_op_info[op].text))
             return op;
@@ -362,6 +371,10 @@ static void read_instruction(parser *p)
         read_store(p, true);
     } else if (accept(p, "prefetch")) {
         read_prefetch(p);
+    } else if (accept(p, "barrier")) {
+        append(p, (loop_ins){.op = LOOP_BARRIER});
+    } else if (accept(p, "threads")) {
+        read_threads(p);
     } else if (accept(p, "parallel")) {
         loop_ins ins = {.op = LOOP_PARALLEL, .dst = read_variable(p)};
         expect(p, "{");

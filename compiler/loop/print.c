@@ -74,6 +74,9 @@ static void print_struct(text *t, const loop_ins *ins)
     case LOOP_PARALLEL:
         text_add(t, "parallel i%d {", ins->dst);
         break;
+    case LOOP_THREADS:
+        text_add(t, "threads i%d %d {", ins->dst, ins->step);
+        break;
     case LOOP_FOR:
         text_add(t, "for i%d = ", ins->dst);
         print_index(t, &ins->lo);
@@ -202,6 +205,8 @@ void loop_print(text *t, const kernel *k)
             print_int(t, ins);
         else if (loop_op_info[ins->op].kind == LOOP_HINT)
             print_hint(t, ins);
+        else if (loop_op_info[ins->op].kind == LOOP_SYNC)
+            text_add(t, "%s", loop_op_info[ins->op].text);
         else
             print_float(t, k, ins);
         text_add(t, "\n");

@@ -5,9 +5,6 @@
  * registers. */
 #include "loop/simd.h"
 
-#include <stdio.h>
-#include <string.h>
-
 /* ---- loops over channels and columns ----------------------------------------------------------------------------- */
 
 /* Widest vectors first, tails by the next smaller width. */
@@ -586,61 +583,16 @@ static void lower_pixels(simd *s)
     loop_end(&s->pen);
 }
 
-/* What the kernel does, for profiles and generated code: the primitives that its stages compute. */
-static void name_kernel(simd *s)
+void simd_lower(simd *s)
 {
-    char *to = s->pen.k->name;
-    size_t room = sizeof s->pen.k->name, used = 0;
-    const char *last = "";
-    for (int i = 0; i < s->stages.count + s->g->roots.count; i++) {
-        int node = i < s->stages.count ? s->stages.at[i].core : s->g->roots.at[i - s->stages.count];
-        if (node < 0 || (i < s->stages.count && s->f->place[node] == PLACE_MEMORY))
-            continue;
-        const net_node *v = &s->n->nodes.at[node];
-        const char *name = net_prim_info[v->prim].name;
-        if (strcmp(name, last) == 0)
-            continue;
-        last = name;
-        char part[32];
-        if ((v->prim == NET_conv || v->prim == NET_conv_dx || v->prim == NET_conv_dw) && v->attr.window.kh > 0)
-            snprintf(part, sizeof part, "%s%s%s%d", used ? "_" : "", net_is_depthwise(s->n, v) ? "dw_" : "", name,
-                     v->attr.window.kh);
-        else
-            snprintf(part, sizeof part, "%s%s", used ? "_" : "", name);
-        if (used + strlen(part) + 1 > room)
-            break;
-        memcpy(to + used, part, strlen(part) + 1);
-        used += strlen(part);
-    }
-}
-
-lower_room lower_room_new(arena *a, const net *n)
-{
-    return (lower_room){.arg_of = NEW_ARRAY(a, int, n->nodes.count), .seen = NEW_ARRAY(a, int, n->nodes.count)};
-}
-
-lowered *simd_lower(arena *a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
-                    const lower_options *o, lower_room *room)
-{
-    simd s = {
-        .a = a, .f = f, .n = f->n, .g = g, .layout = layout, .t = t, .o = o, .core = -1, .finished = -1, .at_hand = -1};
-    s.room = room;
-    s.out = NEW(a, lowered);
-    s.out->k = NEW(a, kernel);
-    s.pen = (loop_pen){.arena = a, .k = s.out->k};
-    const net_node *root = &f->n->nodes.at[g->roots.at[0]];
+    const net_node *root = &s->n->nodes.at[s->g->roots.at[0]];
     enum net_class class = net_prim_info[root->prim].class;
     if (class == NET_VECTOR)
-        simd_lower_vector(&s, g->roots.at[0]);
+        simd_lower_vector(s, s->g->roots.at[0]);
     else if (class == NET_IMAGE)
-        simd_lower_image(&s, g->roots.at[0]);
+        simd_lower_image(s, s->g->roots.at[0]);
     else if (class == NET_MAP && root->type.n == 1)
-        simd_lower_flat(&s);
+        simd_lower_flat(s);
     else
-        lower_pixels(&s);
-    simd_count_work(&s);
-    name_kernel(&s);
-    for (int i = 0; i < s.out->args.count; i++)
-        room->arg_of[s.out->args.at[i].value] = 0;
-    return s.out;
+        lower_pixels(s);
 }

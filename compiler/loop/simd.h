@@ -89,6 +89,8 @@ typedef struct simd {
     VEC(share_table) shares;
 } simd;
 
+void simd_lower(simd *s);
+
 /* Rounds down, b > 0. */
 static inline int64_t simd_floor_div(int64_t a, int64_t b)
 {
@@ -136,6 +138,16 @@ typedef struct block {
     int group; /* variable of the loop over a grouped convolution's groups; 0: none */
 } block;
 void simd_window(simd *s, int core, const block *b, int acc[]);
+/* What a convolution, forward or back, multiplies with for output channel c, of group `group`: weight k of a tap is at
+ * base + tap · per_tap + k · per_inner and meets channel k from `first` on of the source. */
+typedef struct filter {
+    int buffer;
+    loop_index base;
+    int64_t per_tap, per_inner;
+    int inner; /* channels summed over; 0: depthwise */
+    loop_index first;
+} filter;
+filter simd_filter(simd *s, int core, loop_index c, loop_index group);
 /* Vectors of a block of so many channels; columns of one of so many vectors: as many accumulators as the registers hold
  * beside the operands, few columns left over. */
 int simd_block_vectors(const simd *s, int core, int width, int channels);
@@ -161,11 +173,17 @@ void simd_clear_turned(simd *s, stage *g);
 void simd_store_turned(simd *s, const stage *g);
 /* simd_work.c: operations and bytes of the kernel, once its stages are planned */
 void simd_count_work(simd *s);
-/* simd_vector.c, simd_image.c, simd_flat.c: groups without pixels */
+/* simd_vector.c, simd_image.c, simd_flat.c: groups without pixels, of the simt lowering as well */
 void simd_lower_vector(simd *s, int root);
 void simd_lower_image(simd *s, int root);
 void simd_lower_flat(simd *s);
 enum { SIMD_FLAT_BLOCK = 16384 }; /* elements of a flat vector a unit */
+/* Σ over the chunks of elements [c, c + lanes) of rows of `width`, in float64. */
+int simd_fold_rows(simd *s, int buffer, int rows, int64_t width, loop_index c, int lanes);
+/* A chunked value's rows in this run. */
+int simd_chunks(simd *s);
+/* Σ over an image's pixels of what an image_sum or global_pool sums, stored for channels [c, c + lanes). */
+void simd_sum_image(simd *s, int root, loop_index c, int lanes);
 /* The whole kernel over `count` elements: body for every vector of `lanes`, then for what is left, one by one. */
 void simd_each(simd *s, int64_t count, int lanes, void (*body)(simd *s, loop_index c, int lanes));
 

@@ -1,9 +1,13 @@
 /* Flat vectors: the steps of optimisers and of methods, all values of a group in one pass over their elements. */
-#include "loop/simd.h"
+#include "loop/simt.h"
 
 /* Opens the block of elements of this unit, twice: whole vectors, then what is left. */
 void simd_each(simd *s, int64_t count, int lanes, void (*body)(simd *s, loop_index c, int lanes))
 {
+    if (s->t->capability) {
+        simt_each(s, count, body);
+        return;
+    }
     s->unit = loop_parallel(&s->pen);
     loop_index lo = loop_plus(loop_at(0), s->unit, SIMD_FLAT_BLOCK), hi = loop_offset(lo, SIMD_FLAT_BLOCK);
     int64_t whole = count - count % lanes;

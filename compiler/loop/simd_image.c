@@ -19,31 +19,31 @@ static int batch(simd *s)
     return loop_from_int(&s->pen, DT_F32, 1, loop_plus(loop_at(0), 0, 1));
 }
 
-/* Σ over the map's pixels of a (or a·b), in row-major order; a mean for global_pool. */
-static void lower_map_sum(simd *s, int root)
+/* In row-major order; a mean for global_pool. */
+void simd_sum_image(simd *s, int root, loop_index c, int lanes)
 {
     const net_node *v = &s->n->nodes.at[root];
     const net_type *t = &s->n->nodes.at[v->operand[0]].type;
+    int acc = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, lanes, 0), -1, -1, -1);
+    loop_index y = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(t->h), 1), 1);
+    loop_index x = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(t->w), 1), 1);
+    spot at = {.rel = y, .x = x, .c = c, .lanes = lanes, .ratio = 1};
+    s->pixel_memo.count = s->channel_memo.count = 0;
+    simd_add_to_sum(s, root, acc, &at);
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+    if (v->prim == NET_global_pool)
+        acc = math(s, LOOP_MUL, acc, loop_const(&s->pen, DT_F32, lanes, 1.0 / ((double)t->h * t->w)));
+    loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, &at), acc);
+}
+
+static void lower_map_sum(simd *s, int root)
+{
     channel_run run[8];
-    int runs = simd_channel_runs(s, t->c, 1, run);
+    int runs = simd_channel_runs(s, s->n->nodes.at[root].type.c, 1, run);
     for (int r = 0; r < runs; r++) {
         loop_index c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
-        int zero = loop_const(&s->pen, DT_F32, run[r].lanes, 0);
-        int acc = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
-        loop_index y = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(t->h), 1), 1);
-        loop_index x = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(t->w), 1), 1);
-        spot at = {.rel = y, .x = x, .c = c, .lanes = run[r].lanes, .ratio = 1};
-        s->pixel_memo.count = s->channel_memo.count = 0;
-        int a = simd_read(s, v->operand[0], &at);
-        if (v->count == 2)
-            simd_fma_to(s, acc, a, simd_read(s, v->operand[1], &at));
-        else
-            loop_math_to(&s->pen, acc, LOOP_ADD, acc, a, -1, -1);
-        loop_end(&s->pen);
-        loop_end(&s->pen);
-        if (v->prim == NET_global_pool)
-            acc = math(s, LOOP_MUL, acc, loop_const(&s->pen, DT_F32, run[r].lanes, 1.0 / ((double)t->h * t->w)));
-        loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, &at), acc);
+        simd_sum_image(s, root, c, run[r].lanes);
         simd_close(s, run[r].count);
     }
 }

@@ -224,16 +224,26 @@ static const share_table *shares_of(const simd *s, const net_window *w)
     return NULL;
 }
 
-/* x · 1 / taps inside the map, from a table. Windows of pools are dense: dilation 1. */
+/* 1 / (rows · columns): from the table, or where there is none, divided; both are rounded right. */
+static int share_of(simd *s, const net_window *w, loop_index rows, loop_index columns, int lanes)
+{
+    const share_table *table = shares_of(s, w);
+    if (table)
+        return loop_bcast(&s->pen, DT_F32, lanes, table->scratch, loop_sum(loop_times(rows, w->kw + 1), columns));
+    CHECK(s->t->capability);
+    int taps =
+        math(s, LOOP_MUL, loop_from_int(&s->pen, DT_F32, lanes, rows), loop_from_int(&s->pen, DT_F32, lanes, columns));
+    return math(s, LOOP_DIV, loop_const(&s->pen, DT_F32, lanes, 1), taps);
+}
+
+/* x · 1 / taps inside the map. Windows of pools are dense: dilation 1. */
 static int map_pool_scale(simd *s, const net_node *v, const spot *at)
 {
     const net_window *w = &v->attr.window;
     loop_index y = loop_sum(at->rel, loop_times(s->tile, at->ratio));
     loop_index rows = taps_inside(s, y, w->kh, w->sh, w->top, v->attr.h);
     loop_index columns = taps_inside(s, at->x, w->kw, w->sw, w->left, v->attr.w);
-    const share_table *table = shares_of(s, w);
-    CHECK(table);
-    int share = loop_bcast(&s->pen, DT_F32, at->lanes, table->scratch, loop_sum(loop_times(rows, w->kw + 1), columns));
+    int share = share_of(s, w, rows, columns, at->lanes);
     return math(s, LOOP_MUL, operand(s, v, 0, at), share);
 }
 
@@ -264,6 +274,8 @@ static void need_shares(simd *s, int node)
 
 void simd_fill_shares(simd *s)
 {
+    if (s->t->capability)
+        return; /* a thread would fill a table for one number */
     s->room->walks++;
     for (int i = 0; i < s->g->roots.count; i++)
         need_shares(s, s->g->roots.at[i]);

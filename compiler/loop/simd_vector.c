@@ -1,5 +1,5 @@
 /* Small tensors: what follows a reduction. Sums over chunks are taken in order, in float64. */
-#include "loop/simd.h"
+#include "loop/simt.h"
 
 enum { BN_MEAN, BN_SCALE, BN_SHIFT, BN_RSTD, BN_VAR }; /* rows of bn_finish */
 
@@ -28,14 +28,13 @@ static int out(simd *s)
     return simd_arg(s, s->g->roots.at[0], LOOP_OUT);
 }
 
-static int chunks(simd *s)
+int simd_chunks(simd *s)
 {
     return loop_int(&s->pen, LOOP_INT_DIV, loop_offset(loop_plus(loop_at(0), 0, 1), s->n->chunk - 1), loop_at(0),
                     s->n->chunk);
 }
 
-/* Σ over the chunks of elements [c, c + lanes) of rows of `width`, in float64. */
-static int fold_rows(simd *s, int buffer, int rows, int64_t width, loop_index c, int lanes)
+int simd_fold_rows(simd *s, int buffer, int rows, int64_t width, loop_index c, int lanes)
 {
     int acc = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
     int r = loop_for(&s->pen, loop_at(0), loop_plus(loop_at(0), rows, 1), 1);
@@ -60,6 +59,10 @@ static int wide_lanes(const simd *s)
 static void each_channel(simd *s, int channels, void (*body)(simd *s, loop_index c, int lanes))
 {
     int lanes = wide_lanes(s), whole = channels - channels % lanes;
+    if (s->t->capability) {
+        simt_each(s, channels, body);
+        return;
+    }
     s->unit = loop_parallel(&s->pen);
     if (whole) {
         loop_index c = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(whole), lanes), 1);
@@ -103,9 +106,9 @@ static void store_norm(simd *s, loop_index c, int lanes, int mean, int var, int 
 /* Σd and Σd² about the running mean: mean = running + Σd/N, var = Σd²/N - (Σd/N)². */
 static void finish_norm(simd *s, loop_index c, int lanes)
 {
-    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = chunks(s), count = pixel_count(s, lanes);
-    int shift = math(s, LOOP_DIV, fold_rows(s, in(s, 0), rows, channels, c, lanes), count);
-    int square = math(s, LOOP_DIV, fold_rows(s, in(s, 1), rows, channels, c, lanes), count);
+    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = simd_chunks(s), count = pixel_count(s, lanes);
+    int shift = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 0), rows, channels, c, lanes), count);
+    int square = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 1), rows, channels, c, lanes), count);
     int var = math(s, LOOP_SUB, square, math(s, LOOP_MUL, shift, shift));
     var = math(s, LOOP_MAX, var, wide(s, lanes, 0));
     int mean = math(s, LOOP_ADD, loop_load(&s->pen, DT_F64, lanes, in(s, 2), c), shift);
@@ -181,10 +184,10 @@ static int candidate_weight(simd *s, int k, int lanes)
 /* dL/dx = scale·(g - Σg/N - x̂·Σg·x̂/N) as a·g + (b·(x - mean) + d). */
 static void norm_coefficients(simd *s, loop_index c, int lanes)
 {
-    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = chunks(s), count = pixel_count(s, lanes),
+    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = simd_chunks(s), count = pixel_count(s, lanes),
         bn = in(s, 2);
-    int sum = math(s, LOOP_DIV, fold_rows(s, in(s, 0), rows, channels, c, lanes), count);
-    int dot = math(s, LOOP_DIV, fold_rows(s, in(s, 1), rows, channels, c, lanes), count);
+    int sum = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 0), rows, channels, c, lanes), count);
+    int dot = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 1), rows, channels, c, lanes), count);
     int scale = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_SCALE * channels));
     int rstd = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_RSTD * channels));
     int mean = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_MEAN * channels));
@@ -199,7 +202,7 @@ static void norm_coefficients(simd *s, loop_index c, int lanes)
 static void fold_elements(simd *s, loop_index c, int lanes)
 {
     const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
-    int sum = fold_rows(s, in(s, 0), chunks(s), (int64_t)t->h * t->w * t->c, c, lanes);
+    int sum = simd_fold_rows(s, in(s, 0), simd_chunks(s), (int64_t)t->h * t->w * t->c, c, lanes);
     if (s->n->nodes.at[s->g->roots.at[0]].count > 1)
         sum = math(s, LOOP_MUL, sum, candidate_weight(s, 1, lanes));
     store_narrow(s, out(s), c, sum);
@@ -210,11 +213,11 @@ static void total_channels(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
     s->unit = loop_parallel(&s->pen);
-    int rows = chunks(s);
+    int rows = simd_chunks(s);
     for (int k = 0; k < v->count; k++) {
         int channels = s->n->nodes.at[v->operand[k]].type.c, acc = math(s, LOOP_MOVE, wide(s, 1, 0), -1);
         loop_index c = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(channels), 1), 1);
-        int sum = fold_rows(s, in(s, k), rows, channels, c, 1);
+        int sum = simd_fold_rows(s, in(s, k), rows, channels, c, 1);
         loop_math_to(&s->pen, acc, LOOP_ADD, acc, sum, -1, -1);
         loop_end(&s->pen);
         store_narrow(s, out(s), loop_at(k), acc);
@@ -256,7 +259,7 @@ static void batch_mean(simd *s, loop_index c, int lanes)
 }
 
 /* (ky, kx, ci, co) → (ky, kx, co, ci); a unit is an output channel. */
-static void transpose(simd *s, int root)
+static void transpose(simd *s)
 {
     const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
     int64_t taps = (int64_t)t->n * t->h;
@@ -270,7 +273,6 @@ static void transpose(simd *s, int root)
     loop_end(&s->pen);
     loop_end(&s->pen);
     s->out->unit_tiles = t->c;
-    (void)root;
 }
 
 /* ---- flat vectors ------------------------------------------------------------------------------------------------ */
@@ -415,16 +417,16 @@ void simd_lower_vector(simd *s, int root)
         simd_each(s, net_elements(&s->n->nodes.at[operand(s, 0)].type), wide_lanes(s), fold_elements);
         break;
     case NET_channel_total:
-        total_channels(s, root);
+        s->t->capability ? simt_total_channels(s, root) : total_channels(s, root);
         break;
     case NET_scatter_rows:
         scatter_pieces(s, root);
         break;
     case NET_transpose:
-        transpose(s, root);
+        transpose(s);
         break;
     case NET_norm2:
-        sum_squares(s);
+        s->t->capability ? simt_sum_squares(s, root) : sum_squares(s);
         break;
     case NET_row_softmax:
         row_softmax(s, root);

@@ -64,32 +64,40 @@ static sweep sweep_taps(simd *s, int core)
     return q;
 }
 
-static sweep sweep_of(simd *s, int core, const block *b)
+filter simd_filter(simd *s, int core, loop_index c, loop_index group)
 {
     const net_node *v = &s->n->nodes.at[core];
-    const net_window *w = &v->attr.window;
-    bool forward = v->prim == NET_conv, depthwise = net_is_depthwise(s->n, v);
-    int from = s->n->nodes.at[v->operand[0]].type.c, to = v->type.c, groups = w->groups < 1 ? 1 : w->groups;
-    sweep q = sweep_taps(s, core);
-    q.weights = simd_arg(s, v->operand[1], LOOP_IN);
-    q.weight_base = b->c;
-    if (depthwise) {
-        q.weight_tap = to;
-        q.inner_base = b->c;
+    int from = s->n->nodes.at[v->operand[0]].type.c, to = v->type.c;
+    int groups = v->attr.window.groups < 1 ? 1 : v->attr.window.groups, inner = from / groups;
+    filter q = {.buffer = simd_arg(s, v->operand[1], LOOP_IN), .base = c};
+    if (net_is_depthwise(s->n, v)) {
+        q.per_tap = to;
+        q.first = c;
         return q;
     }
-    q.inner = from / groups;
-    q.inner_base = b->group ? loop_plus(loop_at(0), b->group, q.inner) : loop_at(0);
-    if (forward) { /* weights [tap][ci][co] */
-        q.weight_inner = to;
-        q.weight_tap = (int64_t)q.inner * to;
-    } else { /* transposed weights [tap][co][ci of the group] */
-        q.weight_inner = to / groups;
-        q.weight_tap = (int64_t)from * q.weight_inner;
-        if (b->group) /* channel of the group + rows of the group */
-            q.weight_base = loop_sum(loop_plus(b->c, b->group, -(to / groups)),
-                                     loop_plus(loop_at(0), b->group, q.inner * q.weight_inner));
+    q.inner = inner;
+    q.first = loop_times(group, inner);
+    if (v->prim == NET_conv) { /* weights [tap][ci][co] */
+        q.per_inner = to;
+        q.per_tap = (int64_t)inner * to;
+    } else { /* transposed weights [tap][co][ci of the group]: channel of the group + rows of the group */
+        q.per_inner = to / groups;
+        q.per_tap = (int64_t)from * q.per_inner;
+        q.base = loop_sum(c, loop_times(group, (inner - 1) * q.per_inner));
     }
+    return q;
+}
+
+static sweep sweep_of(simd *s, int core, const block *b)
+{
+    sweep q = sweep_taps(s, core);
+    filter f = simd_filter(s, core, b->c, b->group ? loop_plus(loop_at(0), b->group, 1) : loop_at(0));
+    q.weights = f.buffer;
+    q.weight_base = f.base;
+    q.weight_tap = f.per_tap;
+    q.weight_inner = f.per_inner;
+    q.inner = f.inner;
+    q.inner_base = f.first;
     return q;
 }
 

@@ -62,12 +62,34 @@ const target target_table[] = {
 };
 const int target_count = COUNT(target_table);
 
+#define GPU(number)                                                                                                    \
+    {.name = "sm_" #number,                                                                                            \
+     .lanes = 1,                                                                                                       \
+     .registers = 255,                                                                                                 \
+     .fma = true,                                                                                                      \
+     .capability = number,                                                                                             \
+     .shared_bytes = 48 << 10,                                                                                         \
+     .cflags = ""}
+const target target_gpus[] = {GPU(75), GPU(80), GPU(86), GPU(89), GPU(90), GPU(100)};
+#undef GPU
+const int target_gpu_count = COUNT(target_gpus);
+
+static const target *find_row(const target *rows, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (!strcmp(rows[i].name, name))
+            return &rows[i];
+    return NULL;
+}
+
 const target *target_find(const char *name)
 {
-    for (int i = 0; i < target_count; i++)
-        if (!strcmp(target_table[i].name, name))
-            return &target_table[i];
-    return NULL;
+    return find_row(target_table, target_count, name);
+}
+
+const target *target_find_gpu(const char *name)
+{
+    return find_row(target_gpus, target_gpu_count, name);
 }
 
 static const char *host_name(void)

@@ -7,7 +7,7 @@
 typedef struct target {
     const char *name; /* generic, x86-64-v3, x86-64-v4, aarch64, … ("native" resolves to the host's row) */
     int lanes;        /* widest float32 vector: 1, 4, 8, 16 */
-    int registers;    /* vector registers */
+    int registers;    /* vector registers; of a GPU: most that a thread may have */
     bool fma;         /* a fused multiply-add in hardware */
     int l1_bytes;     /* data cache a core */
     int l2_bytes;
@@ -16,6 +16,8 @@ typedef struct target {
     const char *cpu;      /* LLVM -mcpu */
     const char *features; /* LLVM -mattr */
     const char *cflags;   /* what gcc and clang want for it, e.g. "-mavx2 -mfma" */
+    int capability;       /* of a GPU: its compute capability times ten; 0: a CPU */
+    int shared_bytes;     /* of a GPU: shared memory that a block of threads may have without asking for more */
     const char *cc;       /* the C compiler for it on a machine of another kind; NULL: any will do */
     uint64_t model;       /* of the host: tells CPUs of one row apart, for what was measured on them; 0: not known */
 } target;
@@ -23,8 +25,13 @@ typedef struct target {
 extern const target target_table[];
 extern const int target_count;
 
+/* GPUs, by rising capability: sm_75 … sm_100. No CPU is among them and they are not among the CPUs. */
+extern const target target_gpus[];
+extern const int target_gpu_count;
+
 /* The row of that name, or NULL. */
 const target *target_find(const char *name);
+const target *target_find_gpu(const char *name);
 /* The host: the best row that this CPU executes, with cache sizes and model read from the machine (hwloc; the row's own
  * where that fails). They may choose schedules, never results. */
 target target_host(void);

@@ -1,7 +1,7 @@
 /* What every kernel promises, checked in one walk. Beside types and ranges: a register or variable is defined on every
  * path that reaches its use. A loop whose bounds are constants that let it run defines what its body defines; any other
  * may run no time at all. */
-#include "loop.h"
+#include "threads.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -129,7 +129,7 @@ static bool define_variable(verifier *v, int var)
         return wrong(v, "variable %d cannot be assigned (of %d; 0 is the batch)", var, v->k->ints);
     for (int i = 0; i < v->depth; i++) {
         const loop_ins *opener = &v->k->ins.at[v->open[i].at];
-        if (opener->op != LOOP_FOR && opener->op != LOOP_PARALLEL)
+        if (opener->op != LOOP_FOR && opener->op != LOOP_PARALLEL && opener->op != LOOP_THREADS)
             continue;
         bool bound = opener->dst == var;
         for (int t = 0; t < opener->hi.count; t++)
@@ -224,7 +224,8 @@ static int64_t value_divisor(const verifier *v, const loop_ins *ins)
 static bool sets_variable(const verifier *v, const loop_ins *ins)
 {
     return ins->op >= 0 && ins->op < LOOP_OP_COUNT && ins->dst >= 0 && ins->dst < v->k->ints &&
-           (loop_op_info[ins->op].kind == LOOP_INT || ins->op == LOOP_FOR || ins->op == LOOP_PARALLEL);
+           (loop_op_info[ins->op].kind == LOOP_INT || ins->op == LOOP_FOR || ins->op == LOOP_PARALLEL ||
+            ins->op == LOOP_THREADS);
 }
 
 static void find_divisors(verifier *v)
@@ -321,18 +322,29 @@ static unsigned char *snapshot(verifier *v)
     return arena_copy(v->arena, v->defined, v->count);
 }
 
+/* The step of an opener, and what only the outer two have to be. */
+static bool check_opener(verifier *v, const loop_ins *ins)
+{
+    if (ins->op == LOOP_PARALLEL && v->at)
+        return wrong(v, "parallel is not the first instruction");
+    if (ins->op == LOOP_THREADS && v->at != 1)
+        return wrong(v, "threads do not begin the parallel loop");
+    if (ins->op == LOOP_THREADS && (ins->step < 1 || ins->step > LOOP_THREADS_MAX))
+        return wrong(v, "%d threads, at least 1 and at most %d", ins->step, LOOP_THREADS_MAX);
+    bool steps = ins->op == LOOP_FOR || ins->op == LOOP_THREADS;
+    return (steps ? ins->step >= 1 : !ins->step) || wrong(v, "a step of %d", ins->step);
+}
+
 static bool check_open(verifier *v, const loop_ins *ins)
 {
-    bool parallel = ins->op == LOOP_PARALLEL, conditional = ins->op == LOOP_IF;
-    if (parallel && v->at)
-        return wrong(v, "parallel is not the first instruction");
+    bool unbounded = ins->op == LOOP_PARALLEL || ins->op == LOOP_THREADS, conditional = ins->op == LOOP_IF;
+    if (!check_opener(v, ins))
+        return false;
     if (v->depth == DEPTH_MAX)
         return wrong(v, "more than %d levels", DEPTH_MAX);
-    if (parallel ? !check_empty(v, &ins->lo) || !check_empty(v, &ins->hi)
-                 : !check_index(v, &ins->lo, "the lower bound") || !check_index(v, &ins->hi, "the upper bound"))
+    if (unbounded ? !check_empty(v, &ins->lo) || !check_empty(v, &ins->hi)
+                  : !check_index(v, &ins->lo, "the lower bound") || !check_index(v, &ins->hi, "the upper bound"))
         return false;
-    if (ins->op == LOOP_FOR ? ins->step < 1 : ins->step)
-        return wrong(v, "a step of %d", ins->step);
     unsigned char *entry = snapshot(v);
     if (!conditional && !define_variable(v, ins->dst))
         return false;
@@ -371,6 +383,8 @@ static bool check_end(verifier *v, const loop_ins *ins)
         v->defined[v->k->regs.count + opener->dst] = 0;
     if (!v->depth && v->at != v->k->ins.count - 1)
         return wrong(v, "instructions follow the parallel loop");
+    if (opener->op == LOOP_THREADS && v->at != v->k->ins.count - 2)
+        return wrong(v, "the threads are not all of the parallel loop");
     return true;
 }
 
@@ -381,8 +395,8 @@ static bool check_unused(verifier *v, const loop_ins *ins)
     bool has_step = kind == LOOP_STRUCT || kind == LOOP_INT || ins->op == LOOP_LANE || ins->op == LOOP_HALF ||
                     ins->op == LOOP_STORE;
     bool has_place = kind == LOOP_MEM || kind == LOOP_HINT || ins->op == LOOP_INT_LOAD;
-    bool has_dst =
-        ins->op != LOOP_IF && ins->op != LOOP_ELSE && ins->op != LOOP_END && ins->op != LOOP_STORE && kind != LOOP_HINT;
+    bool has_dst = ins->op != LOOP_IF && ins->op != LOOP_ELSE && ins->op != LOOP_END && ins->op != LOOP_STORE &&
+                   kind != LOOP_HINT && kind != LOOP_SYNC;
     bool zero = (has_step || !ins->step) && (has_dst || !ins->dst) && (has_place || !ins->place.buffer) &&
                 (kind == LOOP_STRUCT || !ins->match) && (ins->op == LOOP_CONST || ins->value == 0);
     for (int i = loop_op_info[ins->op].operands; i < 4; i++)
@@ -418,6 +432,8 @@ static bool check_instruction(verifier *v, const loop_ins *ins)
         return check_misc(v, ins);
     case LOOP_MATH:
         return check_math(v, ins);
+    case LOOP_SYNC:
+        return check_empty(v, &ins->lo) && check_empty(v, &ins->hi);
     default:
         return ins->op == LOOP_END ? check_end(v, ins) : ins->op == LOOP_ELSE ? check_else(v) : check_open(v, ins);
     }
@@ -437,7 +453,10 @@ static bool verify(arena *a, const kernel *k, nasc_diag *d)
         if (!check_instruction(&v, &k->ins.at[v.at]))
             return false;
     v.at = v.depth ? v.open[v.depth - 1].at : -1;
-    return v.depth ? wrong(&v, "the block has no end") : true;
+    if (v.depth)
+        return wrong(&v, "the block has no end");
+    v.at = loop_lone_barrier(a, k);
+    return v.at < 0 || wrong(&v, "not all threads may reach it");
 }
 
 bool loop_verify(const kernel *k, nasc_diag *d)

@@ -22,6 +22,7 @@ typedef struct fuser {
     arena *a;
     const net *n;
     fusion *f;
+    enum fuse_kernels kernels;
     int *first_user; /* users of node i: user[first_user[i] .. first_user[i+1]) */
     user *users;
     bool *is_output;
@@ -139,6 +140,8 @@ static bool is_cheap_pool(const fuser *u, int node)
 static bool stays_on_chip(const fuser *u, int node)
 {
     const net_node *v = &u->n->nodes.at[node];
+    if (u->kernels == FUSE_ELEMENTS)
+        return false;
     if (v->prim == NET_max_pool || v->prim == NET_sum_pool)
         return is_cheap_pool(u, node);
     if (v->prim == NET_conv && net_is_depthwise(u->n, v))
@@ -485,13 +488,14 @@ static void join_all(joiner *j)
 {
     const fuser *u = j->u;
     int flat = -1;
-    for (int i = 0; i < u->n->nodes.count; i++)
+    bool tiles = u->kernels == FUSE_TILES;
+    for (int i = 0; i < u->n->nodes.count && tiles; i++)
         join_gradients(j, i);
     for (int i = 0; i < u->n->nodes.count; i++) {
         const net_node *v = &u->n->nodes.at[i];
         if (u->f->place[i] != PLACE_MEMORY)
             continue;
-        if (v->prim == NET_chan_sum || (is_copy(u->n, i) && net_is_map_sized(&v->type))) {
+        if (tiles && (v->prim == NET_chan_sum || (is_copy(u->n, i) && net_is_map_sized(&v->type)))) {
             int newest = newest_read(u, &j->of[i], &u->n->nodes.at[v->operand[0]].type);
             if (newest >= 0)
                 join(j, newest, i);
@@ -556,7 +560,7 @@ static void order_groups(joiner *j)
 }
 
 /* requires: verified, no composites. breaks: nothing (the net is not changed). */
-fusion *net_fuse(arena *a, const net *n)
+fusion *net_fuse(arena *a, const net *n, enum fuse_kernels kernels)
 {
     int count = n->nodes.count;
     fusion *f = NEW(a, fusion);
@@ -564,7 +568,7 @@ fusion *net_fuse(arena *a, const net *n)
     f->place = NEW_ARRAY(a, enum place, count + 1);
     f->group_of = NEW_ARRAY(a, int, count + 1);
     memset(f->group_of, -1, (size_t)count * sizeof(int));
-    fuser u = {.a = a, .n = n, .f = f};
+    fuser u = {.a = a, .n = n, .f = f, .kernels = kernels};
     find_users(&u);
     u.holds_window = NEW_ARRAY(a, bool, count + 1);
     for (int i = 0; i < count; i++)

@@ -26,8 +26,12 @@ typedef struct fusion {
     VEC(group) groups; /* in an order in which each comes after all it reads */
 } fusion;
 
+/* What kernels the lowering makes of groups. Those of tiles keep windows on chip between one stage and the next and sum
+ * what they have made; those of elements compute each value for itself, so that what windows compute is stored. */
+enum fuse_kernels { FUSE_TILES, FUSE_ELEMENTS };
+
 /* requires: verified, no composites. Outputs are in PLACE_MEMORY, each bound once (net_simplify inserts copies). */
-fusion *net_fuse(arena *a, const net *n);
+fusion *net_fuse(arena *a, const net *n, enum fuse_kernels kernels);
 void fusion_print(text *t, const fusion *f);
 
 /* The distinct values in PLACE_MEMORY and PLACE_LEAF that computing `node` reads, through all that is recomputed. */

@@ -91,34 +91,35 @@ static int share_kernel(planner *p, const kernel *raw, const unsigned char key[1
 static program_arg bind(const planner *p, const lower_arg *arg)
 {
     const net_node *v = &p->n->nodes.at[arg->value];
+    bool written = (arg->access & LOOP_OUT) != 0;
     if (p->f->place[arg->value] == PLACE_LEAF) {
         int64_t offset = v->attr.slot == SLOT_MASKS ? v->attr.offset * p->o->batch : v->attr.offset;
         return (program_arg){v->attr.slot, offset + arg->offset,
-                             memory_elements(p->n, arg->value, p->o->batch) - arg->offset};
+                             memory_elements(p->n, arg->value, p->o->batch) - arg->offset, written};
     }
     const home *at = &p->memory->home[arg->value];
     const net_output *output = p->memory->home[at->owner].output;
     int64_t from = at->channel + arg->offset;
     int64_t elements = memory_elements(p->n, at->owner, p->o->batch) - from;
     if (output)
-        return (program_arg){output->slot, output->offset + from, elements};
+        return (program_arg){output->slot, output->offset + from, elements, written};
     CHECK(p->memory->offset[at->owner] >= 0); /* what a kernel names is stored: nothing inline, nothing dead */
-    return (program_arg){SLOT_NONE, p->memory->offset[at->owner] + from, elements};
+    return (program_arg){SLOT_NONE, p->memory->offset[at->owner] + from, elements, written};
 }
 
 /* A group's kernel, by the best schedule that is known; both keys are that kernel's, and what its schedule is known by.
  */
-static lowered *lower_group(planner *p, const group *g, unsigned char key[16], unsigned char schedule[16])
+static lowered *lower_best(planner *p, const group *g, unsigned char key[16], unsigned char schedule[16])
 {
     bool large = p->memory->elements * (int64_t)sizeof(float) > p->t->l3_bytes;
     lower_layout layout = {
         .batch = p->o->batch, .stride = p->memory->stride, .large = large, .lines = large ? p->memory->lines : NULL};
     lower_options better;
-    lowered *l = simd_lower(p->scratch, p->f, g, &layout, p->t, &p->o->lower, &p->room);
+    lowered *l = lower_group(p->scratch, p->f, g, &layout, p->t, &p->o->lower, &p->room);
     loop_key(l->k, schedule);
     memcpy(key, schedule, 16);
     if (p->o->book && p->o->book->find(p->o->book->user, schedule, &better)) {
-        l = simd_lower(p->scratch, p->f, g, &layout, p->t, &better, &p->room);
+        l = lower_group(p->scratch, p->f, g, &layout, p->t, &better, &p->room);
         loop_key(l->k, key);
     }
     return l;
@@ -127,7 +128,7 @@ static lowered *lower_group(planner *p, const group *g, unsigned char key[16], u
 static void add_instance(planner *p, const group *g)
 {
     unsigned char key[16], schedule[16];
-    lowered *l = lower_group(p, g, key, schedule);
+    lowered *l = lower_best(p, g, key, schedule);
     program_instance i = {.kernel = share_kernel(p, l->k, key),
                           .first_arg = p->p->args.count,
                           .args = l->args.count,

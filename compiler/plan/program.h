@@ -37,6 +37,7 @@ typedef struct program_arg {
     enum net_slot slot;
     int64_t offset;   /* in elements of 4 bytes (every dtype of a program is one of 4 bytes, as yet) */
     int64_t elements; /* that the kernel may touch there, for the plan's batch: the interpreter checks */
+    bool written;     /* by the kernel */
 } program_arg;
 
 typedef struct program_instance {
@@ -136,9 +137,18 @@ enum method_scalar {
     SCALAR_COUNT
 };
 
+/* A kernel for a GPU: what its driver loads. */
+typedef struct program_image {
+    const void *image;
+    const char *symbol; /* the function's name in it; its parameters: every argument, then int n, int units */
+    int threads;        /* a block of threads has */
+    bool blocks;        /* a unit is a block; else a thread */
+} program_image;
+
 /* How a program's kernels run: machine code, or a function that interprets them (tests, and no compiler at hand). */
 typedef struct program_code {
-    kernel_fn *const *entry; /* one a kernel; NULL: interpret */
+    kernel_fn *const *entry;    /* one a kernel: of this machine's processor */
+    const program_image *image; /* one a kernel: of a GPU. Both NULL: interpret */
     bool (*interpret)(const struct kernel *k, void *const *buffer, const int64_t *sizes, int64_t n, int64_t begin,
                       int64_t end, bool wide, nasc_diag *d);
     bool wide; /* float64, interpreted or compiled: every float buffer holds doubles */

@@ -133,9 +133,9 @@ static candidate *find_candidates(arena *a, const fusion *f, const bool *late, i
     return found;
 }
 
-static int64_t arena_of(arena *a, const net *n, int batch)
+static int64_t arena_of(arena *a, const net *n, enum fuse_kernels kernels, int batch)
 {
-    const fusion *f = net_fuse(a, n);
+    const fusion *f = net_fuse(a, n, kernels);
     return memory_layout(a, f, schedule_groups(a, f, false), batch)->elements;
 }
 
@@ -143,6 +143,7 @@ typedef struct chooser {
     const fusion *f;
     const bool *late;
     const candidate *at;
+    enum fuse_kernels kernels;
     int count, batch;
     nasc_diag *d;
 } chooser;
@@ -160,16 +161,16 @@ static int64_t try_first(arena *a, const chooser *c, int many)
 {
     arena own = {.unwind = a->unwind};
     const net *n = with_first(&own, c, many);
-    int64_t elements = n ? arena_of(&own, n, c->batch) : -1;
+    int64_t elements = n ? arena_of(&own, n, c->kernels, c->batch) : -1;
     arena_free(&own);
     return elements;
 }
 
-const net *net_recompute(arena *a, const net *n, int batch, int64_t budget, nasc_diag *d)
+const net *net_recompute(arena *a, const net *n, enum fuse_kernels kernels, int batch, int64_t budget, nasc_diag *d)
 {
-    if (budget <= 0 || arena_of(a, n, batch) <= budget)
+    if (budget <= 0 || arena_of(a, n, kernels, batch) <= budget)
         return n;
-    chooser c = {.f = net_fuse(a, n), .late = find_late(a, n), .batch = batch, .d = d};
+    chooser c = {.f = net_fuse(a, n, kernels), .kernels = kernels, .late = find_late(a, n), .batch = batch, .d = d};
     c.at = find_candidates(a, c.f, c.late, &c.count);
     int64_t least = try_first(a, &c, c.count);
     if (least < 0)

@@ -2,7 +2,7 @@
  * blocks of units off the launch's counter. Which thread runs which block is chance; results do not depend on it,
  * because units share nothing. Blocks are sized by the cost that the instance declares, so that a launch of many small
  * instances is not all counter and one of few large ones is not all waiting. */
-#include "device.h"
+#include "device_kind.h"
 
 #include <omp.h>
 #include <stdatomic.h>
@@ -36,7 +36,8 @@ typedef struct block_range { /* the blocks of one instance in its launch */
     int64_t units, grain;    /* of the instance; units a block */
 } block_range;
 
-struct device {
+typedef struct cpu {
+    device base;
     int threads;
     region arena, scratch; /* scratch: scratch_stride bytes a thread */
     int64_t scratch_stride;
@@ -45,7 +46,7 @@ struct device {
     block_range *blocks; /* one an instance, and one more a launch: the end */
     work *works;
     int args_room, instances_room, launches_room;
-};
+} cpu;
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
@@ -86,22 +87,9 @@ static bool table_grow(void *table, int *room, int wanted, size_t item, nasc_dia
     return true;
 }
 
-device *device_open_cpu(int threads, nasc_diag *d)
+static void cpu_close(device *base)
 {
-    device *v = mem_alloc(sizeof *v);
-    if (!v) {
-        diag_memory(d);
-        return NULL;
-    }
-    memset(v, 0, sizeof *v);
-    v->threads = threads > 0 ? threads : omp_get_num_procs();
-    return v;
-}
-
-void device_close(device *v)
-{
-    if (!v)
-        return;
+    cpu *v = (cpu *)base;
     region_drop(&v->arena);
     region_drop(&v->scratch);
     mem_free(v->buffers);
@@ -113,6 +101,7 @@ void device_close(device *v)
 
 static bool interpreted(const program_code *c)
 {
+    CHECK(!c->image);
     return c->entry == NULL;
 }
 
@@ -121,8 +110,9 @@ static int64_t element_bytes(const program_code *c)
     return c->wide ? 8 : 4;
 }
 
-bool device_prepare(device *v, const program *p, const program_code *code, nasc_diag *d)
+static bool cpu_prepare(device *base, const program *p, const program_code *code, nasc_diag *d)
 {
+    cpu *v = (cpu *)base;
     int64_t stride = (p->scratch_bytes * (code->wide ? 2 : 1) / ALIGN + 1) * ALIGN;
     if (stride > v->scratch_stride) {
         if (!region_grow(&v->scratch, stride * v->threads, d))
@@ -140,28 +130,13 @@ bool device_prepare(device *v, const program *p, const program_code *code, nasc_
 
 /* ---- laying out a run -------------------------------------------------------------------------------------------- */
 
-static bool launch_runs(const device_run *r, const program_launch *l)
-{
-    if (r->keep_stats && l->flags & LAUNCH_MOVES_STATS)
-        return false;
-    if (l->flags & LAUNCH_GATE)
-        return r->gates && r->gates[l->select] >> l->candidate & 1;
-    return l->select < 0 || r->active[l->select] == l->candidate;
-}
-
-static int64_t units_of(const program_instance *i, int n)
-{
-    int64_t images = i->unit_images ? ((int64_t)n + i->unit_images - 1) / i->unit_images : 1;
-    return images * i->unit_tiles;
-}
-
 static int64_t cost_of(const program_instance *i, int n)
 {
     int64_t images = i->unit_images ? n : 1;
     return (i->bytes_image + i->flops_image / FLOPS_A_BYTE) * images;
 }
 
-static void bind_arguments(device *v, const device_run *r, const program_instance *i)
+static void bind_arguments(cpu *v, const device_run *r, const program_instance *i)
 {
     int64_t bytes = element_bytes(r->code);
     for (int k = i->first_arg; k < i->first_arg + i->args; k++) {
@@ -174,7 +149,7 @@ static void bind_arguments(device *v, const device_run *r, const program_instanc
     }
 }
 
-static int layout_launch(device *v, const device_run *r, const program_launch *l, block_range *blocks)
+static int layout_launch(cpu *v, const device_run *r, const program_launch *l, block_range *blocks)
 {
     const program_instance *at = r->program->instances.at;
     int64_t total = 0, number = 0;
@@ -188,7 +163,7 @@ static int layout_launch(device *v, const device_run *r, const program_launch *l
         bind_arguments(v, r, i);
         if (r->instance_runs)
             r->instance_runs[l->first + k]++;
-        int64_t units = units_of(i, r->n), pieces = v->threads > 1 ? cost_of(i, r->n) / wanted + 1 : 1;
+        int64_t units = device_units(i, r->n), pieces = v->threads > 1 ? cost_of(i, r->n) / wanted + 1 : 1;
         int64_t grain = units > pieces ? (units + pieces - 1) / pieces : 1;
         blocks[k] = (block_range){number, units, grain};
         number += (units + grain - 1) / grain;
@@ -198,12 +173,12 @@ static int layout_launch(device *v, const device_run *r, const program_launch *l
 }
 
 /* The launches that this run needs; their number. */
-static int layout_run(device *v, const device_run *r)
+static int layout_run(cpu *v, const device_run *r)
 {
     int works = 0, blocks = 0;
     for (int l = 0; l < r->program->launches.count; l++) {
         const program_launch *launch = &r->program->launches.at[l];
-        if (!launch_runs(r, launch))
+        if (!device_runs(r, launch))
             continue;
         work *w = &v->works[works++];
         w->launch = l;
@@ -217,7 +192,7 @@ static int layout_run(device *v, const device_run *r)
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
-static bool run_units(device *v, const device_run *r, int instance, int64_t begin, int64_t end, void *scratch,
+static bool run_units(cpu *v, const device_run *r, int instance, int64_t begin, int64_t end, void *scratch,
                       nasc_diag *d)
 {
     const program_instance *i = &r->program->instances.at[instance];
@@ -230,7 +205,7 @@ static bool run_units(device *v, const device_run *r, int instance, int64_t begi
                               r->code->wide, d);
 }
 
-static bool run_work(device *v, const device_run *r, work *w, void *scratch, nasc_diag *d)
+static bool run_work(cpu *v, const device_run *r, work *w, void *scratch, nasc_diag *d)
 {
     const block_range *blocks = v->blocks + w->first;
     int first = r->program->launches.at[w->launch].first, k = 0;
@@ -254,8 +229,9 @@ static bool run_work(device *v, const device_run *r, work *w, void *scratch, nas
     }
 }
 
-bool device_execute(device *v, const device_run *r, nasc_diag *d)
+static bool cpu_execute(device *base, const device_run *r, nasc_diag *d)
 {
+    cpu *v = (cpu *)base;
     CHECK(r->n >= 1 && r->n <= r->program->batch);
     CHECK(r->program->args.count <= v->args_room && r->program->launches.count <= v->launches_room);
     int works = layout_run(v, r);
@@ -274,4 +250,19 @@ bool device_execute(device *v, const device_run *r, nasc_diag *d)
             diag_fail(d, mine.kind, mine.where, "%s", mine.message);
     }
     return !failed;
+}
+
+static const device_kind cpu_kind = {cpu_close, cpu_prepare, cpu_execute};
+
+device *device_open_cpu(int threads, nasc_diag *d)
+{
+    cpu *v = mem_alloc(sizeof *v);
+    if (!v) {
+        diag_memory(d);
+        return NULL;
+    }
+    memset(v, 0, sizeof *v);
+    v->base.kind = &cpu_kind;
+    v->threads = threads > 0 ? threads : omp_get_num_procs();
+    return &v->base;
 }

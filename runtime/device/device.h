@@ -8,6 +8,10 @@
 typedef struct device device;
 
 device *device_open_cpu(int threads, nasc_diag *d);
+/* The first GPU, through its driver, which is looked for now; programs run on it by images made for its compute
+ * capability (times ten). What a run binds lies in the processor's memory and is copied there and back. NULL with a
+ * diagnostic: no driver, or no GPU. */
+device *device_open_cuda(int *capability, nasc_diag *d);
 void device_close(device *v);
 /* The arena is as large as the largest program that was prepared. */
 bool device_prepare(device *v, const program *p, const program_code *code, nasc_diag *d);

@@ -13,9 +13,13 @@ golden() { # STAGE USE
 }
 for stage in net expand grad simplify settle fuse plan; do golden $stage both; done
 golden loop eval
+"$nasc" dump $tiny --stage loop --use both --target sm_80 >"$work/threads" || bad=1
+grep -q '^    threads i2 ' "$work/threads" || say "loop: no kernel for a GPU has threads"
+"$nasc" dump $tiny --stage cuda --use both --target sm_80 >"$work/cuda" || bad=1
+grep -q '^    __shared__ float s0\[' "$work/cuda" || say "cuda: nothing is shared"
 
 "$nasc" dump $tiny --stage all --target x86-64-v3 >"$work/all" || bad=1
-for stage in net expand plan c asm; do grep -qx "; ---- $stage" "$work/all" || say "all: no $stage"; done
+for stage in net expand plan c cuda asm; do grep -qx "; ---- $stage" "$work/all" || say "all: no $stage"; done
 "$nasc" dump $tiny --stage c --use weights --target generic >"$work/kernels.c" || bad=1
 ${CC:-cc} -std=c11 -Wall -Wextra -Wno-unused-function -Werror -ffp-contract=off -c "$work/kernels.c" -o "$work/kernels.o" || bad=1
 
@@ -24,4 +28,6 @@ fails '^nasc: --stage: no stage "zebra"; expected net' dump $tiny --stage zebra
 fails "^nasc: --target: there is no target 'vax', expected native, generic, " dump $tiny --stage plan --target vax
 fails '^nasc: nowhere.json: cannot be opened' dump nowhere.json --stage net
 fails '^nasc: .*LLVM' dump $tiny --stage llvm --target generic
+fails '^nasc: x86-64-v3: is no GPU: CUDA is not written for it' dump $tiny --stage cuda --target x86-64-v3
+fails '^nasc: .*target sm_80 is a GPU, which C is not written for' dump $tiny --stage c --target sm_80
 exit $bad

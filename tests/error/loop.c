@@ -85,6 +85,17 @@ static const error_case wrong_kernels[] = {
     {"f32x4 r0 = const 1 for i2 = 0 to 8 step 2 { stream a1[i2] = r0 }", "3 (store)", "no whole vector of an argument"},
     {"f32x4 r0 = const 1 i2 = imod i1, 4 stream a1[i2] = r0", "3 (store)", "no whole vector of an argument"},
     {"!scratch 0 f32 4 parallel i1 { f32x4 r0 = const 1 stream s0[0] = r0 }", "2 (store)", "no whole vector"},
+    {"i2 = set 1 threads i3 8 { }", "2 (threads)", "threads do not begin the parallel loop"},
+    {"threads i2 0 { }", "1 (threads)", "0 threads, at least 1 and at most 1024"},
+    {"threads i2 1025 { }", "1 (threads)", "1025 threads, at least 1"},
+    {"threads i2 8 { } i3 = set 1", "2 (end)", "the threads are not all of the parallel loop"},
+    {"threads i2 8 { i2 = set 1 }", "2 (set)", "i2 is assigned in the loop"},
+    {"barrier", "1 (barrier)", "not all threads may reach it"},
+    {"threads i2 8 { if i2 < 4 { barrier } }", "3 (barrier)", "not all threads may reach it"},
+    {"threads i2 8 { if i1 < i2 { } else { barrier } }", "4 (barrier)", "not all threads may reach it"},
+    {"threads i2 8 { i3 = idiv i2, 2 for i4 = 0 to i3 step 1 { barrier } }", "4 (barrier)", "not all threads"},
+    {"threads i2 8 { i3 = iload a2[0] if i3 < 4 { barrier } }", "4 (barrier)", "not all threads may reach it"},
+    {"threads i2 8 { i3 = set 1 if i2 < 4 { i3 = set 2 } if i3 < 2 { barrier } }", "7 (barrier)", "not all threads"},
 };
 
 static kernel *kernel_of(arena *a, const char *body)
@@ -135,6 +146,24 @@ static void definitions_on_every_path(void **state)
     arena_free(&a);
 }
 
+/* Barriers that all threads reach: in loops and branches that depend on the unit, the batch, and what nobody writes. */
+static void barriers_for_all(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "threads i2 8 { for i3 = 0 to i1 step 1 { barrier } if i1 < n { barrier } }",
+        "threads i2 8 { if i2 < 4 { i3 = set 1 } barrier }",
+        "!arg 3 in i32 parallel i1 { threads i2 8 { i3 = iload a3[i1] if i3 < 4 { barrier } } }",
+    };
+    for (int i = 0; i < (int)COUNT(bodies); i++) {
+        arena a = {0};
+        nasc_diag d = {0};
+        if (!loop_verify(kernel_of(&a, bodies[i]), &d))
+            fail_msg("%s: %s: %s", bodies[i], d.where, d.message);
+        arena_free(&a);
+    }
+}
+
 /* What text cannot express. */
 static void bad_fields(void **state)
 {
@@ -178,10 +207,8 @@ static void bad_fields(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bad_text),
-        cmocka_unit_test(bad_kernels),
-        cmocka_unit_test(definitions_on_every_path),
-        cmocka_unit_test(bad_fields),
+        cmocka_unit_test(bad_text),         cmocka_unit_test(bad_kernels), cmocka_unit_test(definitions_on_every_path),
+        cmocka_unit_test(barriers_for_all), cmocka_unit_test(bad_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

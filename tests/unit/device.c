@@ -42,7 +42,7 @@ static int add_instance(arena *a, program *p, program_instance i, program_arg fr
     i.args = 3;
     VEC_PUSH(a, &p->args, from);
     VEC_PUSH(a, &p->args, to);
-    program_arg visits = {SLOT_USER, (int64_t)number * MARKS, MARKS};
+    program_arg visits = {SLOT_USER, (int64_t)number * MARKS, MARKS, true};
     VEC_PUSH(a, &p->args, visits);
     VEC_PUSH(a, &p->instances, i);
     return number;
@@ -64,13 +64,14 @@ static program *sample(arena *a)
     p->scratch_bytes = 100;
     for (int k = 0; k < 3; k++) {
         program_instance i = {.unit_images = k, .unit_tiles = 7 * (k + 1), .bytes_image = 1000000 * k, .name = "first"};
-        add_instance(a, p, i, (program_arg){SLOT_IMAGES, 8, MARKS}, (program_arg){SLOT_NONE, k * MARKS, MARKS});
+        add_instance(a, p, i, (program_arg){SLOT_IMAGES, 8, MARKS, false},
+                     (program_arg){SLOT_NONE, k * MARKS, MARKS, true});
     }
     add_launch(a, p, 0, 3, 0, -1, 0);
     for (int k = 0; k < 4; k++) {
         program_instance i = {.unit_images = 0, .unit_tiles = 5, .flops_image = 80000000, .name = "second"};
-        int first = add_instance(a, p, i, (program_arg){SLOT_NONE, MARKS, MARKS},
-                                 (program_arg){SLOT_LOGITS, (int64_t)k * MARKS, MARKS});
+        int first = add_instance(a, p, i, (program_arg){SLOT_NONE, MARKS, MARKS, false},
+                                 (program_arg){SLOT_LOGITS, (int64_t)k * MARKS, MARKS, true});
         add_launch(a, p, first, 1, k == 1 ? LAUNCH_MOVES_STATS : 0, k < 2 ? -1 : 0, k - 2);
     }
     return p;

@@ -22,6 +22,24 @@ static void an_unknown_name_has_no_row(void **state)
 {
     (void)state;
     assert_null(target_find("x86-64-v9"));
+    assert_null(target_find_gpu("sm_9"));
+}
+
+/* What asks for a CPU gets none of the GPUs, and the other way round. */
+static void gpus_stand_apart(void **state)
+{
+    (void)state;
+    for (int i = 0; i < target_gpu_count; i++) {
+        const target *gpu = &target_gpus[i];
+        assert_ptr_equal(target_find_gpu(gpu->name), gpu);
+        assert_null(target_find(gpu->name));
+        assert_true(gpu->capability && gpu->lanes == 1 && gpu->fma);
+        assert_true(i == 0 || gpu->capability > target_gpus[i - 1].capability);
+    }
+    for (int i = 0; i < target_count; i++) {
+        assert_null(target_find_gpu(target_table[i].name));
+        assert_int_equal(target_table[i].capability, 0);
+    }
 }
 
 int main(void)
@@ -29,6 +47,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(host_is_a_row_with_real_caches),
         cmocka_unit_test(an_unknown_name_has_no_row),
+        cmocka_unit_test(gpus_stand_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,12 +18,15 @@ static const method_rows kinds[] = {{0, 3, 4}, {12, 5, 2}};
 static net_path whole[] = {{0, P, 0, 0}};
 static const net_paths one_path = {{whole, 1, 1}, P};
 
+/* What runs a method: the definition, or a program for this CPU or for a GPU. */
+enum way { AS_NET, AS_PROGRAM, AS_GPU_PROGRAM };
+
 typedef struct bench {
     arena a;
     method_shape shape;
     double user[BIND_SECOND_OUT + 1][P], scalar[SCALAR_COUNT];
     unsigned seed;
-    bool program; /* run programs, not nets */
+    enum way way;
     const int *active;
 } bench;
 
@@ -32,10 +35,10 @@ static double draw(bench *b)
     return 2.0 * rand_r(&b->seed) / RAND_MAX - 1;
 }
 
-static bench *bench_new(bool program)
+static bench *bench_new(enum way way)
 {
     bench *b = calloc(1, sizeof *b);
-    b->program = program;
+    b->way = way;
     b->seed = (unsigned)time(NULL);
     printf("seed %u\n", b->seed);
     b->shape =
@@ -59,7 +62,7 @@ static void bench_free(bench *b)
 static void run_program(bench *b, const net *n, double **slots)
 {
     nasc_diag d = {0};
-    target t = target_host();
+    target t = b->way == AS_GPU_PROGRAM ? target_gpus[0] : target_host();
     pipeline_options o = {.batch = 1};
     program_code code;
     program *p = pipeline_compile(&b->a, n, &t, &o, &d);
@@ -84,7 +87,7 @@ static void run(bench *b, enum net_method method)
     double *slots[SLOT_COUNT] = {[SLOT_SCALARS] = b->scalar};
     for (size_t i = 0; i < COUNT(b->user); i++)
         slots[SLOT_USER + i] = b->user[i];
-    if (b->program)
+    if (b->way != AS_NET)
         run_program(b, n, slots);
     else
         reference_free(n, reference_run(n, 1, slots, NULL, b->active));
@@ -137,9 +140,9 @@ static double norm(const double *x)
     return sqrt(sum);
 }
 
-static void alpha_check(bool program)
+static void alpha_check(enum way way)
 {
-    bench *b = bench_new(program);
+    bench *b = bench_new(way);
     double want[A], mixed[A];
     row_softmax(b->user[BIND_VALUE], want);
     run(b, METHOD_softmax);
@@ -166,9 +169,9 @@ static void alpha_check(bool program)
 }
 
 /* Marked are, in each row, some candidates but not all. */
-static void gates_check(bool program)
+static void gates_check(enum way way)
 {
-    bench *b = bench_new(program);
+    bench *b = bench_new(way);
     double want[A], *alpha = b->user[BIND_VALUE], *mark = b->user[BIND_SAMPLE], *grad = b->user[BIND_GRAD];
     double *price = b->user[BIND_COST], loss = b->scalar[SCALAR_LOSS_SCALE], factor = b->scalar[SCALAR_COST_SCALE];
     for (int i = 0; i < A; i++)
@@ -198,20 +201,20 @@ static void gates_check(bool program)
                 want[i] = grad[i] - mark[i] * log(after / before);
         }
     run(b, METHOD_rescale);
-    within(b->user[BIND_VALUE_OUT], want, A, program ? LOGARITHM : 1e-9);
+    within(b->user[BIND_VALUE_OUT], want, A, way != AS_NET ? LOGARITHM : 1e-9);
     bench_free(b);
 }
 
 /* Two candidates of one choice beside what always runs: the active one's weights move, the other's stay; the bound is
  * on the norm of the gradients that there are, which lie in one place. */
-static void paths_check(bool program, double clip)
+static void paths_check(enum way way, double clip)
 {
     enum { ALWAYS = 40, SHORT = 7, LONG = 30, GRADS = ALWAYS + LONG };
     static net_path at[] = {{0, ALWAYS, 0, 0}, {ALWAYS, SHORT, ALWAYS, 1}, {ALWAYS + SHORT, LONG, ALWAYS, 2}};
     static const net_paths paths = {{at, COUNT(at), COUNT(at)}, GRADS};
     static const net_region regions[] = {{-1, -1, -1, false}, {0, 0, 0, false}, {0, 1, 0, false}};
     for (int active = 0; active < 2; active++) {
-        bench *b = bench_new(program);
+        bench *b = bench_new(way);
         double *s = b->scalar, value[P], buffer[P], sum = 0;
         int count = active ? LONG : SHORT, first = active ? ALWAYS + SHORT : ALWAYS;
         b->shape.paths = &paths;
@@ -238,9 +241,9 @@ static void paths_check(bool program, double clip)
     }
 }
 
-static void adam_check(bool program)
+static void adam_check(enum way way)
 {
-    bench *b = bench_new(program);
+    bench *b = bench_new(way);
     double *s = b->scalar, value[A], first[A], second[A];
     for (int i = 0; i < A; i++) {
         double g = b->user[BIND_GRAD][i] + s[SCALAR_ADAM_DECAY] * b->user[BIND_VALUE][i];
@@ -257,9 +260,9 @@ static void adam_check(bool program)
 }
 
 /* clip: above or below the gradient's norm. */
-static void sgd_check(bool program, bool nesterov, double clip)
+static void sgd_check(enum way way, bool nesterov, double clip)
 {
-    bench *b = bench_new(program);
+    bench *b = bench_new(way);
     double *s = b->scalar, *value = calloc(P, sizeof *value), *buffer = calloc(P, sizeof *buffer);
     b->shape.nesterov = nesterov;
     s[SCALAR_CLIP] = clip;
@@ -277,9 +280,9 @@ static void sgd_check(bool program, bool nesterov, double clip)
     bench_free(b);
 }
 
-static void vectors_check(bool program)
+static void vectors_check(enum way way)
 {
-    bench *b = bench_new(program);
+    bench *b = bench_new(way);
     double *s = b->scalar, *want = calloc(P, sizeof *want), *w = b->user[BIND_VALUE], *g = b->user[BIND_GRAD];
     for (int i = 0; i < P; i++)
         want[i] = w[i] - s[SCALAR_LR] * (s[SCALAR_MOMENTUM] * b->user[BIND_FIRST][i] + g[i] + s[SCALAR_DECAY] * w[i]);
@@ -299,33 +302,40 @@ static void vectors_check(bool program)
     bench_free(b);
 }
 
-static void check(bool program)
+static void check(enum way way)
 {
-    alpha_check(program);
-    adam_check(program);
-    sgd_check(program, false, 5);
-    sgd_check(program, true, 5);
-    sgd_check(program, false, 3.4e38);
-    vectors_check(program);
-    gates_check(program);
-    paths_check(program, 0.5);
-    paths_check(program, 3.4e38);
+    alpha_check(way);
+    adam_check(way);
+    sgd_check(way, false, 5);
+    sgd_check(way, true, 5);
+    sgd_check(way, false, 3.4e38);
+    vectors_check(way);
+    gates_check(way);
+    paths_check(way, 0.5);
+    paths_check(way, 3.4e38);
 }
 
 static void nets(void **state)
 {
     (void)state;
-    check(false);
+    check(AS_NET);
 }
 
 static void programs(void **state)
 {
     (void)state;
-    check(true);
+    check(AS_PROGRAM);
+}
+
+static void programs_for_a_gpu(void **state)
+{
+    (void)state;
+    check(AS_GPU_PROGRAM);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(nets), cmocka_unit_test(programs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(nets), cmocka_unit_test(programs),
+                                       cmocka_unit_test(programs_for_a_gpu)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,8 +89,8 @@ static bool single_load(session *s, single *to, kernel *k, int units, int64_t in
 {
     int64_t size = (int64_t)SLICE * SLICES;
     program_instance instance = {.args = 2, .unit_tiles = units, .bytes_image = 2 * size * 4, .name = k->name};
-    program_arg args[] = {{in < 0 ? SLOT_USER : SLOT_NONE, in < 0 ? 0 : in, size},
-                          {out < 0 ? SLOT_USER + 1 : SLOT_NONE, out < 0 ? 0 : out, size}};
+    program_arg args[] = {{in < 0 ? SLOT_USER : SLOT_NONE, in < 0 ? 0 : in, size, false},
+                          {out < 0 ? SLOT_USER + 1 : SLOT_NONE, out < 0 ? 0 : out, size, true}};
     program_launch launch = {.count = 1, .select = -1};
     program *p = &to->program;
     if (!loop_verify(k, d))

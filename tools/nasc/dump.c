@@ -25,12 +25,13 @@ static bool pick_target(const char *name, target *t, nasc_diag *d)
         *t = target_host();
         return true;
     }
-    const target *row = target_find(name);
+    const target *row = target_find(name) ? target_find(name) : target_find_gpu(name);
     if (!row) {
         char list[160] = "native";
-        for (int i = 0; i < target_count; i++) {
+        for (int i = 0; i < target_count + target_gpu_count; i++) {
             size_t used = strlen(list);
-            snprintf(list + used, sizeof list - used, ", %s", target_table[i].name);
+            const char *next = i < target_count ? target_table[i].name : target_gpus[i - target_count].name;
+            snprintf(list + used, sizeof list - used, ", %s", next);
         }
         return diag_fail(d, DIAG_INPUT, "--target", "there is no target '%s', expected %s", name, list);
     }
@@ -69,7 +70,7 @@ static const option_row options[] = {
      .value = "NAME",
      .kind = OPTION_TEXT,
      .offset = offsetof(dump_arguments, stage),
-     .help = "the level: net, expand, grad, simplify, settle, fuse, plan, loop, c, llvm, asm, or all",
+     .help = "the level: net, expand, grad, simplify, settle, fuse, plan, loop, c, cuda, llvm, asm, or all",
      .required = true},
     {.name = "use",
      .value = "eval|weights|mix|both|forward",
@@ -80,7 +81,7 @@ static const option_row options[] = {
      .value = "NAME",
      .kind = OPTION_TEXT,
      .offset = offsetof(dump_arguments, target),
-     .help = "the machine that code is made for: native, generic, x86-64-v3 … (native)"},
+     .help = "the machine that code is made for: native, generic, x86-64-v3 …, or a GPU: sm_75 … (native)"},
 };
 
 const command command_dump = {

@@ -46,17 +46,46 @@ static bool open_engine(session *s, const char *name, nasc_diag *d)
     return s->engine != NULL;
 }
 
+/* The newest row that the GPU executes: of its own generation, and no newer than it is. */
+static const target *gpu_target(int capability, nasc_diag *d)
+{
+    const target *found = NULL;
+    for (int i = 0; i < target_gpu_count; i++)
+        if (target_gpus[i].capability <= capability && target_gpus[i].capability / 10 == capability / 10)
+            found = &target_gpus[i];
+    if (!found)
+        diag_fail(d, DIAG_DEVICE, "--device cuda",
+                  "the GPU's compute capability is %d.%d; nasc makes code for %s to %s", capability / 10,
+                  capability % 10, target_gpus[0].name, target_gpus[target_gpu_count - 1].name);
+    return found;
+}
+
+static bool open_gpu(session *s, const char *engine, nasc_diag *d)
+{
+    int capability;
+    if (engine)
+        return diag_fail(d, DIAG_INPUT, "--engine", "is for the CPU: a GPU has its own");
+    if (!(s->device = device_open_cuda(&capability, d)))
+        return false;
+    const target *row = gpu_target(capability, d);
+    if (!row)
+        return false;
+    s->target = *row;
+    s->engine = engine_open(ENGINE_CUDA, &s->target, s->threads, d);
+    return s->engine != NULL;
+}
+
 bool session_open(session *s, const arguments *a, const char *engine, nasc_diag *d)
 {
     *s = (session){.arguments = a, .arena = a->arena, .target = target_host()};
-    if (a->device && strcmp(a->device, "cpu") != 0)
-        return diag_fail(d, DIAG_DEVICE, "--device", "this nasc has no device '%s'", a->device);
     tuned_open(&s->tuned, &s->target);
     s->schedules = tuned_book(&s->tuned);
     s->threads = a->threads > 0 ? (int)a->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
     s->bar = progress_open(a->quiet, &interrupted);
     s->progress = progress_reporter(&s->bar);
     listen();
+    if (a->device && strcmp(a->device, "cuda") == 0)
+        return open_gpu(s, engine, d);
     if (!open_engine(s, engine, d))
         return false;
     s->device = device_open_cpu(s->threads, d);
@@ -180,7 +209,7 @@ bool session_compile(session *s, const net *n, const pipeline_options *o, runnab
     *to = (runnable){.program = p};
     bool ok = p && engine_load(s->engine, p, &to->code, d);
     s->load_seconds += clock_seconds() - start;
-    if (ok && to->code.entry) {
+    if (ok && (to->code.entry || to->code.image)) {
         program_forget_kernels(p);
         arena_free(&s->kernels);
     }

@@ -1,0 +1,188 @@
+/* The simt lowering: a group of fused values becomes one kernel, a thread an element, or a block a tile. */
+#include "loop/simt.h"
+
+loop_index simt_split(simd *s, loop_index *i, int64_t by)
+{
+    CHECK(by <= INT32_MAX);
+    loop_index whole = *i, quotient = loop_at(0);
+    if (by == 1) {
+        *i = loop_at(0);
+        return whole;
+    }
+    quotient = loop_plus(quotient, loop_int(&s->pen, LOOP_INT_DIV, whole, loop_at(0), (int)by), 1);
+    *i = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MOD, whole, loop_at(0), (int)by), 1);
+    return quotient;
+}
+
+spot simt_open(simd *s, const net_type *t)
+{
+    spot at = {.rel = loop_at(0), .x = loop_at(0), .lanes = 1, .h = t->h, .w = t->w, .ratio = 1};
+    s->unit = loop_parallel(&s->pen);
+    s->tile = loop_at(0);
+    loop_index rest = loop_plus(loop_at(0), s->unit, 1);
+    s->image = simt_split(s, &rest, net_elements(t));
+    if (t->h > 1)
+        at.rel = simt_split(s, &rest, (int64_t)t->w * t->c);
+    if (t->w > 1)
+        at.x = simt_split(s, &rest, t->c);
+    at.c = rest;
+    s->out->unit_images = 1;
+    s->out->unit_tiles = (int)net_elements(t);
+    return at;
+}
+
+void simt_each(simd *s, int64_t count, void (*body)(simd *s, loop_index c, int lanes))
+{
+    s->unit = loop_parallel(&s->pen);
+    body(s, loop_plus(loop_at(0), s->unit, 1), 1);
+    loop_end(&s->pen);
+    s->out->unit_images = 0;
+    s->out->unit_tiles = (int)count;
+}
+
+/* ---- axes of windows --------------------------------------------------------------------------------------------- */
+
+static bool goes_back(enum net_prim prim)
+{
+    return prim == NET_conv_dx || prim == NET_sum_pool_dx || prim == NET_max_pool_dx;
+}
+
+/* Of a max pool's gradient the source is that of its gradients. */
+static const net_type *source_of(const simd *s, const net_node *v)
+{
+    return &s->n->nodes.at[v->operand[v->prim == NET_max_pool_dx ? 1 : 0]].type;
+}
+
+axis simt_rows(const simd *s, int window)
+{
+    const net_node *v = &s->n->nodes.at[window];
+    const net_window *w = &v->attr.window;
+    axis q = {w->kh, w->sh, w->dh, w->top, source_of(s, v)->h, v->type.h, goes_back(v->prim)};
+    if (v->prim == NET_pad)
+        q.taps = q.stride = q.dilation = 1;
+    return q;
+}
+
+axis simt_columns(const simd *s, int window)
+{
+    const net_node *v = &s->n->nodes.at[window];
+    const net_window *w = &v->attr.window;
+    axis q = {w->kw, w->sw, w->dw, w->left, source_of(s, v)->w, v->type.w, goes_back(v->prim)};
+    if (v->prim == NET_pad)
+        q.taps = q.stride = q.dilation = 1;
+    return q;
+}
+
+loop_index simt_tap(simd *s, const axis *q, loop_index at, loop_index k, int *opened)
+{
+    if (!q->back)
+        return loop_offset(loop_sum(loop_times(at, q->stride), loop_times(k, q->dilation)), -q->before);
+    loop_index from = loop_offset(loop_sum(at, loop_times(k, -q->dilation)), q->before);
+    if (q->stride == 1)
+        return from;
+    loop_index row = simt_split(s, &from, q->stride);
+    loop_if(&s->pen, from, loop_at(1));
+    ++*opened;
+    return row;
+}
+
+void simt_inside(simd *s, const axis *q, loop_index row, int *opened)
+{
+    int64_t reach = (int64_t)(q->taps - 1) * q->dilation, last = q->out - 1;
+    int64_t lo = q->back ? simd_floor_div(q->before - reach, q->stride) : -q->before;
+    int64_t hi = q->back ? simd_floor_div(last + q->before, q->stride) : last * q->stride - q->before + reach;
+    if (lo < 0) {
+        loop_if(&s->pen, loop_at(-1), row);
+        ++*opened;
+    }
+    if (hi >= q->size) {
+        loop_if(&s->pen, row, loop_at(q->size));
+        ++*opened;
+    }
+}
+
+int simt_below(simd *s, loop_index i, int most, int at_once)
+{
+    if (most % at_once == 0)
+        return 0;
+    loop_if(&s->pen, i, loop_at(most));
+    return 1;
+}
+
+void simt_close(simd *s, int opened)
+{
+    for (int i = 0; i < opened; i++)
+        loop_end(&s->pen);
+}
+
+/* ---- the kernel -------------------------------------------------------------------------------------------------- */
+
+/* The window that is finished as the map `node`, at its end of a chain of maps; the node itself where it is a window;
+ * -1: there is none. */
+static int core_of(const simd *s, int node)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    if (net_prim_info[v->prim].class == NET_WINDOW)
+        return node;
+    for (int k = 0; k < v->count; k++) {
+        enum place p = s->f->place[v->operand[k]];
+        int core = p == PLACE_REGISTER ? v->operand[k] : p == PLACE_INLINE ? core_of(s, v->operand[k]) : -1;
+        if (core >= 0)
+            return core;
+    }
+    return -1;
+}
+
+void simt_store(simd *s, int root, int core, int result, const spot *at)
+{
+    s->core = core;
+    s->core_reg = result;
+    s->pixel_memo.count = s->channel_memo.count = 0;
+    int value = core == root ? result : simd_map(s, root, at);
+    loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, at), value);
+    s->core = -1;
+}
+
+static void lower_pixels(simd *s)
+{
+    CHECK(s->g->roots.count == 1); /* FUSE_ELEMENTS joins flat vectors alone */
+    int root = s->g->roots.at[0], core = core_of(s, root);
+    if (simt_goes_by_tiles(s, core)) {
+        simt_lower_tile(s, root, core);
+        return;
+    }
+    spot at = simt_open(s, &s->n->nodes.at[root].type);
+    simt_store(s, root, core, core >= 0 ? simt_window(s, core, &at) : -1, &at);
+    loop_end(&s->pen);
+}
+
+static void lower_image(simd *s, int root)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    if (v->prim != NET_global_pool && v->prim != NET_image_sum) {
+        simd_lower_image(s, root);
+        return;
+    }
+    spot at = simt_open(s, &v->type);
+    simd_sum_image(s, root, at.c, 1);
+    loop_end(&s->pen);
+}
+
+void simt_lower(simd *s)
+{
+    int root = s->g->roots.at[0];
+    const net_node *v = &s->n->nodes.at[root];
+    enum net_class class = net_prim_info[v->prim].class;
+    if (class == NET_VECTOR)
+        simd_lower_vector(s, root);
+    else if (class == NET_IMAGE)
+        lower_image(s, root);
+    else if (class == NET_MAP && v->type.n == 1)
+        simd_lower_flat(s);
+    else if (v->prim == NET_chan_sum)
+        simt_channel_sum(s, root);
+    else if (v->prim == NET_conv_dw)
+        simt_weights(s, root);
+    else
+        lower_pixels(s);
+}

@@ -1,0 +1,52 @@
+/* Inside the simt lowering: kernels for GPUs, by elements.
+ *
+ * A thread computes one element of what a group stores, and all that is inline for itself; a unit is a thread, and
+ * neighbours in memory are neighbours among threads. Where threads would compute the same, or one of them sum too much,
+ * they work in blocks, which meet in scratch. Values are read, and their maps written, as the simd lowering does it, whose context
+ * this is: one lane, no tiles, no stages. Sums keep the net's order, so that results are the same bits. */
+#ifndef NASC_SIMT_H
+#define NASC_SIMT_H
+
+#include "loop/simd.h"
+
+void simt_lower(simd *s);
+
+/* i / by, and in *i what is left: one coordinate of an element's number. */
+loop_index simt_split(simd *s, loop_index *i, int64_t by);
+/* Opens the parallel loop over the elements of a value; where the unit's lies. */
+spot simt_open(simd *s, const net_type *t);
+/* A kernel of `count` units, each an element of a vector. */
+void simt_each(simd *s, int64_t count, void (*body)(simd *s, loop_index c, int lanes));
+
+/* One axis of a window over a source of `size` rows (or columns) that gives a map of `out`. */
+typedef struct axis {
+    int taps, stride, dilation, before, size, out;
+    bool back; /* a gradient's: from the window's result to what it saw */
+} axis;
+axis simt_rows(const simd *s, int window);
+axis simt_columns(const simd *s, int window);
+/* The row of the source that tap k of position `at` sees. Of a gradient with a stride some taps see none: then an IF is
+ * opened and counted. */
+loop_index simt_tap(simd *s, const axis *q, loop_index at, loop_index k, int *opened);
+/* Opens IFs around what is done where that row lies inside the source; none where all do. */
+void simt_inside(simd *s, const axis *q, loop_index row, int *opened);
+void simt_close(simd *s, int opened);
+
+/* Opens an IF for i < most where i, in blocks of `at_once` from 0 on, may reach it. How many were opened: 0 or 1. */
+int simt_below(simd *s, loop_index i, int most, int at_once);
+
+/* Stores a root at a spot, whose window `core` (-1: none) has the result `result` there. */
+void simt_store(simd *s, int root, int core, int result, const spot *at);
+
+/* simt_tile.c: pointwise convolutions, of maps that are large enough for tiles */
+bool simt_goes_by_tiles(const simd *s, int core);
+void simt_lower_tile(simd *s, int root, int core);
+/* simt_window.c: a window's result at a spot */
+int simt_window(simd *s, int node, const spot *at);
+/* simt_sum.c: sums over images and pixels */
+void simt_weights(simd *s, int root);     /* a conv_dw's partial rows: a thread a weight */
+void simt_channel_sum(simd *s, int root); /* a chan_sum's: threads a row of pixels each */
+void simt_total_channels(simd *s, int root);
+void simt_sum_squares(simd *s, int root);
+
+#endif

@@ -1,0 +1,227 @@
+/* Sums over images and pixels, in the net's order. A conv_dw has so many sums that each is a thread's own. A chan_sum
+ * has few, but adds rows of pixels: threads take a row each, one of them adds the rows, in their order and in float64.
+ */
+#include "loop/simt.h"
+
+enum {
+    SUM_THREADS = 256,
+    SUM_CHANNELS = 32, /* that a block of threads sums side by side: a transaction of memory */
+    TOTAL_THREADS = 128,
+    NORM_LANES = 16 /* of norm2: the net's */
+};
+
+static loop_index variable(int var)
+{
+    return loop_plus(loop_at(0), var, 1);
+}
+
+static int move_wide(simd *s, double value)
+{
+    return loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F64, 1, value), -1, -1, -1);
+}
+
+static void store_narrow(simd *s, int root, loop_index at, int value)
+{
+    loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), at, loop_convert(&s->pen, DT_F32, value));
+}
+
+/* ---- partial weight gradients ------------------------------------------------------------------------------------ */
+
+/* Which weight a unit is, and of which chunk. */
+typedef struct weight {
+    loop_index chunk, ky, kx, ci, co;
+    int inner, outer; /* channels of a group: of x, of g */
+    loop_index x;     /* channel of x that meets channel co of g */
+} weight;
+
+static weight weight_of_unit(simd *s, const net_node *v)
+{
+    int groups = v->attr.window.groups < 1 ? 1 : v->attr.window.groups;
+    weight q = {.inner = s->n->nodes.at[v->operand[0]].type.c / groups, .outer = v->type.c / groups};
+    loop_index rest = variable(s->unit);
+    q.chunk = simt_split(s, &rest, (int64_t)v->type.h * v->type.w * v->type.c);
+    q.ky = simt_split(s, &rest, (int64_t)v->type.w * v->type.c);
+    q.kx = simt_split(s, &rest, (int64_t)q.inner * v->type.c);
+    q.ci = q.inner > 1 ? simt_split(s, &rest, v->type.c) : loop_at(0);
+    q.co = rest;
+    loop_index group = groups > 1 ? simt_split(s, &rest, q.outer) : loop_at(0);
+    q.x = loop_sum(loop_times(group, q.inner), q.ci);
+    return q;
+}
+
+/* Loops over the images of a chunk. */
+static int open_images(simd *s, loop_index chunk)
+{
+    loop_index first = loop_times(chunk, s->n->chunk);
+    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, s->n->chunk), variable(0), 0);
+    return loop_for(&s->pen, first, variable(end), 1);
+}
+
+void simt_weights(simd *s, int root)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    const net_window *w = &v->attr.window;
+    const net_type *x = &s->n->nodes.at[v->operand[0]].type, *g = &s->n->nodes.at[v->operand[1]].type;
+    axis rows = {w->kh, w->sh, w->dh, w->top, x->h, g->h, false};
+    axis columns = {w->kw, w->sw, w->dw, w->left, x->w, g->w, false};
+    int opened = 0;
+    s->unit = loop_parallel(&s->pen);
+    s->tile = loop_at(0);
+    weight q = weight_of_unit(s, v);
+    int acc = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
+    s->image = variable(open_images(s, q.chunk));
+    spot of_g = {.rel = simd_open(s, 0, g->h, 1), .c = q.co, .lanes = 1, .ratio = 1}, of_x = of_g;
+    of_x.c = q.x;
+    of_x.rel = simt_tap(s, &rows, of_g.rel, q.ky, &opened);
+    simt_inside(s, &rows, of_x.rel, &opened);
+    int in_row = opened;
+    of_g.x = simd_open(s, 0, g->w, 1);
+    of_x.x = simt_tap(s, &columns, of_g.x, q.kx, &opened);
+    simt_inside(s, &columns, of_x.x, &opened);
+    int value = simd_read_apart(s, v->operand[0], &of_x);
+    simd_fma_to(s, acc, value, simd_read_apart(s, v->operand[1], &of_g));
+    simt_close(s, opened - in_row);
+    simd_close(s, g->w);
+    simt_close(s, in_row);
+    simd_close(s, g->h);
+    loop_end(&s->pen);
+    loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), variable(s->unit), acc);
+    loop_end(&s->pen);
+    s->out->unit_images = s->n->chunk;
+    s->out->unit_tiles = v->type.h * v->type.w * v->type.c;
+}
+
+/* ---- sums over pixels -------------------------------------------------------------------------------------------- */
+
+/* A block of threads: `lines` rows of pixels at a time, `channels` channels of each. */
+typedef struct row_block {
+    int channels, lines, rows; /* rows: of a chunk, all images */
+    int thread, sums;          /* its variable; scratch: of each thread its row's sum */
+    loop_index chunk, c;       /* c: the thread's channel */
+    loop_index line;           /* which of the rows at a time is the thread's */
+} row_block;
+
+static row_block open_row_block(simd *s, const net_type *t)
+{
+    int channels = t->c < SUM_CHANNELS ? t->c : SUM_CHANNELS, groups = (t->c + channels - 1) / channels;
+    row_block b = {.channels = channels, .lines = SUM_THREADS / channels, .rows = s->n->chunk * t->h};
+    b.lines = b.lines < b.rows ? b.lines : b.rows;
+    b.sums = loop_scratch(&s->pen, DT_F32, (int64_t)b.lines * channels);
+    s->unit = loop_parallel(&s->pen);
+    b.thread = loop_threads(&s->pen, b.lines * channels);
+    s->tile = loop_at(0);
+    loop_index group = variable(s->unit), lane = variable(b.thread);
+    b.chunk = simt_split(s, &group, groups);
+    b.line = simt_split(s, &lane, channels);
+    b.c = loop_sum(loop_times(group, channels), lane);
+    s->out->unit_images = s->n->chunk;
+    s->out->unit_tiles = groups;
+    return b;
+}
+
+/* The thread's row of those from `base` on, summed and left in scratch; 0 where there is no such row or channel. */
+static void sum_row(simd *s, int root, const net_type *t, const row_block *b, loop_index base)
+{
+    loop_index y = loop_sum(base, b->line);
+    int acc = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
+    s->image = loop_sum(loop_times(b->chunk, s->n->chunk), simt_split(s, &y, t->h));
+    loop_if(&s->pen, s->image, variable(0));
+    int opened = 1 + simt_below(s, loop_sum(base, b->line), b->rows, b->lines) + simt_below(s, b->c, t->c, b->channels);
+    spot at = {.rel = y, .x = simd_open(s, 0, t->w, 1), .c = b->c, .lanes = 1, .ratio = 1};
+    s->pixel_memo.count = s->channel_memo.count = 0;
+    simd_add_to_sum(s, root, acc, &at);
+    simd_close(s, t->w);
+    simt_close(s, opened);
+    loop_store(&s->pen, b->sums, variable(b->thread), acc);
+}
+
+void simt_channel_sum(simd *s, int root)
+{
+    const net_type *t = &s->n->nodes.at[s->n->nodes.at[root].operand[0]].type;
+    row_block b = open_row_block(s, t);
+    int total = move_wide(s, 0);
+    loop_index base = simd_open(s, 0, (b.rows + b.lines - 1) / b.lines, b.lines);
+    sum_row(s, root, t, &b, base);
+    loop_barrier(&s->pen);
+    loop_if(&s->pen, variable(b.thread), loop_at(b.channels));
+    loop_index line = simd_open(s, 0, b.lines, 1);
+    loop_index element = loop_sum(variable(b.thread), loop_times(line, b.channels));
+    loop_math_to(&s->pen, total, LOOP_ADD, total, loop_load(&s->pen, DT_F64, 1, b.sums, element), -1, -1);
+    simd_close(s, b.lines);
+    loop_end(&s->pen);
+    loop_barrier(&s->pen);
+    simd_close(s, (b.rows + b.lines - 1) / b.lines);
+    loop_if(&s->pen, variable(b.thread), loop_at(b.channels));
+    int opened = 1 + simt_below(s, b.c, t->c, b.channels);
+    store_narrow(s, root, loop_sum(loop_times(b.chunk, t->c), b.c), total);
+    simt_close(s, opened);
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+}
+
+/* ---- sums over vectors ------------------------------------------------------------------------------------------- */
+
+/* Thread 0 adds elements [0, count) of scratch in order. An IF is left open around what it does with the sum. */
+static int open_total(simd *s, int thread, int scratch, int count)
+{
+    loop_barrier(&s->pen);
+    loop_if(&s->pen, variable(thread), loop_at(1));
+    int total = move_wide(s, 0);
+    loop_index c = simd_open(s, 0, count, 1);
+    loop_math_to(&s->pen, total, LOOP_ADD, total, loop_load(&s->pen, DT_F64, 1, scratch, c), -1, -1);
+    simd_close(s, count);
+    return total;
+}
+
+/* One number an operand: Σ over chunks by a thread a channel, then Σ over channels. */
+void simt_total_channels(simd *s, int root)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    int most = 1;
+    for (int k = 0; k < v->count; k++)
+        most = s->n->nodes.at[v->operand[k]].type.c > most ? s->n->nodes.at[v->operand[k]].type.c : most;
+    int sums = loop_scratch(&s->pen, DT_F64, most), threads = most < TOTAL_THREADS ? most : TOTAL_THREADS;
+    s->unit = loop_parallel(&s->pen);
+    int thread = loop_threads(&s->pen, threads), rows = simd_chunks(s);
+    for (int k = 0; k < v->count; k++) {
+        int channels = s->n->nodes.at[v->operand[k]].type.c;
+        int c = loop_for(&s->pen, variable(thread), loop_at(channels), threads);
+        int from = simd_arg(s, v->operand[k], LOOP_IN);
+        loop_store(&s->pen, sums, variable(c), simd_fold_rows(s, from, rows, channels, variable(c), 1));
+        loop_end(&s->pen);
+        int total = open_total(s, thread, sums, channels);
+        store_narrow(s, root, loop_at(k), total);
+        loop_end(&s->pen);
+        loop_barrier(&s->pen);
+    }
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+}
+
+/* Σ x²: element i goes to lane i mod 16, a thread each; the lanes are folded by halves. */
+void simt_sum_squares(simd *s, int root)
+{
+    int node = s->n->nodes.at[root].operand[0], count = s->n->nodes.at[node].type.c;
+    int lanes = loop_scratch(&s->pen, DT_F64, NORM_LANES);
+    s->unit = loop_parallel(&s->pen);
+    int thread = loop_threads(&s->pen, NORM_LANES), acc = move_wide(s, 0);
+    int i = loop_for(&s->pen, variable(thread), loop_at(count), NORM_LANES);
+    int x = loop_load(&s->pen, DT_F64, 1, simd_arg(s, node, LOOP_IN), variable(i));
+    loop_math_to(&s->pen, acc, LOOP_ADD, acc, loop_math(&s->pen, LOOP_MUL, x, x, -1, -1), -1, -1);
+    loop_end(&s->pen);
+    loop_store(&s->pen, lanes, variable(thread), acc);
+    loop_barrier(&s->pen);
+    for (int half = NORM_LANES / 2; half; half /= 2) {
+        loop_if(&s->pen, variable(thread), loop_at(half));
+        int other = loop_load(&s->pen, DT_F64, 1, lanes, loop_offset(variable(thread), half));
+        loop_math_to(&s->pen, acc, LOOP_ADD, acc, other, -1, -1);
+        loop_store(&s->pen, lanes, variable(thread), acc);
+        loop_end(&s->pen);
+        loop_barrier(&s->pen);
+    }
+    loop_if(&s->pen, variable(thread), loop_at(1));
+    store_narrow(s, root, loop_at(0), acc);
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+}

@@ -1,0 +1,65 @@
+/* Arithmetic of the kernels below, on a GPU: IEEE single and double, rounded to nearest, subnormals kept, nothing
+ * contracted. Build with --fmad=false (and without --use_fast_math). */
+#ifdef __CUDACC_RTC__ /* there are no headers */
+typedef signed char int8_t;
+typedef unsigned short uint16_t;
+typedef int int32_t;
+typedef unsigned int uint32_t;
+typedef long long int64_t;
+typedef unsigned long long uint64_t;
+#define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fc00000)
+#endif
+#define INLINE static __device__ inline
+#define PREFETCH(place) ((void)0) /* other threads run while one waits */
+
+INLINE int int_min(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+INLINE int int_max(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* Rounds down; b > 0. */
+INLINE int int_div(int a, int b)
+{
+    return a / b - (a % b < 0);
+}
+
+INLINE int int_mod(int a, int b)
+{
+    return a % b < 0 ? a % b + b : a % b;
+}
+
+INLINE float fma_f(float a, float b, float c)
+{
+    return __fmaf_rn(a, b, c);
+}
+
+INLINE double fma_d(double a, double b, double c)
+{
+    return __fma_rn(a, b, c);
+}
+
+INLINE float sqrt_f(float a)
+{
+    return __fsqrt_rn(a);
+}
+
+INLINE double sqrt_d(double a)
+{
+    return __dsqrt_rn(a);
+}
+
+INLINE float floor_f(float a)
+{
+    return floorf(a);
+}
+
+INLINE double floor_d(double a)
+{
+    return floor(a);
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# --device cuda, on a GPU that is none: the doubles of CUDA's driver and compiler (doubles/) run the emitted text on the
+# CPU. Searches end with the bits that the CPU's kernels give, and each fault is reported: cuda.sh NASC
+. cli/common
+spaces=../genotypes/spaces
+doubles=$(dirname "$nasc")/tests/doubles
+on_gpu() { LD_LIBRARY_PATH=$doubles${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$nasc" "$@" --device cuda; }
+refused() { # PATTERN ARGUMENTS…
+    local pattern=$1 got
+    shift
+    rm -rf "$work/a"
+    "$@" >"$work/out" 2>"$work/err"; got=$?
+    [ $got = 1 ] || say "$*: exit $got, expected 1"
+    grep -qE -- "$pattern" "$work/err" || { say "$*: stderr was:"; cat "$work/err"; }
+}
+
+tiny=(--data synthetic:8x8x3/4/64 --channels 2 --set batch=16 --set epochs=2 --set steps=1 --quiet)
+darts=(search "$spaces/darts.json" "${tiny[@]}" --cells 1)
+if ! ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; then
+    refused '^nasc: CUDA: there is no driver of an NVIDIA GPU: ' "$nasc" "${darts[@]}" --device cuda --out "$work/none"
+fi
+if ! command -v c++ >/dev/null; then
+    echo "skipped, searches on CUDA's doubles: there is no C++ compiler"
+    exit $bad
+fi
+
+# What a CPU without fused multiply-adds computes has other bits.
+if grep -qw fma /proc/cpuinfo; then
+    must "$nasc" "${darts[@]}" --method darts-2nd --out "$work/cpu"
+    must on_gpu "${darts[@]}" --method darts-2nd --out "$work/gpu"
+    same cpu gpu
+    paths=(search "$spaces/proxyless_small.json" "${tiny[@]}" --set auxiliary=0 --set held_out=0.5)
+    must "$nasc" "${paths[@]}" --out "$work/cpu_paths"
+    must on_gpu "${paths[@]}" --out "$work/gpu_paths"
+    same cpu_paths gpu_paths
+else
+    echo "skipped, the CPU's bits: it has no fused multiply-add"
+fi
+
+# Faults. What a checkpoint held before the GPU was lost it still holds.
+export CUDA_DOUBLE CUDA_DOUBLE_CAPABILITY
+CUDA_DOUBLE=none refused '^nasc: CUDA: starting: the driver says: no CUDA-capable device' on_gpu "${darts[@]}" --out "$work/a"
+CUDA_DOUBLE_CAPABILITY=61 refused "compute capability is 6\.1; nasc makes code for sm_75 to sm_100" on_gpu "${darts[@]}" --out "$work/a"
+CUDA_DOUBLE=cuMemAlloc_v2:1 refused 'MiB of memory: the driver says: out of memory \(2\)' on_gpu "${darts[@]}" --out "$work/a"
+CUDA_DOUBLE=cuModuleLoadData:3 refused 'CUDA: loading a kernel: the driver says: ' on_gpu "${darts[@]}" --out "$work/a"
+CUDA_DOUBLE=cuLaunchKernel:9 refused 'CUDA: .*: the driver says: unspecified launch failure' on_gpu "${darts[@]}" --out "$work/a"
+CUDA_DOUBLE='' refused '^nasc: --engine: is for the CPU' on_gpu "${darts[@]}" --engine jit --out "$work/a"
+CUDA_DOUBLE=cuCtxSynchronize:14 refused 'CUDA: running: the driver says: unspecified launch failure' \
+    on_gpu "${darts[@]}" --method darts-2nd --out "$work/lost"
+[ -s "$work/lost/checkpoint.safetensors" ] || say "the GPU was lost, and the checkpoint with it"
+CUDA_DOUBLE='' must on_gpu search --resume --out "$work/lost" --quiet
+[ ! -d "$work/gpu" ] || same gpu lost
+exit $bad

@@ -1,0 +1,142 @@
+// A GPU's threads on the CPU: what stands before emitted CUDA text when a C++ compiler takes it. Blocks run one after
+// the other. Threads that meet at barriers are fibers: each runs until a barrier or its end, then the next; a barrier
+// that not all of them reach ends the program. Shared memory is a static of the kernel, since no two blocks run at a
+// time; it is the block's, whose threads must not read what the one before has left there.
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+struct dim3 {
+    unsigned x;
+};
+static dim3 threadIdx, blockIdx, blockDim;
+
+#define __global__
+#define __device__
+#define __shared__ static
+#define __launch_bounds__(threads)
+
+static inline float __fmaf_rn(float a, float b, float c)
+{
+    return fmaf(a, b, c);
+}
+
+static inline double __fma_rn(double a, double b, double c)
+{
+    return fma(a, b, c);
+}
+
+static inline float __fsqrt_rn(float a)
+{
+    return sqrtf(a);
+}
+
+static inline double __dsqrt_rn(double a)
+{
+    return sqrt(a);
+}
+
+namespace device {
+
+enum { THREADS_MAX = 1024, STACK_BYTES = 64 << 10 };
+
+struct fiber {
+    ucontext_t context;
+    char *stack;
+    bool done;
+};
+
+static fiber fibers[THREADS_MAX];
+static ucontext_t scheduler;
+static void (*body)(void **parameters);
+static void **given;
+
+template <int... I> struct numbers {
+};
+template <int N, int... I> struct numbers_below : numbers_below<N - 1, N - 1, I...> {
+};
+template <int... I> struct numbers_below<0, I...> {
+    typedef numbers<I...> all;
+};
+
+template <class... P, int... I> static void call(void (*kernel)(P...), void **parameters, numbers<I...>)
+{
+    kernel(*static_cast<P *>(parameters[I])...);
+}
+
+// A kernel by the addresses of its parameters, as the driver is given them.
+template <class... P> static void call(void (*kernel)(P...), void **parameters)
+{
+    call(kernel, parameters, typename numbers_below<sizeof...(P)>::all());
+}
+
+static void run_fiber()
+{
+    body(given);
+    fibers[threadIdx.x].done = true;
+}
+
+static void start(fiber *f)
+{
+    if (!f->stack)
+        f->stack = static_cast<char *>(malloc(STACK_BYTES));
+    f->done = false;
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = f->stack;
+    f->context.uc_stack.ss_size = STACK_BYTES;
+    f->context.uc_link = &scheduler;
+    makecontext(&f->context, run_fiber, 0);
+}
+
+// All threads to the next barrier; true: to their end.
+static bool run_phase()
+{
+    unsigned ended = 0;
+    for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++) {
+        swapcontext(&scheduler, &fibers[threadIdx.x].context);
+        ended += fibers[threadIdx.x].done;
+    }
+    if (ended != 0 && ended != blockDim.x) {
+        fprintf(stderr, "%u of %u threads end where the others wait at a barrier\n", ended, blockDim.x);
+        abort();
+    }
+    return ended != 0;
+}
+
+static void run_block(bool barriers)
+{
+    for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++)
+        if (barriers)
+            start(&fibers[threadIdx.x]);
+        else
+            body(given);
+    while (barriers && !run_phase())
+        continue;
+}
+
+static void launch(void (*kernel)(void **), void **parameters, unsigned blocks, unsigned threads, bool barriers)
+{
+    body = kernel;
+    given = parameters;
+    blockDim.x = threads;
+    for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
+        run_block(barriers);
+}
+
+} // namespace device
+
+static inline void __syncthreads()
+{
+    swapcontext(&device::fibers[threadIdx.x].context, &device::scheduler);
+}
+
+// NAME_grid, which runs kernel NAME by its parameters' addresses; barriers: whether it has any.
+#define GRID(name, barriers)                                                                                           \
+    extern "C" void name##_grid(void **parameters, unsigned blocks, unsigned threads);                                 \
+    void name##_grid(void **parameters, unsigned blocks, unsigned threads)                                             \
+    {                                                                                                                  \
+        device::launch([](void **given) { device::call(name, given); }, parameters, blocks, threads, barriers);        \
+    }

@@ -1,0 +1,106 @@
+/* CUDA's own compiler makes code, for every GPU of the table, of all that a search runs, without spilling a register. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "fused_compare.h"
+#include "net/methods.h"
+#include "objective.h"
+#include "space/space.h"
+
+static const char darts[] = SOURCE_DIR "/genotypes/spaces/darts.json";
+static const char proxyless[] = SOURCE_DIR "/genotypes/spaces/proxyless_small.json";
+static const char *const cells[] = {"input=8x8x3", "channels=4", "cells=2", NULL};
+static const char *const blocks[] = {"input=8x8x3", "channels=4", "auxiliary=0", NULL};
+
+typedef struct compiler {
+    nvrtc *nvrtc;
+    int made, cached, registers; /* registers: most of a thread */
+} compiler;
+
+/* What is wrong with a kernel's code; NULL: nothing. */
+static const char *fault_of(const cubin *made, const target *t)
+{
+    if (made->size < 64 || memcmp(made->image, "\177ELF", 4) != 0)
+        return "is no cubin";
+    if (made->use.registers < 1 || made->use.registers > t->registers)
+        return "has not as many registers as it takes";
+    if (made->use.spill_bytes || made->use.stack_bytes)
+        return "spills registers";
+    return made->use.shared_bytes > t->shared_bytes ? "takes too much shared memory" : NULL;
+}
+
+/* The kernels of a net's program, for one GPU. */
+static void compile(compiler *c, const target *t, const net *n, unsigned grad, const char *what)
+{
+    arena a = {0};
+    nasc_diag d = {0};
+    pipeline_options o = {.batch = 64, .grad = grad};
+    program *p = pipeline_compile(&a, n, t, &o, &d);
+    fail_with(&d, what);
+    for (int k = 0; k < p->kernels.count; k++) {
+        cubin made;
+        const char *name = p->kernels.at[k]->name;
+        if (!nvrtc_compile(c->nvrtc, &a, p->kernels.at[k], t, &made, &d))
+            fail_msg("%s, %s: %s: %s", what, t->name, d.where, d.message);
+        if (fault_of(&made, t))
+            fail_msg("%s, %s: %s %s", what, t->name, name, fault_of(&made, t));
+        c->made++;
+        c->cached += made.cached;
+        c->registers = made.use.registers > c->registers ? made.use.registers : c->registers;
+    }
+    arena_free(&a);
+}
+
+/* Both passes of a search and the arithmetic between them. */
+static void compile_search(compiler *c, const target *t, const char *file, const char *const *set)
+{
+    nasc_diag d = {0};
+    arena a = {0};
+    space *s = space_read(file, &d);
+    fail_with(&d, file);
+    settings to;
+    settings_defaults(&to, SETTINGS_DARTS);
+    settings_from_space(&to, s);
+    for (int i = 0; set[i]; i++)
+        assert_true(settings_assign(&to, set[i], "test", &d));
+    for (enum objective_use use = USE_WEIGHTS; use <= USE_MIX; use++) {
+        objective o;
+        objective_build(s, &to, use, &a, &o, &d);
+        fail_with(&d, file);
+        compile(c, t, o.built.net, o.grad, file);
+        method_shape shape = method_shape_of(&a, o.built.net);
+        for (enum net_method m = 0; m < METHOD_COUNT && use == USE_WEIGHTS; m++) {
+            net *n = method_build(&a, m, &shape, &d);
+            fail_with(&d, file);
+            compile(c, t, n, 0, "method");
+        }
+    }
+    arena_free(&a);
+    space_free(s);
+}
+
+static void every_gpu(void **state)
+{
+    (void)state;
+    nasc_diag d = {0};
+    compiler c = {.nvrtc = nvrtc_open(&d)};
+    if (!c.nvrtc) {
+        assert_int_equal(d.kind, DIAG_DEVICE);
+        printf("skipped, cubins for every GPU: %s: %s\n", d.where, d.message);
+        return;
+    }
+    for (int i = 0; i < target_gpu_count; i++)
+        compile_search(&c, &target_gpus[i], darts, cells);
+    compile_search(&c, &target_gpus[target_gpu_count - 1], proxyless, blocks); /* of the newest: it takes its time */
+    printf("%d kernels compiled or found, %d of them found, at most %d registers a thread\n", c.made, c.cached,
+           c.registers);
+    nvrtc_close(c.nvrtc);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_gpu)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
