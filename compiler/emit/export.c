@@ -220,23 +220,6 @@ static void lay_out_arena(exporter *e)
         e->floats = ALIGN / 4;
 }
 
-static const char *processor_test(const target *t)
-{
-    if (t->lanes == 16)
-        return "__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\") &&\n"
-               "          __builtin_cpu_supports(\"avx512f\") && __builtin_cpu_supports(\"avx512vl\") &&\n"
-               "          __builtin_cpu_supports(\"avx512dq\") && __builtin_cpu_supports(\"avx512bw\")";
-    return t->lanes == 8 ? "__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\")" : NULL;
-}
-
-/* Where NAME_test wants equal bits. */
-static const char *own_processors(const target *t)
-{
-    return t->lanes == 1   ? "defined(__x86_64__) || defined(__aarch64__)"
-           : t->lanes == 4 ? "defined(__aarch64__)"
-                           : "defined(__x86_64__)";
-}
-
 static const char *number(const exporter *e, int64_t value)
 {
     return arena_printf(e->a, "%" PRId64, value);
@@ -249,10 +232,11 @@ static bool write_text(const exporter *e, const char *path, const char *frame, c
     return file_replace(path, out.at, out.length, e->d);
 }
 
-/* One row a file; `only`: with weights as an array, with constants or without, or in any case. */
+/* One row a file; `only`: with weights as an array, with constants or without, beside these where there is a board or a
+ * host of WebAssembly, or in any case. */
 static const struct frame {
     const char *suffix, *text;
-    enum { ALWAYS, WITH_ARRAY, WITH_CASE, TIMED } only;
+    enum { ALWAYS, WITH_ARRAY, WITH_CASE, WITH_BOARD, WITH_WASM, TIMED } only;
     bool named; /* NAME goes before the suffix */
 } frames[] = {
     {".h", template_c_model_h, ALWAYS, true},
@@ -262,13 +246,28 @@ static const struct frame {
     {"_test.c", template_c_timed_c, TIMED, true},
     {"Makefile", template_c_Makefile, WITH_CASE, false},
     {"CMakeLists.txt", template_c_CMakeLists_txt, WITH_CASE, false},
+    {"startup.c", template_c_board_startup_c, WITH_BOARD, false},
+    {"board.ld", template_c_board_board_ld, WITH_BOARD, false},
+    {"run.mjs", template_c_wasm_run_mjs, WITH_WASM, false},
 };
 
 static bool is_wanted(const export_model *m, const struct frame *f)
 {
     bool timed = !m->constants;
-    return f->only == ALWAYS || (f->only == WITH_ARRAY && !m->weights_as_file) || (f->only == WITH_CASE && !timed) ||
-           (f->only == TIMED && timed);
+    switch (f->only) {
+    case ALWAYS:
+        return true;
+    case WITH_ARRAY:
+        return !m->weights_as_file;
+    case WITH_CASE:
+        return !timed;
+    case WITH_BOARD:
+        return !timed && m->target->place == ON_BOARD;
+    case WITH_WASM:
+        return !timed && m->target->place == IN_WASM;
+    default:
+        return timed;
+    }
 }
 
 static bool write_files(exporter *e, const char *folder, const template_value *values, int count)
@@ -328,9 +327,14 @@ static bool export_all(exporter *e, const char *folder)
         {"PRELUDE", prelude.at},
         {"KERNELS", kernels.at},
         {"RUN", run.at},
-        {"CPU", processor_test(m->target)},
-        {"OWN", own_processors(m->target)},
         {"BENCH", bench_text(e)},
+        {"CPU", m->target->has},
+        {"OWN", m->target->same},
+        {"MACHINE", m->target->machine},
+        {"CC", m->target->cc},
+        {"EMULATOR", m->target->run},
+        {"SYSTEM", m->target->place == ON_BOARD ? NULL : given},
+        {"BOARD", m->target->place == ON_BOARD ? given : NULL},
         {"SCRATCH", number(e, e->scratch)},
         {"IMAGE", number(e, e->image)},
         {"HEADER", header_text(e)},

@@ -1,3 +1,14 @@
+#ifndef TIME_UTC /* a C library older than C11 */
+#define TIME_UTC 1
+static int timespec_get(struct timespec *now, int base)
+{
+    clock_t ticks = clock();
+    now->tv_sec = (time_t)(ticks / CLOCKS_PER_SEC);
+    now->tv_nsec = (long)(1e9 / CLOCKS_PER_SEC * (double)(ticks % CLOCKS_PER_SEC));
+    return base;
+}
+#endif
+
 /* Of the processor's time, what this program had, in milliseconds; 0 where nothing says so, or several threads run. */
 static double own_time(void)
 {
