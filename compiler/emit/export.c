@@ -21,8 +21,8 @@ enum {
 typedef struct exporter {
     arena *a, *digits; /* digits: emptied now and then */
     const export_model *m;
-    const char **kernel_name;       /* of each kernel: its C function */
-    int64_t scratch, image, floats; /* the arena: where scratch and the turned image begin; all of it */
+    const char **kernel_name; /* of each kernel: its C function */
+    int64_t image, floats;    /* the arena: where the turned image begins; all of it */
     uint32_t header[HEADER_WORDS];
     nasc_diag *d;
 } exporter;
@@ -182,7 +182,9 @@ static void write_instance(const exporter *e, text *out, const program_instance 
         }
         text_add(out, "%s%s", place, k + 1 < i->args ? ", " : "};\n");
     }
-    text_add(out, "        %s(buffer, 1, 0, %d, scratch);\n    }\n", e->kernel_name[i->kernel], i->unit_tiles);
+    const kernel *k = p->kernels.at[i->kernel];
+    const char *scratch = k->scratch.count ? arena_printf(e->a, "A(%" PRId64 ")", i->scratch) : "NULL";
+    text_add(out, "        %s(buffer, 1, 0, %d, %s);\n    }\n", e->kernel_name[i->kernel], i->unit_tiles, scratch);
 }
 
 static void write_run(const exporter *e, text *out)
@@ -213,9 +215,8 @@ static int64_t aligned(int64_t elements)
 static void lay_out_arena(exporter *e)
 {
     const export_model *m = e->m;
-    e->image = aligned(m->program->arena_elements);
-    e->scratch = e->image + (m->channels_first ? aligned((int64_t)m->h * m->w * m->c) : 0);
-    e->floats = e->scratch + aligned((m->program->scratch_bytes + 3) / 4);
+    e->image = aligned(m->program->single_elements);
+    e->floats = e->image + (m->channels_first ? aligned((int64_t)m->h * m->w * m->c) : 0);
     if (e->floats == 0)
         e->floats = ALIGN / 4;
 }
@@ -335,7 +336,7 @@ static bool export_all(exporter *e, const char *folder)
         {"EMULATOR", m->target->run},
         {"SYSTEM", m->target->place == ON_BOARD ? NULL : given},
         {"BOARD", m->target->place == ON_BOARD ? given : NULL},
-        {"SCRATCH", number(e, e->scratch)},
+        {"ALIVE_BYTES", number(e, 4 * m->program->alive_elements)},
         {"IMAGE", number(e, e->image)},
         {"HEADER", header_text(e)},
         {"VALUES", array ? table_of_floats(e, m->constants, m->constant_count) : given},

@@ -189,7 +189,7 @@ static bool write_c(exporting *e, nasc_diag *d)
 {
     const export_arguments *a = e->a;
     const trained *t = &e->trained;
-    pipeline_options o = {.batch = 1, .sequential = true};
+    pipeline_options o = {.batch = 1, .sequential = true, .lean = true};
     const char *name = choose_name(e, d);
     program *p = name ? pipeline_compile(e->session.arena, e->network.net, &e->target, &o, d) : NULL;
     export_model m = {.program = p,
