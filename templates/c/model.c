@@ -35,6 +35,8 @@ static uint64_t checksum(const char *bytes, size_t words)
 int @NAME@_init(@NAME@ *model, const void *weights, size_t size)
 {
     const char *bytes = (const char *)weights;
+    if (!model || !weights)
+        return @NAME@_NULL;
     if ((uintptr_t)weights % sizeof(float) != 0)
         return @NAME@_WEIGHTS_MISALIGNED;
     if (size < 4 * (size_t)HEADER_WORDS)
@@ -66,6 +68,8 @@ int @NAME@_init(@NAME@ *model, const void *weights, size_t size)
 
 int @NAME@_run(const @NAME@ *model, const float *in, float *out, void *arena)
 {
+    if (!model || !model->weights || !in || !out || !arena)
+        return @NAME@_NULL;
     const float *weights = model->weights;
     if ((uintptr_t)arena % @NAME@_ARENA_ALIGN != 0)
         return @NAME@_ARENA_MISALIGNED;

@@ -33,7 +33,8 @@ enum {
     @NAME@_WEIGHTS_MODEL = 5,      /* of another network */
     @NAME@_WEIGHTS_CHECKSUM = 6,   /* damaged */
     @NAME@_CPU = 7,                /* this processor lacks what the target needs */
-    @NAME@_ARENA_MISALIGNED = 8
+    @NAME@_ARENA_MISALIGNED = 8,
+    @NAME@_NULL = 9 /* an argument is a null pointer */
 };
 
 typedef struct @NAME@ {
