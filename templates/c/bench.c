@@ -1,3 +1,13 @@
+/* Of the processor's time, what this program had, in milliseconds; 0 where nothing says so, or several threads run. */
+static double own_time(void)
+{
+    struct timespec t = {0, 0};
+#if defined(CLOCK_THREAD_CPUTIME_ID) && !defined(_OPENMP)
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+#endif
+    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
+}
+
 #ifndef TIME_UTC /* a C library older than C11 */
 #define TIME_UTC 1
 static int timespec_get(struct timespec *now, int base)
@@ -8,16 +18,6 @@ static int timespec_get(struct timespec *now, int base)
     return base;
 }
 #endif
-
-/* Of the processor's time, what this program had, in milliseconds; 0 where nothing says so, or several threads run. */
-static double own_time(void)
-{
-    struct timespec t = {0, 0};
-#if defined(CLOCK_THREAD_CPUTIME_ID) && !defined(_OPENMP)
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-#endif
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
 
 static double since(const struct timespec *start) /* milliseconds */
 {
