@@ -54,7 +54,7 @@ static struct tuned_entry entry_load(const tuned *t, const unsigned char key[16]
     if (object && size == sizeof s) {
         memcpy(&s, object, sizeof s);
         e.found = s.version == TUNED_VERSION;
-        e.options = (lower_options){s.tile_rows, s.vectors};
+        e.options = (lower_options){.tile_rows = s.tile_rows, .vectors = s.vectors};
     }
     mem_free(object);
     return e;

@@ -483,7 +483,7 @@ static void close_units(c_writer *w, const loop_ins *i)
     c_line(w, "}");
 }
 
-static const c_dialect plain_c = {.integer = "int64_t", .open = open_units, .close = close_units};
+static const c_dialect plain_c = {.integer = "ptrdiff_t", .open = open_units, .close = close_units};
 
 /* Can the target say all that the kernel says? */
 static bool expressible(const kernel *k, const target *t, nasc_diag *d)
@@ -512,7 +512,8 @@ bool emit_c_kernel(text *out, const kernel *k, const target *t, const char *name
     c_scope(&w);
     if (k->name[0])
         text_add(out, "/* %s */\n", k->name);
-    text_add(out, "KERNEL void %s(void *const *buffer, int64_t n, int64_t begin, int64_t end, void *scratch)\n{\n",
+    text_add(out,
+             "KERNEL void %s(void *const *buffer, ptrdiff_t n, ptrdiff_t begin, ptrdiff_t end, void *scratch)\n{\n",
              name);
     w.indent = 1;
     declare_buffers(&w);
@@ -523,10 +524,9 @@ bool emit_c_kernel(text *out, const kernel *k, const target *t, const char *name
 
 void emit_c_prelude(text *out, const target *t)
 {
-    const char *width = t->lanes == 16 ? "AVX512" : t->lanes == 8 ? "AVX2" : "NEON";
     text_add(out, "/* Target: %s. */\n", t->name);
-    if (t->lanes > 1)
-        text_add(out, "#define SIMD_%s\n", width);
+    if (t->prelude)
+        text_add(out, "#define %s\n", t->prelude);
     text_add(out, "%s\n%s\n%s\n", template_c_prelude_scalar_h, template_c_arithmetic_h,
              t->lanes > 1 ? template_c_prelude_simd_h : template_c_prelude_generic_h);
 }

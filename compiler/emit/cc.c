@@ -48,7 +48,7 @@ static bool write_source(text *out, const kernel *const *kernels, const int *ind
             return false;
         next++;
     }
-    text_add(out, "\nvoid (*const kernels[])(void *const *, int64_t, int64_t, int64_t, void *) = {");
+    text_add(out, "\nvoid (*const kernels[])(void *const *, ptrdiff_t, ptrdiff_t, ptrdiff_t, void *) = {");
     for (int i = 0; i < known; i++)
         text_add(out, "%sk%d", i ? ", " : "", i);
     text_add(out, "};\n");

@@ -21,8 +21,8 @@ enum {
 typedef struct exporter {
     arena *a, *digits; /* digits: emptied now and then */
     const export_model *m;
-    const char **kernel_name;       /* of each kernel: its C function */
-    int64_t scratch, image, floats; /* the arena: where scratch and the turned image begin; all of it */
+    const char **kernel_name; /* of each kernel: its C function */
+    int64_t image, floats;    /* the arena: where the turned image begins; all of it */
     uint32_t header[HEADER_WORDS];
     nasc_diag *d;
 } exporter;
@@ -182,7 +182,9 @@ static void write_instance(const exporter *e, text *out, const program_instance 
         }
         text_add(out, "%s%s", place, k + 1 < i->args ? ", " : "};\n");
     }
-    text_add(out, "        %s(buffer, 1, 0, %d, scratch);\n    }\n", e->kernel_name[i->kernel], i->unit_tiles);
+    const kernel *k = p->kernels.at[i->kernel];
+    const char *scratch = k->scratch.count ? arena_printf(e->a, "A(%" PRId64 ")", i->scratch) : "NULL";
+    text_add(out, "        %s(buffer, 1, 0, %d, %s);\n    }\n", e->kernel_name[i->kernel], i->unit_tiles, scratch);
 }
 
 static void write_run(const exporter *e, text *out)
@@ -213,28 +215,10 @@ static int64_t aligned(int64_t elements)
 static void lay_out_arena(exporter *e)
 {
     const export_model *m = e->m;
-    e->image = aligned(m->program->arena_elements);
-    e->scratch = e->image + (m->channels_first ? aligned((int64_t)m->h * m->w * m->c) : 0);
-    e->floats = e->scratch + aligned((m->program->scratch_bytes + 3) / 4);
+    e->image = aligned(m->program->single_elements);
+    e->floats = e->image + (m->channels_first ? aligned((int64_t)m->h * m->w * m->c) : 0);
     if (e->floats == 0)
         e->floats = ALIGN / 4;
-}
-
-static const char *processor_test(const target *t)
-{
-    if (t->lanes == 16)
-        return "__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\") &&\n"
-               "          __builtin_cpu_supports(\"avx512f\") && __builtin_cpu_supports(\"avx512vl\") &&\n"
-               "          __builtin_cpu_supports(\"avx512dq\") && __builtin_cpu_supports(\"avx512bw\")";
-    return t->lanes == 8 ? "__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\")" : NULL;
-}
-
-/* Where NAME_test wants equal bits. */
-static const char *own_processors(const target *t)
-{
-    return t->lanes == 1   ? "defined(__x86_64__) || defined(__aarch64__)"
-           : t->lanes == 4 ? "defined(__aarch64__)"
-                           : "defined(__x86_64__)";
 }
 
 static const char *number(const exporter *e, int64_t value)
@@ -249,10 +233,11 @@ static bool write_text(const exporter *e, const char *path, const char *frame, c
     return file_replace(path, out.at, out.length, e->d);
 }
 
-/* One row a file; `only`: with weights as an array, with constants or without, or in any case. */
+/* One row a file; `only`: with weights as an array, with constants or without, beside these where there is a board or a
+ * host of WebAssembly, or in any case. */
 static const struct frame {
     const char *suffix, *text;
-    enum { ALWAYS, WITH_ARRAY, WITH_CASE, TIMED } only;
+    enum { ALWAYS, WITH_ARRAY, WITH_CASE, WITH_BOARD, WITH_WASM, TIMED } only;
     bool named; /* NAME goes before the suffix */
 } frames[] = {
     {".h", template_c_model_h, ALWAYS, true},
@@ -262,13 +247,28 @@ static const struct frame {
     {"_test.c", template_c_timed_c, TIMED, true},
     {"Makefile", template_c_Makefile, WITH_CASE, false},
     {"CMakeLists.txt", template_c_CMakeLists_txt, WITH_CASE, false},
+    {"startup.c", template_c_board_startup_c, WITH_BOARD, false},
+    {"board.ld", template_c_board_board_ld, WITH_BOARD, false},
+    {"run.mjs", template_c_wasm_run_mjs, WITH_WASM, false},
 };
 
 static bool is_wanted(const export_model *m, const struct frame *f)
 {
     bool timed = !m->constants;
-    return f->only == ALWAYS || (f->only == WITH_ARRAY && !m->weights_as_file) || (f->only == WITH_CASE && !timed) ||
-           (f->only == TIMED && timed);
+    switch (f->only) {
+    case ALWAYS:
+        return true;
+    case WITH_ARRAY:
+        return !m->weights_as_file;
+    case WITH_CASE:
+        return !timed;
+    case WITH_BOARD:
+        return !timed && m->target->place == ON_BOARD;
+    case WITH_WASM:
+        return !timed && m->target->place == IN_WASM;
+    default:
+        return timed;
+    }
 }
 
 static bool write_files(exporter *e, const char *folder, const template_value *values, int count)
@@ -328,10 +328,15 @@ static bool export_all(exporter *e, const char *folder)
         {"PRELUDE", prelude.at},
         {"KERNELS", kernels.at},
         {"RUN", run.at},
-        {"CPU", processor_test(m->target)},
-        {"OWN", own_processors(m->target)},
         {"BENCH", bench_text(e)},
-        {"SCRATCH", number(e, e->scratch)},
+        {"CPU", m->target->has},
+        {"OWN", m->target->same},
+        {"MACHINE", m->target->machine},
+        {"CC", m->target->cc},
+        {"EMULATOR", m->target->run},
+        {"SYSTEM", m->target->place == ON_BOARD ? NULL : given},
+        {"BOARD", m->target->place == ON_BOARD ? given : NULL},
+        {"ALIVE_BYTES", number(e, 4 * m->program->alive_elements)},
         {"IMAGE", number(e, e->image)},
         {"HEADER", header_text(e)},
         {"VALUES", array ? table_of_floats(e, m->constants, m->constant_count) : given},

@@ -27,8 +27,9 @@ lower_room lower_room_new(arena *a, const net *n);
 /* How a kernel goes about its work; no choice changes a result. 0: as the lowering's own model says; what does not fit
  * a kernel is passed over. */
 typedef struct lower_options {
-    int tile_rows; /* rows of the smallest map a tile, wherever that divides it */
-    int vectors;   /* of output channels that a block of a dense convolution holds in registers */
+    int tile_rows;        /* rows of the smallest map a tile, wherever that divides it */
+    int vectors;          /* of output channels that a block of a dense convolution holds in registers */
+    int64_t scratch_most; /* bytes; where no height of a tile keeps to it, the least is taken */
 } lower_options;
 
 /* One argument of the kernel: which value of the net is bound to it. */

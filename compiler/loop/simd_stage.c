@@ -406,6 +406,19 @@ static double weight_elements(const simd *s, const stage *g)
 
 enum { AGAIN = 10 }; /* cost of an element that is read and written once more, in multiply-adds of a vector unit */
 
+static int64_t scratch_elements(const simd *s, const stage *g, int rows)
+{
+    return rows_of(s, g, rows) * (g->w + g->left + g->right) * (int64_t)g->pixel;
+}
+
+static bool keeps_to_scratch(const simd *s, int rows)
+{
+    int64_t elements = 0;
+    for (int i = 0; i < s->stages.count && s->o->scratch_most; i++)
+        elements += in_scratch(&s->stages.at[i]) ? scratch_elements(s, &s->stages.at[i], rows) : 0;
+    return elements * 4 <= s->o->scratch_most;
+}
+
 /* Relative cost of a tile of so many rows: halos, made again or carried on, and traffic to the cache level that scratch
  * needs. */
 static double tile_cost(const simd *s, int rows)
@@ -440,12 +453,12 @@ static void choose_rows(simd *s)
             if (s->smallest % rows)
                 continue;
             double cost = tile_cost(s, rows);
-            if (cost < best) {
+            if (cost < best || !keeps_to_scratch(s, s->rows)) {
                 best = cost;
                 s->rows = rows;
             }
         }
-        if (s->o->tile_rows > 0 && s->smallest % s->o->tile_rows == 0)
+        if (s->o->tile_rows > 0 && s->smallest % s->o->tile_rows == 0 && keeps_to_scratch(s, s->o->tile_rows))
             s->rows = s->o->tile_rows;
     }
     s->tiles = s->smallest / s->rows;
@@ -556,9 +569,7 @@ void simd_plan(simd *s)
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
         if (in_scratch(g))
-            g->scratch =
-                loop_scratch(&s->pen, DT_F32,
-                             s->images_most * rows_of(s, g, s->rows) * (g->w + g->left + g->right) * (int64_t)g->pixel);
+            g->scratch = loop_scratch(&s->pen, DT_F32, s->images_most * scratch_elements(s, g, s->rows));
     }
     if (s->layout->large)
         simd_plan_fetches(s);

@@ -6,6 +6,13 @@
 #include <string.h>
 #include <xxhash.h>
 
+/* clang-format off */
+#define HAS(feature) "__builtin_cpu_supports(\"" feature "\")"
+#define AND          " &&\n          "
+#define HAS_V3       HAS("avx2") " && " HAS("fma")
+#define HAS_V4       HAS_V3 AND HAS("avx512f") " && " HAS("avx512vl") AND HAS("avx512dq") " && " HAS("avx512bw")
+/* clang-format on */
+
 const target target_table[] = {
     {
         .name = "generic",
@@ -15,7 +22,7 @@ const target target_table[] = {
         .l1_bytes = 32 << 10,
         .l2_bytes = 256 << 10,
         .l3_bytes = 2 << 20,
-        .cflags = "",
+        .same = "1", /* IEEE arithmetic as it stands in the text */
     },
     {
         .name = "x86-64-v3",
@@ -28,7 +35,10 @@ const target target_table[] = {
         .triple = "x86_64-unknown-linux-gnu",
         .cpu = "x86-64-v3",
         .features = "",
-        .cflags = "-march=x86-64-v3",
+        .prelude = "SIMD_AVX2",
+        .has = HAS_V3,
+        .same = "defined(__x86_64__)",
+        .machine = "x86_64",
         .cc = "x86_64-linux-gnu-gcc -static",
     },
     {
@@ -42,7 +52,10 @@ const target target_table[] = {
         .triple = "x86_64-unknown-linux-gnu",
         .cpu = "x86-64-v4",
         .features = "-prefer-256-bit", /* LLVM's row of this CPU prefers 256; our vectors are as wide as we say */
-        .cflags = "-march=x86-64-v4 -mprefer-vector-width=512",
+        .prelude = "SIMD_AVX512",
+        .has = HAS_V4,
+        .same = "defined(__x86_64__)",
+        .machine = "x86_64",
         .cc = "x86_64-linux-gnu-gcc -static",
     },
     {
@@ -56,20 +69,44 @@ const target target_table[] = {
         .triple = "aarch64-unknown-linux-gnu",
         .cpu = "generic",
         .features = "+neon",
-        .cflags = "-march=armv8-a",
+        .prelude = "SIMD_NEON",
+        .same = "defined(__aarch64__)",
+        .machine = "aarch64",
         .cc = "aarch64-linux-gnu-gcc -static",
+        .run = "qemu-aarch64",
+    },
+    {
+        .name = "cortex-m", /* with a floating-point unit: M4F, M7, M33, M55, M85 */
+        .lanes = 1,
+        .registers = 32,
+        .fma = true,
+        .l1_bytes = 16 << 10,
+        .l2_bytes = 64 << 10,
+        .l3_bytes = 256 << 10,
+        .place = ON_BOARD,
+        .prelude = "ARM_FPU",
+        .same = "1",
+        .cc = "arm-none-eabi-gcc",
+    },
+    {
+        .name = "wasm",
+        .lanes = 4,
+        .registers = 16,
+        .fma = false, /* relaxed-simd has one, fused or not as the host likes */
+        .l1_bytes = 32 << 10,
+        .l2_bytes = 256 << 10,
+        .l3_bytes = 2 << 20,
+        .place = IN_WASM,
+        .prelude = "SIMD_WASM",
+        .same = "1",
+        .cc = "clang --target=wasm32-wasi",
+        .run = "node --no-warnings --experimental-wasi-unstable-preview1 run.mjs", /* the flag: before Node.js 20 */
     },
 };
 const int target_count = COUNT(target_table);
 
 #define GPU(number)                                                                                                    \
-    {.name = "sm_" #number,                                                                                            \
-     .lanes = 1,                                                                                                       \
-     .registers = 255,                                                                                                 \
-     .fma = true,                                                                                                      \
-     .capability = number,                                                                                             \
-     .shared_bytes = 48 << 10,                                                                                         \
-     .cflags = ""}
+    {.name = "sm_" #number, .lanes = 1, .registers = 255, .fma = true, .capability = number, .shared_bytes = 48 << 10}
 const target target_gpus[] = {GPU(75), GPU(80), GPU(86), GPU(89), GPU(90), GPU(100)};
 #undef GPU
 const int target_gpu_count = COUNT(target_gpus);

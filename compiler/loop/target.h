@@ -4,6 +4,13 @@
 
 #include "base/base.h"
 
+/* Where exported programs run. */
+enum target_place {
+    ON_SYSTEM, /* files, a command line */
+    ON_BOARD,  /* nothing below them: they bring a start-up file and a memory map */
+    IN_WASM    /* a host that runs WebAssembly and offers WASI */
+};
+
 typedef struct target {
     const char *name; /* generic, x86-64-v3, x86-64-v4, aarch64, … ("native" resolves to the host's row) */
     int lanes;        /* widest float32 vector: 1, 4, 8, 16 */
@@ -15,11 +22,17 @@ typedef struct target {
     const char *triple;   /* LLVM's name for it; NULL: not for LLVM */
     const char *cpu;      /* LLVM -mcpu */
     const char *features; /* LLVM -mattr */
-    const char *cflags;   /* what gcc and clang want for it, e.g. "-mavx2 -mfma" */
     int capability;       /* of a GPU: its compute capability times ten; 0: a CPU */
     int shared_bytes;     /* of a GPU: shared memory that a block of threads may have without asking for more */
-    const char *cc;       /* the C compiler for it on a machine of another kind; NULL: any will do */
-    uint64_t model;       /* of the host: tells CPUs of one row apart, for what was measured on them; 0: not known */
+    /* exported C */
+    enum target_place place;
+    const char *prelude; /* the word by which the prelude's part for it is chosen; NULL: strict C11 */
+    const char *has;     /* C: whether the processor has what is needed; NULL: what compiles for it runs */
+    const char *same;    /* C preprocessor: where results are equal to the last bit */
+    const char *machine; /* what `uname -m` says where its programs run as they are; NULL: on any, or on none */
+    const char *cc;      /* the C compiler for it on a machine of another kind, maybe with options; NULL: any will do */
+    const char *run;     /* runs its programs on a machine of another kind, beside them; NULL: see the Makefile */
+    uint64_t model;      /* of the host: tells CPUs of one row apart, for what was measured on them; 0: not known */
 } target;
 
 extern const target target_table[];

@@ -9,7 +9,7 @@
 enum { ARENA_ALIGN = 16 }; /* elements: 64 bytes */
 
 typedef struct object {
-    int value;
+    int value; /* -1: a launch's scratch */
     int64_t elements, offset;
     int first, last; /* launches */
 } object;
@@ -22,6 +22,7 @@ typedef struct planner {
     home *home;
     int *object_of; /* of each owner; -1 */
     VEC(object) objects;
+    object **placed; /* in the order of their offsets */
 } planner;
 
 int64_t memory_elements(const net *n, int value, int batch)
@@ -86,6 +87,8 @@ static void find_lives(planner *p, const schedule *s)
 /* Of two candidates of a choice one is active. Gates are not exclusive: they run one after the other. */
 static bool exclusive(const planner *p, const object *a, const object *b)
 {
+    if (a->value < 0 || b->value < 0)
+        return false;
     int x = p->n->nodes.at[a->value].region, y = p->n->nodes.at[b->value].region;
     const net_region *r = &p->n->regions.at[x], *q = &p->n->regions.at[y];
     return x && y && r->select == q->select && r->candidate != q->candidate && !r->gate && !q->gate;
@@ -109,9 +112,10 @@ static bool meet(const planner *p, const object *a, const object *b)
     return a->first <= b->last && b->first <= a->last && !exclusive(p, a, b);
 }
 
-/* The lowest offset at which `o` meets none of those placed, which stand in the order of their offsets. */
-static int64_t lowest_offset(const planner *p, object *const *placed, int count, const object *o)
+/* The lowest offset at which `o` meets none of the `count` that are placed. */
+static int64_t lowest_offset(const planner *p, int count, const object *o)
 {
+    object *const *placed = p->placed;
     int64_t size = aligned(o->elements), at = 0;
     for (int j = 0; j < count && placed[j]->offset < at + size; j++) {
         int64_t end = placed[j]->offset + aligned(placed[j]->elements);
@@ -140,18 +144,35 @@ static int64_t place_objects(planner *p)
 {
     int count = p->objects.count;
     int64_t total = 0;
-    object **order = NEW_ARRAY(p->a, object *, count + 1), **placed = NEW_ARRAY(p->a, object *, count + 1);
+    object **order = NEW_ARRAY(p->a, object *, count + 1);
+    p->placed = NEW_ARRAY(p->a, object *, count + 1);
     for (int i = 0; i < count; i++)
         order[i] = &p->objects.at[i];
     qsort(order, (size_t)count, sizeof *order, by_size);
     for (int i = 0; i < count; i++) {
         object *o = order[i];
-        o->offset = lowest_offset(p, placed, i, o);
-        insert(placed, i, o);
+        o->offset = lowest_offset(p, i, o);
+        insert(p->placed, i, o);
         int64_t end = o->offset + aligned(o->elements);
         total = end > total ? end : total;
     }
     return total;
+}
+
+/* The most that lives at once, which no placing can do without. */
+static int64_t most_alive(const planner *p, int launches)
+{
+    int64_t *change = NEW_ARRAY(p->a, int64_t, launches + 1), alive = 0, most = 0;
+    for (int i = 0; i < p->objects.count; i++) {
+        const object *o = &p->objects.at[i];
+        change[o->first] += o->elements;
+        change[o->last + 1] -= o->elements;
+    }
+    for (int l = 0; l < launches; l++) {
+        alive += change[l];
+        most = alive > most ? alive : most;
+    }
+    return most;
 }
 
 static bool on_lines(const planner *p, const int *stride, int value)
@@ -164,7 +185,7 @@ static bool on_lines(const planner *p, const int *stride, int value)
 memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch)
 {
     int count = f->n->nodes.count, *stride = NEW_ARRAY(a, int, count + 1);
-    planner p = {.a = a, .f = f, .n = f->n, .batch = batch};
+    planner *q = NEW(a, planner), p = {.a = a, .f = f, .n = f->n, .batch = batch};
     p.home = NEW_ARRAY(a, home, count + 1);
     p.object_of = NEW_ARRAY(a, int, count + 1);
     memset(p.object_of, -1, (size_t)count * sizeof(int));
@@ -172,6 +193,7 @@ memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch)
     find_lives(&p, s);
     memory *m = NEW(a, memory);
     m->elements = place_objects(&p);
+    m->alive = most_alive(&p, s->launches);
     int64_t *offset = NEW_ARRAY(a, int64_t, count + 1);
     for (int i = 0; i < count; i++)
         offset[i] = p.object_of[i] < 0 ? -1 : p.objects.at[p.object_of[i]].offset;
@@ -182,5 +204,29 @@ memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch)
     for (int i = 0; i < count; i++)
         lines[i] = on_lines(&p, stride, i);
     m->lines = lines;
+    *q = p;
+    m->planner = q;
     return m;
+}
+
+int64_t memory_gap(const memory *m, int launch, int64_t below)
+{
+    const planner *p = m->planner;
+    object during = {.value = -1, .first = launch, .last = launch};
+    int64_t at = 0, most = 0;
+    for (int i = 0; i < p->objects.count; i++) {
+        const object *o = p->placed[i];
+        if (!meet(p, &during, o))
+            continue;
+        most = o->offset - at > most ? o->offset - at : most;
+        int64_t end = o->offset + aligned(o->elements);
+        at = end > at ? end : at;
+    }
+    return below - at > most ? below - at : most;
+}
+
+int64_t memory_scratch(const memory *m, int launch, int64_t elements)
+{
+    object scratch = {.value = -1, .elements = elements, .first = launch, .last = launch};
+    return lowest_offset(m->planner, m->planner->objects.count, &scratch);
 }

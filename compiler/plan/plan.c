@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { LEAN_PART = 12 }; /* of what lives at once, what a lean arena may be longer: one in so many */
+
 /* Kernels by their keys. */
 typedef VEC(struct known {
     unsigned char key[16];
@@ -107,36 +109,62 @@ static program_arg bind(const planner *p, const lower_arg *arg)
     return (program_arg){SLOT_NONE, p->memory->offset[at->owner] + from, elements, written};
 }
 
-/* A group's kernel, by the best schedule that is known; both keys are that kernel's, and what its schedule is known by.
- */
-static lowered *lower_best(planner *p, const group *g, unsigned char key[16], unsigned char schedule[16])
+/* A group's kernel, by the best schedule that is known and keeps to so much scratch; both keys are that kernel's, and
+ * what its schedule is known by. */
+static lowered *lower_best(planner *p, const group *g, int64_t scratch_most, unsigned char key[16],
+                           unsigned char schedule[16])
 {
     bool large = p->memory->elements * (int64_t)sizeof(float) > p->t->l3_bytes;
     lower_layout layout = {
         .batch = p->o->batch, .stride = p->memory->stride, .large = large, .lines = large ? p->memory->lines : NULL};
-    lower_options better;
-    lowered *l = lower_group(p->scratch, p->f, g, &layout, p->t, &p->o->lower, &p->room);
+    lower_options asked = p->o->lower, better;
+    asked.scratch_most = scratch_most;
+    lowered *l = lower_group(p->scratch, p->f, g, &layout, p->t, &asked, &p->room);
     loop_key(l->k, schedule);
     memcpy(key, schedule, 16);
     if (p->o->book && p->o->book->find(p->o->book->user, schedule, &better)) {
+        better.scratch_most = scratch_most;
         l = lower_group(p->scratch, p->f, g, &layout, p->t, &better, &p->room);
         loop_key(l->k, key);
     }
     return l;
 }
 
+static int64_t scratch_elements(const lowered *l)
+{
+    return (loop_scratch_offset(l->k, l->k->scratch.count) + 3) / 4;
+}
+
+/* One thread's scratch may lie where no tensor lives at the time. Where that would make a lean arena longer than
+ * it may be, the kernel makes do with what there is. */
+static lowered *lower_and_place(planner *p, const group *g, program_instance *i, unsigned char key[16])
+{
+    int launch = p->p->launches.count - 1;
+    int64_t most = p->memory->alive + p->memory->alive / LEAN_PART;
+    lowered *l = lower_best(p, g, 0, key, i->schedule);
+    i->scratch = memory_scratch(p->memory, launch, scratch_elements(l));
+    if (p->o->lean && i->scratch + scratch_elements(l) > most) {
+        l = lower_best(p, g, 4 * memory_gap(p->memory, launch, most), key, i->schedule);
+        i->scratch = memory_scratch(p->memory, launch, scratch_elements(l));
+    }
+    int64_t end = i->scratch + scratch_elements(l);
+    if (scratch_elements(l) && end > p->p->single_elements)
+        p->p->single_elements = end;
+    return l;
+}
+
 static void add_instance(planner *p, const group *g)
 {
-    unsigned char key[16], schedule[16];
-    lowered *l = lower_best(p, g, key, schedule);
-    program_instance i = {.kernel = share_kernel(p, l->k, key),
-                          .first_arg = p->p->args.count,
-                          .args = l->args.count,
-                          .unit_images = l->unit_images,
-                          .unit_tiles = l->unit_tiles,
-                          .flops_image = l->flops_image,
-                          .bytes_image = l->bytes_image};
-    memcpy(i.schedule, schedule, sizeof i.schedule);
+    program_instance i = {0};
+    unsigned char key[16];
+    lowered *l = lower_and_place(p, g, &i, key);
+    i.kernel = share_kernel(p, l->k, key);
+    i.first_arg = p->p->args.count;
+    i.args = l->args.count;
+    i.unit_images = l->unit_images;
+    i.unit_tiles = l->unit_tiles;
+    i.flops_image = l->flops_image;
+    i.bytes_image = l->bytes_image;
     for (int r = 0; r < g->roots.count && !i.name; r++)
         i.name = p->n->nodes.at[g->roots.at[r]].name;
     for (int k = 0; k < l->args.count; k++)
@@ -225,6 +253,8 @@ program *plan_program(arena *a, const fusion *f, const target *t, const plan_opt
     p.memory = memory_layout(own, f, s, o->batch);
     result->batch = o->batch;
     result->arena_elements = p.memory->elements;
+    result->alive_elements = p.memory->alive;
+    result->single_elements = p.memory->elements;
     add_launches(&p, s);
     describe_slots(&p);
     arena_free(scratch);

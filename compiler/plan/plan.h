@@ -15,6 +15,7 @@ typedef struct schedule_book {
 typedef struct plan_options {
     int batch;
     bool sequential; /* one group a launch in the net's order: least memory; else all that is ready */
+    bool lean;       /* tiles are as high as scratch finds place between tensors, for one thread; else as is fast */
     lower_options lower;
     const schedule_book *book; /* NULL: all kernels as `lower` has them */
     arena *kernels;            /* where what kernels consist of goes; NULL: where the program goes */

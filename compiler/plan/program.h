@@ -46,6 +46,7 @@ typedef struct program_instance {
     int unit_images; /* units = ceil(n / unit_images) · unit_tiles; unit_images 0: units = unit_tiles */
     int unit_tiles;
     int64_t flops_image, bytes_image; /* for profiles and blocks: arithmetic and memory touched an image (or once, unit_images 0) */
+    int64_t scratch;                  /* place of its scratch in the arena, elements, where one thread runs all launches in turn */
     const char *name;                 /* a path of names from the network */
     unsigned char schedule[16];       /* key of the kernel as the lowering makes it unasked: what a schedule is known by */
 } program_instance;
@@ -68,6 +69,8 @@ typedef struct program {
     VEC(program_arg) args;
     VEC(program_launch) launches;
     int64_t arena_elements; /* of 4 bytes */
+    int64_t alive_elements; /* of them at once, at most: no plan of this order of launches can have fewer */
+    int64_t single_elements; /* of the arena with every launch's scratch in it */
     int64_t scratch_bytes;  /* a thread's, float32 (at most twice that in float64) */
     int64_t slot_size[SLOT_COUNT]; /* elements: flat slots; images, logits, masks: an image's */
     VEC(struct program_mask { double rate; int channels; int64_t offset; }) masks; /* offset: elements, for the plan's batch */

@@ -29,10 +29,16 @@ typedef struct memory {
     const int *stride;     /* elements from pixel to pixel */
     const int64_t *offset; /* of each owner in the arena; -1: none */
     int64_t elements;      /* of the whole arena, for `batch` images */
+    int64_t alive;         /* of them at once, at most: the arena's lower bound, where there are no choices */
     const bool *lines;     /* of each value: maps in the arena whose pixels begin on cache lines */
+    const struct planner *planner;
 } memory;
 
 memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch);
+/* The most elements in a row that no tensor has while a launch runs, the arena's end taken to be `below`. */
+int64_t memory_gap(const memory *m, int launch, int64_t below);
+/* Where a launch finds so many elements that no tensor has while it runs; maybe beyond the arena's end. */
+int64_t memory_scratch(const memory *m, int launch, int64_t elements);
 /* Elements of a value for a batch. */
 int64_t memory_elements(const net *n, int value, int batch);
 

@@ -8,6 +8,17 @@ static double own_time(void)
     return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
 }
 
+#ifndef TIME_UTC /* a C library older than C11 */
+#define TIME_UTC 1
+static int timespec_get(struct timespec *now, int base)
+{
+    clock_t ticks = clock();
+    now->tv_sec = (time_t)(ticks / CLOCKS_PER_SEC);
+    now->tv_nsec = (long)(1e9 / CLOCKS_PER_SEC * (double)(ticks % CLOCKS_PER_SEC));
+    return base;
+}
+#endif
+
 static double since(const struct timespec *start) /* milliseconds */
 {
     struct timespec now;

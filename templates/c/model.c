@@ -35,6 +35,8 @@ static uint64_t checksum(const char *bytes, size_t words)
 int @NAME@_init(@NAME@ *model, const void *weights, size_t size)
 {
     const char *bytes = (const char *)weights;
+    if (!model || !weights)
+        return @NAME@_NULL;
     if ((uintptr_t)weights % sizeof(float) != 0)
         return @NAME@_WEIGHTS_MISALIGNED;
     if (size < 4 * (size_t)HEADER_WORDS)
@@ -62,17 +64,17 @@ int @NAME@_init(@NAME@ *model, const void *weights, size_t size)
 /* Places in the weights and in the arena, in floats. Kernels take all buffers in one table; of `weights` and `in` they
  * only read. */
 #define W(place) ((void *)(weights + (place)))
-#define A(place) ((void *)(memory + (place)))
+#define A(place) ((void *)((float *)arena + (place)))
 
 int @NAME@_run(const @NAME@ *model, const float *in, float *out, void *arena)
 {
+    if (!model || !model->weights || !in || !out || !arena)
+        return @NAME@_NULL;
     const float *weights = model->weights;
-    float *memory = (float *)arena;
-    void *scratch = A(@SCRATCH@);
     if ((uintptr_t)arena % @NAME@_ARENA_ALIGN != 0)
         return @NAME@_ARENA_MISALIGNED;
 @if NCHW
-    float *image = memory + @IMAGE@; /* channels last */
+    float *image = (float *)arena + @IMAGE@; /* channels last */
     for (int c = 0; c < @C@; c++)
         for (int pixel = 0; pixel < @H@ * @W@; pixel++)
             image[pixel * @C@ + c] = in[c * (@H@ * @W@) + pixel];

@@ -19,7 +19,7 @@ extern "C" {
 #define @NAME@_INPUT_W @W@
 #define @NAME@_INPUT_C @C@
 #define @NAME@_CLASSES @CLASSES@
-#define @NAME@_ARENA_BYTES @ARENA_BYTES@ /* memory that a run works in */
+#define @NAME@_ARENA_BYTES @ARENA_BYTES@ /* memory that a run works in; @ALIVE_BYTES@ is what lives at once, the least there can be */
 #define @NAME@_ARENA_ALIGN @ARENA_ALIGN@
 #define @NAME@_WEIGHTS_BYTES @WEIGHTS_BYTES@
 
@@ -33,7 +33,8 @@ enum {
     @NAME@_WEIGHTS_MODEL = 5,      /* of another network */
     @NAME@_WEIGHTS_CHECKSUM = 6,   /* damaged */
     @NAME@_CPU = 7,                /* this processor lacks what the target needs */
-    @NAME@_ARENA_MISALIGNED = 8
+    @NAME@_ARENA_MISALIGNED = 8,
+    @NAME@_NULL = 9 /* an argument is a null pointer */
 };
 
 typedef struct @NAME@ {

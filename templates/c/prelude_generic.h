@@ -1,5 +1,15 @@
-/* Strict C11, one lane, no library. */
+/* One lane, no library; strict C11 where the target has no fused multiply-add. */
 #define KERNEL static
+#ifdef ARM_FPU
+#if !defined(__ARM_FEATURE_FMA) || !(__ARM_FP & 4)
+#error "this needs a floating-point unit with fused multiply-add: e.g. -mcpu=cortex-m7 -mfloat-abi=hard"
+#endif
+
+INLINE float fma_f(float a, float b, float c)
+{
+    return __builtin_fmaf(a, b, c);
+}
+#endif
 
 /* Digit by digit, and so exactly rounded: sqrt needs two bits of the operand for one of the result. */
 INLINE double sqrt_d(double a)

@@ -2,6 +2,7 @@
  * Build with -ffp-contract=off (gcc contracts by default unless -std=c11 is given). */
 #include <float.h>
 #include <math.h> /* INFINITY and NAN alone */
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -24,23 +25,24 @@
 #define PREFETCH(place) ((void)(place))
 #endif
 
-INLINE int64_t int_min(int64_t a, int64_t b)
+/* Places in memory: as wide as the machine has them. */
+INLINE ptrdiff_t int_min(ptrdiff_t a, ptrdiff_t b)
 {
     return a < b ? a : b;
 }
 
-INLINE int64_t int_max(int64_t a, int64_t b)
+INLINE ptrdiff_t int_max(ptrdiff_t a, ptrdiff_t b)
 {
     return a > b ? a : b;
 }
 
 /* Rounds down; b > 0. */
-INLINE int64_t int_div(int64_t a, int64_t b)
+INLINE ptrdiff_t int_div(ptrdiff_t a, ptrdiff_t b)
 {
     return a / b - (a % b < 0);
 }
 
-INLINE int64_t int_mod(int64_t a, int64_t b)
+INLINE ptrdiff_t int_mod(ptrdiff_t a, ptrdiff_t b)
 {
     return a % b < 0 ? a % b + b : a % b;
 }

@@ -14,6 +14,9 @@
 #elif defined(SIMD_AVX2)
 #include <immintrin.h>
 #define TARGET __attribute__((target("avx2,fma")))
+#elif defined(SIMD_WASM)
+#include <wasm_simd128.h>
+#define TARGET __attribute__((target("simd128")))
 #else
 #include <arm_neon.h>
 #define TARGET
@@ -140,16 +143,6 @@ WIDTH(4, 2)
 WIDTH(8, 4)
 WIDTH(16, 8)
 
-SIMD float fma_f(float a, float b, float c)
-{
-    return __builtin_fmaf(a, b, c);
-}
-
-SIMD double fma_d(double a, double b, double c)
-{
-    return __builtin_fma(a, b, c);
-}
-
 /* Operations that the registers are too narrow for. */
 #define HALVES_1(op, N, F, H)                                                                               \
     SIMD v##N##F op##_##N##F(v##N##F a)                                                                     \
@@ -162,16 +155,33 @@ SIMD double fma_d(double a, double b, double c)
         v##H##F lower = op##_##H##F(lower_##H##F(a), lower_##H##F(b));                                      \
         return join_##N##F(lower, op##_##H##F(upper_##H##F(a), upper_##H##F(b)));                           \
     }
-#define HALVES(N, F, H)                                                                                     \
-    HALVES_2(max, N, F, H)                                                                                  \
-    HALVES_2(min, N, F, H)                                                                                  \
-    HALVES_1(sqrt, N, F, H)                                                                                 \
-    HALVES_1(floor, N, F, H)                                                                                \
+#ifdef SIMD_WASM
+#define HALVES_FMA(N, F, H)
+#else
+SIMD float fma_f(float a, float b, float c)
+{
+    return __builtin_fmaf(a, b, c);
+}
+
+SIMD double fma_d(double a, double b, double c)
+{
+    return __builtin_fma(a, b, c);
+}
+
+#define HALVES_FMA(N, F, H)                                                                                 \
     SIMD v##N##F fma_##N##F(v##N##F a, v##N##F b, v##N##F c)                                                \
     {                                                                                                       \
         v##H##F lower = fma_##H##F(lower_##H##F(a), lower_##H##F(b), lower_##H##F(c));                      \
         return join_##N##F(lower, fma_##H##F(upper_##H##F(a), upper_##H##F(b), upper_##H##F(c)));           \
     }
+#endif
+
+#define HALVES(N, F, H)                                                                                     \
+    HALVES_2(max, N, F, H)                                                                                  \
+    HALVES_2(min, N, F, H)                                                                                  \
+    HALVES_1(sqrt, N, F, H)                                                                                 \
+    HALVES_1(floor, N, F, H)                                                                                \
+    HALVES_FMA(N, F, H)
 
 #if defined(SIMD_AVX2) || defined(SIMD_AVX512)
 SIMD float sqrt_f(float a)
@@ -228,6 +238,53 @@ X86(16, f, _mm512, ps)
 HALVES(8, d, 4)
 HALVES(16, f, 8)
 #endif
+HALVES(16, d, 8)
+#elif defined(SIMD_WASM)
+SIMD float sqrt_f(float a)
+{
+    return wasm_f32x4_extract_lane(wasm_f32x4_sqrt(wasm_f32x4_splat(a)), 0);
+}
+
+SIMD double sqrt_d(double a)
+{
+    return wasm_f64x2_extract_lane(wasm_f64x2_sqrt(wasm_f64x2_splat(a)), 0);
+}
+
+SIMD float floor_f(float a)
+{
+    return wasm_f32x4_extract_lane(wasm_f32x4_floor(wasm_f32x4_splat(a)), 0);
+}
+
+SIMD double floor_d(double a)
+{
+    return wasm_f64x2_extract_lane(wasm_f64x2_floor(wasm_f64x2_splat(a)), 0);
+}
+
+/* pmax(a, b) is a < b ? b : a, and pmin(a, b) is b < a ? b : a: max_f and min_f with the operands exchanged. */
+#define WASM(N, F, SHAPE)                                                                                   \
+    SIMD v##N##F max_##N##F(v##N##F a, v##N##F b)                                                           \
+    {                                                                                                       \
+        return (v##N##F)wasm_##SHAPE##_pmax((v128_t)b, (v128_t)a);                                          \
+    }                                                                                                       \
+    SIMD v##N##F min_##N##F(v##N##F a, v##N##F b)                                                           \
+    {                                                                                                       \
+        return (v##N##F)wasm_##SHAPE##_pmin((v128_t)b, (v128_t)a);                                          \
+    }                                                                                                       \
+    SIMD v##N##F sqrt_##N##F(v##N##F a)                                                                     \
+    {                                                                                                       \
+        return (v##N##F)wasm_##SHAPE##_sqrt((v128_t)a);                                                     \
+    }                                                                                                       \
+    SIMD v##N##F floor_##N##F(v##N##F a)                                                                    \
+    {                                                                                                       \
+        return (v##N##F)wasm_##SHAPE##_floor((v128_t)a);                                                    \
+    }
+HALVES(2, f, )
+WASM(2, d, f64x2)
+WASM(4, f, f32x4)
+HALVES(4, d, 2)
+HALVES(8, f, 4)
+HALVES(8, d, 4)
+HALVES(16, f, 8)
 HALVES(16, d, 8)
 #else
 SIMD float sqrt_f(float a)

@@ -80,6 +80,12 @@ int main(int argc, char **argv)
     int good = plain_init(&a, &plain_weights, sizeof plain_weights) == 0 && simd_file_init(&b, bytes, all) == 0;
     good = good && plain_run(&a, in, out[0], arena[0]) == 0 && simd_file_run(&b, in, out[1], arena[1]) == 0;
     good = good && simd_file_run(&b, in, out[1], arena[1] + 4) == simd_file_ARENA_MISALIGNED;
+    good = good && simd_file_run(NULL, in, out[1], arena[1]) == simd_file_NULL;
+    good = good && simd_file_run(&b, NULL, out[1], arena[1]) == simd_file_NULL;
+    good = good && simd_file_run(&b, in, NULL, arena[1]) == simd_file_NULL;
+    good = good && simd_file_run(&b, in, out[1], NULL) == simd_file_NULL;
+    good = good && simd_file_init(NULL, bytes, all) == simd_file_NULL;
+    good = good && simd_file_init(&b, NULL, all) == simd_file_NULL;
     good = good && simd_file_init(&b, bytes + 1, all - 1) == simd_file_WEIGHTS_MISALIGNED;
     good = good && simd_file_init(&b, &plain_weights, sizeof plain_weights) == simd_file_OK; /* the same network */
     good &= refused(0, all, simd_file_WEIGHTS_MAGIC) & refused(8, all, simd_file_WEIGHTS_FORMAT);

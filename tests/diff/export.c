@@ -140,7 +140,7 @@ static void run_trained(world *w, target t, float *logits)
 static void run_exported(world *w, const target *t, bool as_file, const float *expected, float *logits)
 {
     nasc_diag d = {0};
-    pipeline_options o = {.batch = 1, .sequential = true};
+    pipeline_options o = {.batch = 1, .sequential = true, .lean = true};
     char folder[] = "/tmp/nasc-export-XXXXXX", command[512];
     assert_non_null(mkdtemp(folder));
     export_model m = {.program = pipeline_compile(&w->a, w->network.net, t, &o, &d),

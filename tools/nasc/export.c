@@ -177,14 +177,21 @@ static void print_json(const export_model *m, const export_sizes *sizes)
     json_decref(all);
 }
 
+/* A board has flash, and no files. */
+static bool weights_as_file(const exporting *e)
+{
+    if (e->a->weights_as)
+        return strcmp(e->a->weights_as, "file") == 0;
+    return e->target.place != ON_BOARD && 4 * e->network.constants > ARRAY_BYTES_MOST;
+}
+
 static bool write_c(exporting *e, nasc_diag *d)
 {
     const export_arguments *a = e->a;
     const trained *t = &e->trained;
-    pipeline_options o = {.batch = 1, .sequential = true};
+    pipeline_options o = {.batch = 1, .sequential = true, .lean = true};
     const char *name = choose_name(e, d);
     program *p = name ? pipeline_compile(e->session.arena, e->network.net, &e->target, &o, d) : NULL;
-    int64_t bytes = 4 * e->network.constants;
     export_model m = {.program = p,
                       .target = &e->target,
                       .name = name,
@@ -194,7 +201,7 @@ static bool write_c(exporting *e, nasc_diag *d)
                       .classes = t->classes,
                       .normalises = !a->no_normalise,
                       .channels_first = a->layout && strcmp(a->layout, "nchw") == 0,
-                      .weights_as_file = a->weights_as ? strcmp(a->weights_as, "file") == 0 : bytes > ARRAY_BYTES_MOST,
+                      .weights_as_file = weights_as_file(e),
                       .constants = e->constants,
                       .constant_count = e->network.constants,
                       .image = e->image,
@@ -239,7 +246,7 @@ static const option_row options[] = {
      .value = "TARGET",
      .kind = OPTION_TEXT,
      .offset = AT(target),
-     .help = "generic (strict C11), native, x86-64-v3, x86-64-v4, aarch64; native unless given"},
+     .help = "generic (strict C11), native, x86-64-v3, x86-64-v4, aarch64, cortex-m, wasm; native unless given"},
     {.name = "name",
      .value = "NAME",
      .kind = OPTION_TEXT,
@@ -254,7 +261,7 @@ static const option_row options[] = {
      .value = "array|file",
      .kind = OPTION_TEXT,
      .offset = AT(weights_as),
-     .help = "weights in NAME_weights.c or in NAME.bin; a file above 100 kB unless given"},
+     .help = "weights in NAME_weights.c or in NAME.bin; a file above 100 kB unless given (cortex-m: an array)"},
     {.name = "data",
      .value = "KIND:PATH",
      .kind = OPTION_TEXT,
