@@ -167,12 +167,18 @@ static bool read_values(trained *t, const inference *i, const parameter_values *
     return set && parameters_read(&p, "", set, to, d);
 }
 
+bool trained_values(trained *t, const inference *i, parameter_values *values, nasc_diag *d)
+{
+    arena *a = t->session->arena;
+    const net *built = i->built.net;
+    *values = (parameter_values){.weights = NEW_ARRAY(a, float, built->slot_size[SLOT_WEIGHTS] + 1),
+                                 .stats = NEW_ARRAY(a, float, built->slot_size[SLOT_STATS] + 1)};
+    return (t->weights ? read_values : initial_values)(t, i, values, d);
+}
+
 float *trained_constants(trained *t, const inference *i, nasc_diag *d)
 {
-    session *s = t->session;
-    const net *built = i->built.net;
-    parameter_values values = {.weights = NEW_ARRAY(s->arena, float, built->slot_size[SLOT_WEIGHTS] + 1),
-                               .stats = NEW_ARRAY(s->arena, float, built->slot_size[SLOT_STATS] + 1)};
-    bool ok = (t->weights ? read_values : initial_values)(t, i, &values, d);
-    return ok ? session_constants(s, i, &values, t->mean, t->std, d) : NULL;
+    parameter_values values;
+    bool ok = trained_values(t, i, &values, d);
+    return ok ? session_constants(t->session, i, &values, t->mean, t->std, d) : NULL;
 }
