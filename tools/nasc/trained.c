@@ -72,7 +72,7 @@ static bool open_genotype(trained *t, const char *from, const char *weights, con
 
 bool trained_open(trained *t, session *s, const char *from, const char *weights, const char *data, nasc_diag *d)
 {
-    *t = (trained){.session = s, .foreign = weights != NULL};
+    *t = (trained){.session = s};
     bool is_run = record_exists(from);
     if (!(is_run ? open_run(t, from, weights, data, d) : open_genotype(t, from, weights, data, d)))
         return false;
@@ -160,14 +160,15 @@ static bool initial_values(trained *t, const inference *i, const parameter_value
     return execute(s, built.net, &run, d);
 }
 
-/* Names on stderr whatever does not fit. What is left over harms nothing (an auxiliary head), but may be a mistake. */
+/* Names on stderr whatever does not fit. What is left over harms nothing (an auxiliary head), but may be a mistake; nasc's
+ * own checkpoints hold more than weights. */
 static bool check_names(const trained *t, const parameters *p, const struct tensors *set, const parameter_values *to,
                         nasc_diag *d)
 {
     text report = {.arena = t->session->arena};
     parameters_fit fit = parameters_compare(p, parameters_prefix(set), set, to, &report);
     bool fits = !fit.missing && !fit.reshaped;
-    if (report.at && (t->foreign || !fits))
+    if (report.at && (!fits || !tensors_text(set, "nasc")))
         fprintf(stderr, "%s: these tensors do not fit\n%s", t->weights, report.at);
     return fits || diag_fail(d, DIAG_INPUT, t->weights,
                              "of the network's %d tensors %d are missing, %d have another shape; %d are left over",

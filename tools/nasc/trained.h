@@ -14,7 +14,6 @@ typedef struct trained {
     json_t *run;         /* run.json, or NULL */
     const char *data;    /* KIND:PATH, or NULL */
     const char *weights; /* a safetensors file, or NULL: initial weights by the seed */
-    bool foreign;        /* the file was named, and may be another program's */
     uint64_t seed;
     int h, w, c, classes;
     const dataset *set;       /* the data, once they are open */
