@@ -65,6 +65,90 @@ void parameter_from_file(const net_param *p, float *to, const float *from)
         memcpy(to, from, (size_t)parameter_count(p) * sizeof *to);
 }
 
+/* As PyTorch would shape it. */
+static void file_shape(const net_param *p, struct tensor *t)
+{
+    const int *dim = p->dim;
+    int64_t conv[4] = {dim[3], dim[2], dim[0], dim[1]}, linear[2] = {dim[3], dim[2]}, rows[2] = {dim[2], dim[3]};
+    int64_t vector[1] = {dim[3]};
+    const int64_t *shape = p->layout == LAYOUT_CONV ? conv : p->layout == LAYOUT_LINEAR ? linear : vector;
+    t->rank = p->layout == LAYOUT_CONV ? 4 : p->layout == LAYOUT_LINEAR ? 2 : 1;
+    if (p->slot == SLOT_MIX) {
+        t->rank = 2;
+        shape = rows;
+    }
+    memcpy(t->shape, shape, (size_t)t->rank * sizeof *shape);
+}
+
+static const char data_parallel[] = "module.", counter[] = ".num_batches_tracked";
+
+const char *parameters_prefix(const struct tensors *from)
+{
+    for (int i = 0; i < from->count; i++)
+        if (strncmp(from->at[i].name, data_parallel, strlen(data_parallel)) != 0)
+            return "";
+    return data_parallel;
+}
+
+static bool same_shape(const struct tensor *a, const struct tensor *b)
+{
+    return a->rank == b->rank && memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0;
+}
+
+static void add_shape(text *to, const struct tensor *t)
+{
+    for (int i = 0; i < t->rank; i++)
+        text_add(to, "%s%lld", i ? "x" : "", (long long)t->shape[i]);
+    if (!t->rank)
+        text_add(to, "a number");
+}
+
+static void compare_one(const net_param *q, const char *name, const struct tensor *found, parameters_fit *fit,
+                        text *report)
+{
+    struct tensor wanted;
+    file_shape(q, &wanted);
+    if (!found) {
+        fit->missing++;
+        text_add(report, "missing: %s\n", name);
+    } else if (!same_shape(found, &wanted)) {
+        fit->reshaped++;
+        text_add(report, "another shape: %s is ", name);
+        add_shape(report, found);
+        text_add(report, ", expected ");
+        add_shape(report, &wanted);
+        text_add(report, "\n");
+    }
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t length = strlen(name), last = strlen(end);
+    return length >= last && strcmp(name + length - last, end) == 0;
+}
+
+parameters_fit parameters_compare(const parameters *p, const char *prefix, const struct tensors *from,
+                                  const parameter_values *held, text *report)
+{
+    parameters_fit fit = {0};
+    bool *used = NEW_ARRAY(report->arena, bool, from->count + 1);
+    for (int i = 0; i < p->count; i++) {
+        const char *name = arena_printf(report->arena, "%s%s", prefix, p->at[i].name);
+        const struct tensor *found = tensors_find(from, name);
+        if (!place(&p->at[i], held))
+            continue;
+        compare_one(&p->at[i], name, found, &fit, report);
+        if (found)
+            used[found - from->at] = true;
+    }
+    for (int i = 0; i < from->count; i++)
+        if (!used[i] && !ends_with(from->at[i].name, counter)) {
+            fit.left_over++;
+            text_add(report, "left over: %s\n", from->at[i].name);
+        }
+    return fit;
+}
+
 bool parameters_read(const parameters *p, const char *prefix, struct tensors *from, const parameter_values *to,
                      nasc_diag *d)
 {
@@ -88,21 +172,6 @@ bool parameters_read(const parameters *p, const char *prefix, struct tensors *fr
     }
     arena_free(&a);
     return ok;
-}
-
-/* As PyTorch would shape it. */
-static void file_shape(const net_param *p, struct tensor *t)
-{
-    const int *dim = p->dim;
-    int64_t conv[4] = {dim[3], dim[2], dim[0], dim[1]}, linear[2] = {dim[3], dim[2]}, rows[2] = {dim[2], dim[3]};
-    int64_t vector[1] = {dim[3]};
-    const int64_t *shape = p->layout == LAYOUT_CONV ? conv : p->layout == LAYOUT_LINEAR ? linear : vector;
-    t->rank = p->layout == LAYOUT_CONV ? 4 : p->layout == LAYOUT_LINEAR ? 2 : 1;
-    if (p->slot == SLOT_MIX) {
-        t->rank = 2;
-        shape = rows;
-    }
-    memcpy(t->shape, shape, (size_t)t->rank * sizeof *shape);
 }
 
 int parameters_tensors(const parameters *p, const char *prefix, const parameter_values *from, struct tensor *at,

@@ -22,7 +22,17 @@ void parameters_init(const parameters *p, const parameter_values *to, uint64_t s
 /* By name, with `prefix` before each; layouts become ours. A NULL buffer is left out. */
 bool parameters_read(const parameters *p, const char *prefix, struct tensors *from, const parameter_values *to,
                      nasc_diag *d);
-/* The same the other way: `count` rows appended to `at`, data in the arena. Returns how many. */
+/* What keeps a file from fitting the table, all of it: a line each in `report`, "missing: NAME", "another shape: NAME is
+ * AxB, expected CxD", "left over: NAME". PyTorch's num_batches_tracked is neither. Slots that `held` has no buffer for are
+ * not looked for. */
+typedef struct parameters_fit {
+    int missing, reshaped, left_over;
+} parameters_fit;
+parameters_fit parameters_compare(const parameters *p, const char *prefix, const struct tensors *from,
+                                  const parameter_values *held, text *report);
+/* "module." where each tensor's name begins so, as PyTorch's data-parallel models have it; else "". */
+const char *parameters_prefix(const struct tensors *from);
+/* parameters_read the other way: `count` rows appended to `at`, data in the arena. Returns how many. */
 int parameters_tensors(const parameters *p, const char *prefix, const parameter_values *from, struct tensor *at,
                        arena *a);
 /* One vector (a gradient, a momentum) laid out like the weights, as one tensor in the file's layout. */

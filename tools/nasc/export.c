@@ -1,7 +1,7 @@
-/* nasc export: a network with its weights as standalone C. */
+/* nasc export: a network with its weights as standalone C, or as an ONNX file (export_onnx.c). */
 #include "emit/export.h"
+#include "export.h"
 #include "runtime/rng.h"
-#include "trained.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -9,23 +9,6 @@
 #include <xxhash.h>
 
 enum { ARRAY_BYTES_MOST = 100000 }; /* of weights that become an array unless said otherwise */
-
-typedef struct export_arguments {
-    arguments common;
-    const char *to, *target, *out, *name, *weights, *weights_as, *layout, *data;
-    bool no_normalise;
-} export_arguments;
-
-typedef struct exporting {
-    const export_arguments *a;
-    session session;
-    trained trained;
-    target target;
-    inference network;
-    float *constants;
-    unsigned char *image;
-    float *expected;
-} exporting;
 
 /* ---- what is asked for ------------------------------------------------------------------------------------------- */
 
@@ -113,33 +96,49 @@ static const char *weights_text(const exporting *e)
     return "initial ones, not trained, with the statistics of one batch of synthetic images";
 }
 
-static const char *facts_text(const exporting *e)
+const char *export_facts(const exporting *e, const char *margin, const char *target)
 {
     const trained *t = &e->trained;
     const net *built = e->network.built.net;
     text facts = {.arena = e->session.arena};
     const char *json = space_text(t->genotype, e->session.arena);
-    text_add(&facts, " * genotype  %s, hash %016" PRIx64 "\n", space_name(t->genotype),
+    text_add(&facts, "%sgenotype  %s, hash %016" PRIx64 "\n", margin, space_name(t->genotype),
              (uint64_t)XXH3_64bits(json, strlen(json)));
-    text_add(&facts, " * settings  channels %s, cells %s, stem %s\n", settings_text(&t->settings, SETTING_channels),
-             settings_text(&t->settings, SETTING_cells), settings_text(&t->settings, SETTING_stem));
-    text_add(&facts, " * weights   %s\n * seed      %" PRIu64 "\n * target    %s\n", weights_text(e), t->seed,
-             e->target.name);
-    text_add(&facts, " * size      %" PRId64 " parameters, %" PRId64 " multiply-adds an image\n",
+    text_add(&facts, "%ssettings  channels %s, cells %s, stem %s\n", margin,
+             settings_text(&t->settings, SETTING_channels), settings_text(&t->settings, SETTING_cells),
+             settings_text(&t->settings, SETTING_stem));
+    text_add(&facts, "%sweights   %s\n%sseed      %" PRIu64 "\n", margin, weights_text(e), margin, t->seed);
+    if (target)
+        text_add(&facts, "%starget    %s\n", margin, target);
+    text_add(&facts, "%ssize      %" PRId64 " parameters, %" PRId64 " multiply-adds an image\n", margin,
              built->slot_size[SLOT_WEIGHTS], net_cost_total(built).macs);
-    text_add(&facts, " * input     %d x %d x %d", t->h, t->w, t->c);
+    text_add(&facts, "%sinput     %d x %d x %d", margin, t->h, t->w, t->c);
     if (!e->a->no_normalise) {
         add_values(&facts, ", (x - mean) / std with mean", t->mean, t->c);
         add_values(&facts, ", std", t->std, t->c);
     }
-    text_add(&facts, "\n * classes   %d", t->classes);
+    text_add(&facts, "\n%sclasses   %d", margin, t->classes);
     for (int k = 0; t->class_names && k < t->classes; k++)
-        text_add(&facts, "%s%d %s", k % 8 == 0 ? "\n *           " : ", ", k, t->class_names[k]);
+        if (k % 8 == 0)
+            text_add(&facts, "\n%s          %d %s", margin, k, t->class_names[k]);
+        else
+            text_add(&facts, ", %d %s", k, t->class_names[k]);
     text_add(&facts, "\n");
     return facts.at;
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
+
+static bool is_onnx(const exporting *e)
+{
+    return strcmp(e->a->to, "onnx") == 0;
+}
+
+static bool check_options(const exporting *e, nasc_diag *d)
+{
+    const char *alone = e->a->target ? "--target" : e->a->weights_as ? "--weights-as" : NULL;
+    return !is_onnx(e) || !alone || diag_fail(d, DIAG_INPUT, alone, "is for --to c: an ONNX file has none");
+}
 
 static bool build(exporting *e, nasc_diag *d)
 {
@@ -151,13 +150,12 @@ static bool build(exporting *e, nasc_diag *d)
         return diag_fail(d, DIAG_INPUT, e->a->common.operand[0],
                          "mean and deviation of the data are not known; expected --data, or --no-normalise where the "
                          "caller normalises");
-    e->constants = trained_constants(t, &e->network, d);
-    if (e->constants && !t->weights)
+    if (!t->weights)
         fprintf(stderr,
                 "nasc: no --weights: initial ones of seed %" PRIu64 ", with the statistics of one synthetic "
                 "batch\n",
                 t->seed);
-    return e->constants && make_case(e, d);
+    return true;
 }
 
 static uint64_t network_key(const exporting *e)
@@ -191,7 +189,9 @@ static bool write_c(exporting *e, nasc_diag *d)
     const trained *t = &e->trained;
     pipeline_options o = {.batch = 1, .sequential = true, .lean = true};
     const char *name = choose_name(e, d);
-    program *p = name ? pipeline_compile(e->session.arena, e->network.net, &e->target, &o, d) : NULL;
+    e->constants = name ? trained_constants(&e->trained, &e->network, d) : NULL;
+    program *p =
+        e->constants && make_case(e, d) ? pipeline_compile(e->session.arena, e->network.net, &e->target, &o, d) : NULL;
     export_model m = {.program = p,
                       .target = &e->target,
                       .name = name,
@@ -209,7 +209,7 @@ static bool write_c(exporting *e, nasc_diag *d)
     if (!p)
         return false;
     m.key = network_key(e);
-    m.facts = facts_text(e);
+    m.facts = export_facts(e, " * ", e->target.name);
     export_sizes sizes;
     if (!export_c(&m, a->out, &sizes, d))
         return false;
@@ -225,9 +225,10 @@ static enum exit_code run(void *arguments, nasc_diag *d)
 {
     exporting e = {.a = arguments};
     const export_arguments *a = e.a;
-    bool ok = session_open(&e.session, &a->common, NULL, d) && session_target(&e.session, a->target, &e.target, d) &&
+    bool ok = check_options(&e, d) && session_open(&e.session, &a->common, NULL, d) &&
+              session_target(&e.session, a->target, &e.target, d) &&
               trained_open(&e.trained, &e.session, a->common.operand[0], a->weights, a->data, d) && build(&e, d) &&
-              write_c(&e, d);
+              (is_onnx(&e) ? export_to_onnx : write_c)(&e, d);
     trained_close(&e.trained);
     session_close(&e.session);
     return ok ? EXIT_DONE : EXIT_FAILED;
@@ -235,12 +236,18 @@ static enum exit_code run(void *arguments, nasc_diag *d)
 
 #define AT(field) offsetof(export_arguments, field)
 static const option_row options[] = {
-    {.name = "to", .value = "c", .kind = OPTION_TEXT, .offset = AT(to), .help = "what to write: C", .required = true},
+    {.name = "to",
+     .value = "c|onnx",
+     .kind = OPTION_TEXT,
+     .offset = AT(to),
+     .help = "what to write: C, or an ONNX file",
+     .required = true},
     {.name = "out",
-     .value = "DIR",
+     .value = "PATH",
      .kind = OPTION_TEXT,
      .offset = AT(out),
-     .help = "receives NAME.h, NAME.c, the weights, NAME_test.c, Makefile, CMakeLists.txt",
+     .help = "the ONNX file; of C, the folder that receives NAME.h, NAME.c, the weights, NAME_test.c, Makefile, "
+             "CMakeLists.txt",
      .required = true},
     {.name = "target",
      .value = "TARGET",
@@ -251,7 +258,7 @@ static const option_row options[] = {
      .value = "NAME",
      .kind = OPTION_TEXT,
      .offset = AT(name),
-     .help = "what names in C begin with; the genotype's name unless given"},
+     .help = "what names in C begin with, or ONNX's graph is called; the genotype's name unless given"},
     {.name = "weights",
      .value = "FILE",
      .kind = OPTION_TEXT,
@@ -271,7 +278,7 @@ static const option_row options[] = {
      .value = "nhwc|nchw",
      .kind = OPTION_TEXT,
      .offset = AT(layout),
-     .help = "of the input: channels last, or first"},
+     .help = "of the input: channels last (C's unless given), or first (ONNX's)"},
     {.name = "no-normalise",
      .kind = OPTION_FLAG,
      .offset = AT(no_normalise),
@@ -281,9 +288,12 @@ static const option_row options[] = {
 const command command_export = {
     .name = "export",
     .operands = "RUN",
-    .summary = "Writes a network with its weights as standalone C.",
-    .details = "RUN is the folder of a training, or a genotype file, with --weights or initial weights by --seed.\n"
-               "`make -C DIR` builds NAME_test, which checks the code on a stored image.",
+    .summary = "Writes a network with its weights as standalone C, or as ONNX.",
+    .details =
+        "RUN is the folder of a training, or a genotype file, with --weights or initial weights by --seed.\n"
+        "`make -C DIR` builds NAME_test, which checks the code on a stored image.\n"
+        "An ONNX file (opset 15) takes `images`, n x c x h x w, and gives `logits`; tensors have the names that\n"
+        "--weights has, batch norms are not folded.",
     .options = options,
     .option_count = COUNT(options),
     .settings = true,

@@ -160,19 +160,40 @@ static bool initial_values(trained *t, const inference *i, const parameter_value
     return execute(s, built.net, &run, d);
 }
 
+/* Names on stderr whatever does not fit. What is left over harms nothing (an auxiliary head), but may be a mistake; nasc's
+ * own checkpoints hold more than weights. */
+static bool check_names(const trained *t, const parameters *p, const struct tensors *set, const parameter_values *to,
+                        nasc_diag *d)
+{
+    text report = {.arena = t->session->arena};
+    parameters_fit fit = parameters_compare(p, parameters_prefix(set), set, to, &report);
+    bool fits = !fit.missing && !fit.reshaped;
+    if (report.at && (!fits || !tensors_text(set, "nasc")))
+        fprintf(stderr, "%s: these tensors do not fit\n%s", t->weights, report.at);
+    return fits || diag_fail(d, DIAG_INPUT, t->weights,
+                             "of the network's %d tensors %d are missing, %d have another shape; %d are left over",
+                             p->count, fit.missing, fit.reshaped, fit.left_over);
+}
+
 static bool read_values(trained *t, const inference *i, const parameter_values *to, nasc_diag *d)
 {
     parameters p = session_parameters(i->built.net);
     struct tensors *set = tensors_read(t->session->arena, t->weights, d);
-    return set && parameters_read(&p, "", set, to, d);
+    return set && check_names(t, &p, set, to, d) && parameters_read(&p, parameters_prefix(set), set, to, d);
+}
+
+bool trained_values(trained *t, const inference *i, parameter_values *values, nasc_diag *d)
+{
+    arena *a = t->session->arena;
+    const net *built = i->built.net;
+    *values = (parameter_values){.weights = NEW_ARRAY(a, float, built->slot_size[SLOT_WEIGHTS] + 1),
+                                 .stats = NEW_ARRAY(a, float, built->slot_size[SLOT_STATS] + 1)};
+    return (t->weights ? read_values : initial_values)(t, i, values, d);
 }
 
 float *trained_constants(trained *t, const inference *i, nasc_diag *d)
 {
-    session *s = t->session;
-    const net *built = i->built.net;
-    parameter_values values = {.weights = NEW_ARRAY(s->arena, float, built->slot_size[SLOT_WEIGHTS] + 1),
-                               .stats = NEW_ARRAY(s->arena, float, built->slot_size[SLOT_STATS] + 1)};
-    bool ok = (t->weights ? read_values : initial_values)(t, i, &values, d);
-    return ok ? session_constants(s, i, &values, t->mean, t->std, d) : NULL;
+    parameter_values values;
+    bool ok = trained_values(t, i, &values, d);
+    return ok ? session_constants(t->session, i, &values, t->mean, t->std, d) : NULL;
 }

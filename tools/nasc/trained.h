@@ -30,9 +30,10 @@ bool trained_data(trained *t, nasc_diag *d);
  * where it normalises. Owned by the session's arena. */
 float *session_constants(session *s, const inference *i, const parameter_values *values, const float *mean,
                          const float *std, nasc_diag *d);
-/* The same of the trained values. Without a file of weights: initial ones, with
- * the statistics of one batch of synthetic images, by whose mean and deviation t->mean and t->std are then set where
- * they are not known. */
+/* The trained values of the network `i`, as built. Without a file of weights: initial ones, with the statistics of one
+ * batch of synthetic images, by whose mean and deviation t->mean and t->std are then set where they are not known. */
+bool trained_values(trained *t, const inference *i, parameter_values *values, nasc_diag *d);
+/* session_constants of them. */
 float *trained_constants(trained *t, const inference *i, nasc_diag *d);
 
 #endif
