@@ -3,6 +3,7 @@
 #ifndef NASC_TEST_CASE_H
 #define NASC_TEST_CASE_H
 
+#include "cuda_doubles.h"
 #include "fixture.h"
 
 #include <jansson.h>
@@ -95,12 +96,24 @@ static inline feed read_batch(fixture *f, const char *x, const char *y)
     return b;
 }
 
+/* CUDA's is never a GPU, only its doubles. */
+static inline void skip_without_doubles(const char *name)
+{
+    const char *why = cuda_doubles_open();
+    if (!why)
+        return;
+    printf("%s on CUDA's doubles: skipped, %s\n", name, why);
+    skip();
+}
+
 /* The case NAME of a folder; skips the test where this nasc has no such engine. The caller gives it a space. */
 static inline void case_open(fixture *f, const char *folder, const char *name, enum engine_kind kind)
 {
     char path[1024];
     json_error_t error;
     *f = (fixture){.name = name, .logits = OUTPUT, .auxiliary = OUTPUT, .gradient = GRADIENT};
+    if (kind == ENGINE_CUDA)
+        skip_without_doubles(name);
     if (!workshop_open(&f->w, kind, 2)) {
         printf("%s: skipped, %s\n", name, f->w.d.message);
         workshop_close(&f->w);

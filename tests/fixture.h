@@ -20,9 +20,11 @@ typedef struct workshop {
 
 static inline bool workshop_open(workshop *w, enum engine_kind kind, int threads)
 {
-    *w = (workshop){.target = target_host()};
+    int capability;
+    *w = (workshop){.target = kind == ENGINE_CUDA ? target_gpus[0] : target_host()};
     w->engine = engine_open(kind, &w->target, threads, &w->d);
-    w->device = w->engine ? device_open_cpu(threads, &w->d) : NULL;
+    if (w->engine)
+        w->device = kind == ENGINE_CUDA ? device_open_cuda(&capability, &w->d) : device_open_cpu(threads, &w->d);
     return w->device != NULL;
 }
 

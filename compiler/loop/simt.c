@@ -181,6 +181,8 @@ void simt_lower(simd *s)
         simd_lower_flat(s);
     else if (v->prim == NET_chan_sum)
         simt_channel_sum(s, root);
+    else if (v->prim == NET_conv_dw && simt_weights_go_by_tiles(s, root))
+        simt_weight_tile(s, root);
     else if (v->prim == NET_conv_dw)
         simt_weights(s, root);
     else

@@ -41,10 +41,13 @@ void simt_store(simd *s, int root, int core, int result, const spot *at);
 /* simt_tile.c: pointwise convolutions, of maps that are large enough for tiles */
 bool simt_goes_by_tiles(const simd *s, int core);
 void simt_lower_tile(simd *s, int root, int core);
+/* simt_weights.c: partial weight gradients of dense convolutions that have weights enough for tiles */
+bool simt_weights_go_by_tiles(const simd *s, int root);
+void simt_weight_tile(simd *s, int root);
 /* simt_window.c: a window's result at a spot */
 int simt_window(simd *s, int node, const spot *at);
 /* simt_sum.c: sums over images and pixels */
-void simt_weights(simd *s, int root);     /* a conv_dw's partial rows: a thread a weight */
+void simt_weights(simd *s, int root);     /* another conv_dw's partial rows: a thread a weight */
 void simt_channel_sum(simd *s, int root); /* a chan_sum's: threads a row of pixels each */
 void simt_total_channels(simd *s, int root);
 void simt_sum_squares(simd *s, int root);

@@ -31,6 +31,10 @@ typedef uint64_t gpu_address;
     X(module_load, "cuModuleLoadData", (void **module, const void *image))                                             \
     X(module_drop, "cuModuleUnload", (void *module))                                                                   \
     X(function, "cuModuleGetFunction", (void **function, void *module, const char *name))                              \
+    X(event_create, "cuEventCreate", (void **event, unsigned flags))                                                   \
+    X(event_drop, "cuEventDestroy_v2", (void *event))                                                                  \
+    X(event_record, "cuEventRecord", (void *event, void *stream))                                                      \
+    X(event_elapsed, "cuEventElapsedTime", (float *milliseconds, void *start, void *end))                              \
     X(launch, "cuLaunchKernel",                                                                                        \
       (void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,          \
        unsigned block_z, unsigned shared_bytes, void *stream, void **parameters, void **extra))
@@ -68,6 +72,7 @@ typedef struct cuda {
     arena own;
     VEC(loaded) modules;
     VEC(prepared) programs;
+    void *start, *end; /* events; NULL until a run is timed */
     gpu_address memory;
     int64_t bytes;
 } cuda;
@@ -122,6 +127,10 @@ static void cuda_close(device *base)
     cuda *v = (cuda *)base;
     for (int i = 0; i < v->modules.count; i++)
         (void)v->call.module_drop(v->modules.at[i].module);
+    if (v->start)
+        (void)v->call.event_drop(v->start);
+    if (v->end)
+        (void)v->call.event_drop(v->end);
     if (v->memory)
         (void)v->call.drop(v->memory);
     if (v->context)
@@ -291,13 +300,33 @@ static bool launch_instance(const cuda *v, const prepared *q, const device_run *
     return done(v, code, i->name ? i->name : "a kernel", d);
 }
 
+static bool open_events(cuda *v, nasc_diag *d)
+{
+    return (v->start || done(v, v->call.event_create(&v->start, 0), "an event", d)) &&
+           (v->end || done(v, v->call.event_create(&v->end, 0), "an event", d));
+}
+
+/* Waits for the instance, so that its time is its own. */
+static bool time_instance(const cuda *v, const prepared *q, const device_run *r, int k, nasc_diag *d)
+{
+    float milliseconds = 0;
+    if (!done(v, v->call.event_record(v->start, NULL), "an event", d) ||
+        !launch_instance(v, q, r, &r->program->instances.at[k], d) ||
+        !done(v, v->call.event_record(v->end, NULL), "an event", d) || !done(v, v->call.wait(), "running", d) ||
+        !done(v, v->call.event_elapsed(&milliseconds, v->start, v->end), "the time of a kernel", d))
+        return false;
+    r->instance_seconds[k] += milliseconds * 1e-3;
+    return true;
+}
+
 static bool launch_all(const cuda *v, const prepared *q, const device_run *r, nasc_diag *d)
 {
     const program *p = r->program;
     for (int l = 0; l < p->launches.count; l++) {
         const program_launch *launch = &p->launches.at[l];
         for (int k = launch->first; k < launch->first + launch->count && device_runs(r, launch); k++) {
-            if (!launch_instance(v, q, r, &p->instances.at[k], d))
+            if (!(r->instance_seconds ? time_instance(v, q, r, k, d)
+                                      : launch_instance(v, q, r, &p->instances.at[k], d)))
                 return false;
             if (r->instance_runs)
                 r->instance_runs[k]++;
@@ -312,7 +341,8 @@ static bool cuda_execute(device *base, const device_run *r, nasc_diag *d)
     const prepared *q = find_program(v, r->program);
     CHECK(r->n >= 1 && r->n <= r->program->batch);
     return done(v, v->call.enter(v->context), "a context", d) && copy_slots(v, q, r, false, d) &&
-           launch_all(v, q, r, d) && done(v, v->call.wait(), "running", d) && copy_slots(v, q, r, true, d);
+           (!r->instance_seconds || open_events(v, d)) && launch_all(v, q, r, d) &&
+           done(v, v->call.wait(), "running", d) && copy_slots(v, q, r, true, d);
 }
 
 static const device_kind cuda_kind = {cuda_close, cuda_prepare, cuda_execute};

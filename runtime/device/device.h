@@ -24,7 +24,7 @@ typedef struct device_run {
     bool keep_stats;        /* leave out the launches that move running statistics */
     const int *active;      /* of each choice, for select; NULL where there are none */
     const uint64_t *gates; /* of each choice: candidates whose gates' gradients are asked for, a bit each; NULL: none */
-    double *instance_seconds; /* profile: adds the time of each instance (sum over threads); NULL: off */
+    double *instance_seconds; /* profile: adds the time of each instance (sum over threads; a GPU's own); NULL: off */
     int64_t *instance_runs;   /* likewise: how often each ran */
 } device_run;
 

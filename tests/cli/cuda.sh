@@ -37,6 +37,10 @@ else
     echo "skipped, the CPU's bits: it has no fused multiply-add"
 fi
 
+must on_gpu bench step "$spaces/darts.json" --channels 2 --cells 1 --set input=8x8x3 --set batch=16 --set steps=1 \
+    --steps 1 --profile --json
+holds "$work/out" 'j["profile"]["kernels"] and all(k["s"] > 0 for k in j["profile"]["kernels"])'
+
 # Faults. What a checkpoint held before the GPU was lost it still holds.
 export CUDA_DOUBLE CUDA_DOUBLE_CAPABILITY
 CUDA_DOUBLE=none refused '^nasc: CUDA: starting: the driver says: no CUDA-capable device' on_gpu "${darts[@]}" --out "$work/a"

@@ -1,6 +1,6 @@
 /* Reference cases (made by the oracle in float64): whole networks, gradients, architecture gradients and search steps,
- * on the interpreter and on machine code, in float64 and in float32. The folder is the argument, so that cases of other
- * seeds and sizes run too:
+ * on the interpreter and on machine code, in float64 and in float32; the search's also on CUDA's doubles. The folder is
+ * the argument, so that cases of other seeds and sizes run too:
  *     diff_fixtures [FOLDER [CASE]]
  * Every tensor's error is printed, relative to the tensor's largest value; no tensor of a case may be left over. */
 #include <jansson.h>
@@ -36,7 +36,7 @@ static const char *folder;
 static void fixture_open(fixture *f, const char *name, enum engine_kind kind)
 {
     case_open(f, folder, name, kind);
-    bool narrow = kind == ENGINE_INTERPRETER || kind == ENGINE_JIT;
+    bool narrow = kind != ENGINE_INTERPRETER_WIDE && kind != ENGINE_JIT_WIDE;
     for (size_t i = 0; narrow && i < COUNT(pytorch); i++)
         if (strcmp(pytorch[i].name, name) == 0) {
             f->logits = fmax(OUTPUT, 2 * pytorch[i].logits);
@@ -309,6 +309,7 @@ static bool wanted(const char *name)
 #define CIFAR(kind)    fixed_case("darts_fixed_cifar", kind)
 #define IMAGENET(kind) fixed_case("darts_fixed_imagenet", kind)
 CASE(darts_search, darts_search_case)
+RUN(darts_search, cuda, darts_search_case, ENGINE_CUDA)
 CASE(darts_fixed_cifar, CIFAR)
 CASE(darts_fixed_imagenet, IMAGENET)
 
@@ -318,7 +319,8 @@ CASE(darts_fixed_imagenet, IMAGENET)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {TESTS(darts_fixed_cifar), TESTS(darts_fixed_imagenet), TESTS(darts_search)};
+    const struct CMUnitTest tests[] = {TESTS(darts_fixed_cifar), TESTS(darts_fixed_imagenet), TESTS(darts_search),
+                                       cmocka_unit_test(darts_search_cuda)};
     setvbuf(stdout, NULL, _IOLBF, 0);
     folder = argc > 1 ? argv[1] : TESTS_DIR "/fixtures";
     if (argc > 2)

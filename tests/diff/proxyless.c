@@ -1,7 +1,7 @@
 /* The reference cases of ProxylessNAS (see fixtures.c): the logits and gradients of one path, gradients of gates and
  * alphas for two candidates and for all, alphas after Adam's step and the shift; the network for phones. In float32 and
- * in float64.
- *     diff_proxyless [FOLDER] */
+ * in float64; the search's also on CUDA's doubles.
+ *     diff_proxyless [FOLDER [CASE]] */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -192,6 +192,7 @@ static void fixed_case(enum engine_kind kind)
     RUN(name, compiled_wide, ENGINE_JIT_WIDE)
 CASE(search)
 CASE(fixed)
+RUN(search, cuda, ENGINE_CUDA)
 
 #define TESTS(name)                                                                                                    \
     cmocka_unit_test(name##_interpreted), cmocka_unit_test(name##_compiled),                                           \
@@ -199,8 +200,10 @@ CASE(fixed)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {TESTS(search), TESTS(fixed)};
+    const struct CMUnitTest tests[] = {TESTS(search), TESTS(fixed), cmocka_unit_test(search_cuda)};
     setvbuf(stdout, NULL, _IOLBF, 0);
     folder = argc > 1 ? argv[1] : TESTS_DIR "/fixtures";
+    if (argc > 2)
+        cmocka_set_test_filter(argv[2]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

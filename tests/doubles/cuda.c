@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -28,7 +29,7 @@ enum { PIECES_MAX = 64, GUARD = 256 };
 typedef void grid(void **parameters, unsigned blocks, unsigned threads);
 static struct {
     bool started, retained, entered, lost;
-    int calls, modules;
+    int calls, modules, events;
     struct piece {
         char *at;
         size_t bytes;
@@ -106,6 +107,8 @@ EXPORT int cuDevicePrimaryCtxRelease_v2(int device)
             wrong("memory is not given back");
     if (gpu.modules != 0)
         wrong("modules are not unloaded");
+    if (gpu.events != 0)
+        wrong("events are not destroyed");
     gpu.retained = gpu.entered = false;
     return device == 0 ? OK : INVALID_VALUE;
 }
@@ -119,6 +122,40 @@ EXPORT int cuCtxSetCurrent(void *context)
 EXPORT int cuCtxSynchronize(void)
 {
     return fails("cuCtxSynchronize", LAUNCH_FAILED);
+}
+
+/* An event is the time at which it was recorded: what was launched before has run. */
+EXPORT int cuEventCreate(void **event, unsigned flags)
+{
+    int code = fails("cuEventCreate", OUT_OF_MEMORY);
+    if (code != OK || !gpu.entered || flags != 0)
+        return code ? code : INVALID_VALUE;
+    *event = calloc(1, sizeof(struct timespec));
+    gpu.events++;
+    return *event ? OK : OUT_OF_MEMORY;
+}
+
+EXPORT int cuEventDestroy_v2(void *event)
+{
+    free(event);
+    gpu.events--;
+    return OK;
+}
+
+EXPORT int cuEventRecord(void *event, void *stream)
+{
+    int code = fails("cuEventRecord", LAUNCH_FAILED);
+    if (stream)
+        return INVALID_VALUE;
+    clock_gettime(CLOCK_MONOTONIC, event);
+    return code;
+}
+
+EXPORT int cuEventElapsedTime(float *milliseconds, void *start, void *end)
+{
+    const struct timespec *from = start, *to = end;
+    *milliseconds = (float)((double)(to->tv_sec - from->tv_sec) * 1e3 + (double)(to->tv_nsec - from->tv_nsec) * 1e-6);
+    return from->tv_sec && to->tv_sec ? OK : INVALID_VALUE;
 }
 
 /* Memory begins as numbers that no result may depend on. */

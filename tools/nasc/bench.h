@@ -47,7 +47,7 @@ bool peak_flops(session *s, int threads, double *flops, nasc_diag *d);
 
 /* A line of the table: a kernel with all its instances. */
 typedef struct profile_row {
-    kernel_fn *entry;           /* of its machine code */
+    uintptr_t code;             /* the address of its machine code */
     const char *kernel, *where; /* where: the first instance's name in the network */
     double seconds, flops, bytes;
     double calls; /* of instances */

@@ -8,13 +8,18 @@
 /* ---- measuring --------------------------------------------------------------------------------------------------- */
 
 /* Equal kernels share their machine code. */
+static uintptr_t code_of(const program_code *c, int kernel)
+{
+    return c->image ? (uintptr_t)c->image[kernel].image : (uintptr_t)c->entry[kernel];
+}
+
 static profile_row *row_of(arena *a, profile *p, const runnable *r, const program_instance *in)
 {
     profile_row new = {.kernel = r->program->kernels.at[in->kernel]->name,
                        .where = in->name ? in->name : "",
-                       .entry = r->code.entry[in->kernel]};
+                       .code = code_of(&r->code, in->kernel)};
     for (int i = 0; i < p->rows.count; i++)
-        if (p->rows.at[i].entry == new.entry)
+        if (p->rows.at[i].code == new.code)
             return &p->rows.at[i];
     VEC_PUSH(a, &p->rows, new);
     return &p->rows.at[p->rows.count - 1];
@@ -54,10 +59,11 @@ static int by_time(const void *a, const void *b)
 
 bool profile_take(session *s, const workload *w, int steps, profile *p, nasc_diag *d)
 {
-    p->threads = s->threads;
-    if (!peak_flops(s, s->threads, &p->flops, d))
+    bool gpu = s->target.capability > 0; /* whose peak is not measured: it is one thread that keeps it busy */
+    p->threads = gpu ? 1 : s->threads;
+    if (!gpu && !peak_flops(s, s->threads, &p->flops, d))
         return false;
-    p->flops /= s->threads;
+    p->flops /= p->threads;
     run_clock *clocks = NEW_ARRAY(s->arena, run_clock, w->count);
     for (int i = 0; i < w->count; i++) {
         int instances = w->programs[i]->program->instances.count;
@@ -86,7 +92,8 @@ static void print_row(const profile *p, const profile_row *r, const char *kernel
     double seconds = r->seconds > 0 ? r->seconds : 1;
     printf("%9.3f %5.1f%% %6.1f %8.1f %5.1f%% %7.1f %9.2f  %-36s %s\n", r->seconds * 1e3,
            100 * r->seconds / (p->total.seconds > 0 ? p->total.seconds : 1), r->calls, r->flops / seconds * 1e-9,
-           100 * r->flops / seconds / p->flops, r->bytes / seconds * 1e-9, r->bytes / 1048576, kernel, where);
+           p->flops > 0 ? 100 * r->flops / seconds / p->flops : 0, r->bytes / seconds * 1e-9, r->bytes / 1048576,
+           kernel, where);
 }
 
 void profile_print(const profile *p)
@@ -94,9 +101,13 @@ void profile_print(const profile *p)
     enum { SHOWN = 40 };
     profile_row rest = {0};
     int more = 0;
-    printf("\nof one step, thread by thread; peak: %.1f GFLOP/s a thread; where: one place of several\n"
-           "%9s %6s %6s %8s %6s %7s %9s  %-36s %s\n",
-           p->flops * 1e-9, "ms", "share", "calls", "GFLOP/s", "peak", "GB/s", "MiB", "kernel", "where");
+    if (p->flops > 0)
+        printf("\nof one step, thread by thread; peak: %.1f GFLOP/s a thread; where: one place of several\n",
+               p->flops * 1e-9);
+    else
+        printf("\nof one step, kernel after kernel on the GPU, by its clock; where: one place of several\n");
+    printf("%9s %6s %6s %8s %6s %7s %9s  %-36s %s\n", "ms", "share", "calls", "GFLOP/s", "peak", "GB/s", "MiB",
+           "kernel", "where");
     for (int i = 0; i < p->rows.count; i++)
         if (i < SHOWN) {
             print_row(p, &p->rows.at[i], p->rows.at[i].kernel, p->rows.at[i].where);
