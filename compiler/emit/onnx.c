@@ -253,9 +253,10 @@ static const char *write_concat(writer *w, int id, const char *op)
 static const char *write_slice(writer *w, int id, const char *op)
 {
     const net_attr *a = &node_of(w, id)->attr;
-    const char *inputs[] = {image(w, id, 0), onnx_list(&w->g, path_of(w, id, "starts"), &(int64_t){a->begin}, 1),
-                            onnx_list(&w->g, path_of(w, id, "ends"), &(int64_t){a->begin + a->count}, 1),
-                            onnx_list(&w->g, path_of(w, id, "axes"), &(int64_t){1}, 1)};
+    const int64_t from[] = {a->begin}, to[] = {a->begin + a->count}, axis[] = {1};
+    const char *inputs[] = {image(w, id, 0), onnx_list(&w->g, path_of(w, id, "starts"), from, 1),
+                            onnx_list(&w->g, path_of(w, id, "ends"), to, 1),
+                            onnx_list(&w->g, path_of(w, id, "axes"), axis, 1)};
     return onnx_result(onnx_node(&w->g, op, node_of(w, id)->name, inputs, 4));
 }
 

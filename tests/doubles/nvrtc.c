@@ -70,11 +70,10 @@ static bool read_file(const char *path, program *p)
     FILE *f = fopen(path, "r");
     if (!f)
         return false;
-    fseek(f, 0, SEEK_END);
-    p->size = (size_t)ftell(f);
-    rewind(f);
+    bool ok = fseek(f, 0, SEEK_END) == 0;
+    p->size = ok ? (size_t)ftell(f) : 0;
     p->cubin = malloc(p->size);
-    bool ok = p->cubin && fread(p->cubin, 1, p->size, f) == p->size;
+    ok = ok && p->cubin && fseek(f, 0, SEEK_SET) == 0 && fread(p->cubin, 1, p->size, f) == p->size;
     fclose(f);
     return ok;
 }
