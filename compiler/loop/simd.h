@@ -113,6 +113,7 @@ int simd_map(simd *s, int node, const spot *at);
 void simd_fill_shares(simd *s); /* at the start of a unit: the tables that average pools of the group need */
 /* simd_stage.c: which stages a group needs, their rows, their scratch */
 void simd_plan(simd *s);
+net_window simd_window_of(const simd *s, int node); /* padding is a window of one tap */
 /* From here on a tile spans so many images, of which 1 or images_most: stages see one map that is so much taller, or one row
  * of all pixels where nothing is summed row by row. */
 void simd_span(simd *s, int images);

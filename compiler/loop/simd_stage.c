@@ -7,8 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The window of a node; padding is one of one tap. */
-static net_window window_of(const simd *s, int node)
+net_window simd_window_of(const simd *s, int node)
 {
     net_window w = s->n->nodes.at[node].attr.window;
     if (s->n->nodes.at[node].prim == NET_pad)
@@ -319,7 +318,7 @@ static void widen_chips(simd *s, int node, const stage *reader)
 static void infer_core(simd *s, int core, const stage *reader)
 {
     const net_node *v = &s->n->nodes.at[core];
-    const net_window w = window_of(s, core);
+    const net_window w = simd_window_of(s, core);
     reading how = reading_of(s, core);
     stage *g = how.direct ? NULL : scratch_stage(s, v->operand[0], how);
     stage *maxima = v->prim == NET_max_pool_dx ? simd_stage_of(s, core, STAGE_MAXIMA) : NULL;
@@ -492,7 +491,7 @@ static bool maps_are_alike(simd *s, const stage *g)
     return true;
 }
 
-/* Does the stage make or use each pixel from that pixel alone, and what kind of work is it? */
+/* Does the stage make or use each pixel from that pixel alone? */
 static bool stands_alone(const simd *s, const stage *g)
 {
     int window = g->kind == STAGE_WEIGHTS ? g->value : g->core;
@@ -525,15 +524,16 @@ static int images_of(simd *s)
 void simd_span(simd *s, int images)
 {
     bool by_rows = false;
+    if (s->images_most == 1)
+        return;
     for (int i = 0; i < s->stages.count; i++)
         by_rows |= s->stages.at[i].sums.count > 0;
-    for (int i = 0; i < s->stages.count && s->images_most > 1; i++) {
+    for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
         g->h = by_rows ? g->map_h * images : 1;
         g->w = by_rows ? g->map_w : g->map_w * g->map_h * images;
     }
-    if (s->images_most > 1)
-        s->rows = s->smallest * images;
+    s->rows = s->smallest * images;
 }
 
 void simd_plan(simd *s)

@@ -56,21 +56,15 @@ static const net_type *source_of(const simd *s, const net_node *v)
 axis simt_rows(const simd *s, int window)
 {
     const net_node *v = &s->n->nodes.at[window];
-    const net_window *w = &v->attr.window;
-    axis q = {w->kh, w->sh, w->dh, w->top, source_of(s, v)->h, v->type.h, goes_back(v->prim)};
-    if (v->prim == NET_pad)
-        q.taps = q.stride = q.dilation = 1;
-    return q;
+    net_window w = simd_window_of(s, window);
+    return (axis){w.kh, w.sh, w.dh, w.top, source_of(s, v)->h, v->type.h, goes_back(v->prim)};
 }
 
 axis simt_columns(const simd *s, int window)
 {
     const net_node *v = &s->n->nodes.at[window];
-    const net_window *w = &v->attr.window;
-    axis q = {w->kw, w->sw, w->dw, w->left, source_of(s, v)->w, v->type.w, goes_back(v->prim)};
-    if (v->prim == NET_pad)
-        q.taps = q.stride = q.dilation = 1;
-    return q;
+    net_window w = simd_window_of(s, window);
+    return (axis){w.kw, w.sw, w.dw, w.left, source_of(s, v)->w, v->type.w, goes_back(v->prim)};
 }
 
 loop_index simt_tap(simd *s, const axis *q, loop_index at, loop_index k, int *opened)
