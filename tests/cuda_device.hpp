@@ -3,6 +3,7 @@
 // that not all of them reach ends the program. Shared memory is a static of the kernel, since no two blocks run at a
 // time; it is the block's, whose threads must not read what the one before has left there.
 #include <math.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,14 +44,15 @@ namespace device {
 
 enum { THREADS_MAX = 1024, STACK_BYTES = 64 << 10 };
 
+// Its stack is entered once by swapcontext, and then by _longjmp, which makes no system call.
 struct fiber {
-    ucontext_t context;
+    jmp_buf resume;
     char *stack;
-    bool done;
+    bool started, done;
 };
 
 static fiber fibers[THREADS_MAX];
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static void (*body)(void **parameters);
 static void **given;
 
@@ -77,18 +79,31 @@ static void run_fiber()
 {
     body(given);
     fibers[threadIdx.x].done = true;
+    _longjmp(scheduler, 1);
 }
 
 static void start(fiber *f)
 {
+    ucontext_t context, here;
     if (!f->stack)
         f->stack = static_cast<char *>(malloc(STACK_BYTES));
-    f->done = false;
-    getcontext(&f->context);
-    f->context.uc_stack.ss_sp = f->stack;
-    f->context.uc_stack.ss_size = STACK_BYTES;
-    f->context.uc_link = &scheduler;
-    makecontext(&f->context, run_fiber, 0);
+    f->started = true;
+    getcontext(&context);
+    context.uc_stack.ss_sp = f->stack;
+    context.uc_stack.ss_size = STACK_BYTES;
+    context.uc_link = NULL;
+    makecontext(&context, run_fiber, 0);
+    swapcontext(&here, &context);
+}
+
+// The fiber of threadIdx to its next barrier or its end.
+static void run(fiber *f)
+{
+    if (_setjmp(scheduler))
+        return;
+    if (f->started)
+        _longjmp(f->resume, 1);
+    start(f);
 }
 
 // All threads to the next barrier; true: to their end.
@@ -96,7 +111,7 @@ static bool run_phase()
 {
     unsigned ended = 0;
     for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++) {
-        swapcontext(&scheduler, &fibers[threadIdx.x].context);
+        run(&fibers[threadIdx.x]);
         ended += fibers[threadIdx.x].done;
     }
     if (ended != 0 && ended != blockDim.x) {
@@ -110,7 +125,7 @@ static void run_block(bool barriers)
 {
     for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++)
         if (barriers)
-            start(&fibers[threadIdx.x]);
+            fibers[threadIdx.x].started = fibers[threadIdx.x].done = false;
         else
             body(given);
     while (barriers && !run_phase())
@@ -130,7 +145,8 @@ static void launch(void (*kernel)(void **), void **parameters, unsigned blocks, 
 
 static inline void __syncthreads()
 {
-    swapcontext(&device::fibers[threadIdx.x].context, &device::scheduler);
+    if (!_setjmp(device::fibers[threadIdx.x].resume))
+        _longjmp(device::scheduler, 1);
 }
 
 // NAME_grid, which runs kernel NAME by its parameters' addresses; barriers: whether it has any.

@@ -11,7 +11,7 @@
 
 static const char darts[] = SOURCE_DIR "/genotypes/spaces/darts.json";
 static const char proxyless[] = SOURCE_DIR "/genotypes/spaces/proxyless_small.json";
-static const char *const cells[] = {"input=8x8x3", "channels=4", "cells=2", NULL};
+static const char *const cells[] = {"input=8x8x3", "channels=4", "cells=1", NULL};
 static const char *const blocks[] = {"input=8x8x3", "channels=4", "auxiliary=0", NULL};
 
 typedef struct compiler {

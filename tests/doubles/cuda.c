@@ -1,5 +1,5 @@
 /* A double of the driver of an NVIDIA GPU: the functions of it that nasc uses, on the CPU. What its compiler's double
- * has made is opened and run at once; every address that a kernel or a copy is given must lie in memory that was taken
+ * has made is text, which runs at once when it is launched; every address that a kernel or a copy is given must lie in memory that was taken
  * and not given back, and whoever ends must have given everything back.
  *
  * CUDA_DOUBLE=FUNCTION:N makes the Nth call of that function fail as the driver would; CUDA_DOUBLE=none: there is no GPU;
@@ -27,13 +27,21 @@ enum {
 enum { PIECES_MAX = 64, GUARD = 256 };
 
 typedef void grid(void **parameters, unsigned blocks, unsigned threads);
+struct module {
+    char *text;
+    grid *grid; /* NULL until it is launched, or another is */
+    int number;
+    struct module *next;
+};
 static struct {
     bool started, retained, entered, lost;
-    int calls, modules, events;
+    int calls, events;
     struct piece {
         char *at;
         size_t bytes;
     } piece[PIECES_MAX];
+    struct module *modules;
+    int numbers;
 } gpu;
 
 /* The code with which this call fails; 0: it does not. A GPU that a launch has failed on stays lost. */
@@ -105,7 +113,7 @@ EXPORT int cuDevicePrimaryCtxRelease_v2(int device)
     for (int i = 0; i < PIECES_MAX; i++)
         if (gpu.piece[i].at)
             wrong("memory is not given back");
-    if (gpu.modules != 0)
+    if (gpu.modules)
         wrong("modules are not unloaded");
     if (gpu.events != 0)
         wrong("events are not destroyed");
@@ -207,48 +215,83 @@ EXPORT int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes)
     return code;
 }
 
-/* An image says its length nowhere but in its own header: that of a shared object whose section table is its end. */
-static size_t image_bytes(const char *image)
-{
-    uint64_t sections;
-    uint16_t size, count;
-    memcpy(&sections, image + 40, sizeof sections);
-    memcpy(&size, image + 58, sizeof size);
-    memcpy(&count, image + 60, sizeof count);
-    return sections + (size_t)size * count;
-}
+/* ---- modules: an image is the text of a function named kernel ----------------------------------------------------- */
 
 EXPORT int cuModuleLoadData(void **made, const void *image)
 {
-    char path[] = "/tmp/nasc-module-XXXXXX";
     int code = fails("cuModuleLoadData", OUT_OF_MEMORY);
     if (code != OK)
         return code;
-    int file = mkstemp(path);
-    size_t bytes = image_bytes(image);
-    if (file < 0 || write(file, image, bytes) != (ssize_t)bytes || close(file) != 0)
-        return INVALID_VALUE;
-    *made = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    unlink(path);
-    if (!*made)
-        wrong(dlerror());
-    gpu.modules++;
+    struct module *m = calloc(1, sizeof *m);
+    *m = (struct module){.text = strdup(image), .number = gpu.numbers++, .next = gpu.modules};
+    *made = gpu.modules = m;
     return OK;
 }
 
 EXPORT int cuModuleUnload(void *module)
 {
-    dlclose(module);
-    gpu.modules--;
+    struct module **at = &gpu.modules;
+    while (*at != module)
+        at = &(*at)->next;
+    *at = (*at)->next;
+    free(((struct module *)module)->text);
+    free(module);
     return OK;
 }
 
 EXPORT int cuModuleGetFunction(void **function, void *module, const char *name)
 {
+    *function = module;
+    return strcmp(name, "kernel") == 0 ? OK : NOT_FOUND;
+}
+
+/* The text of each module that no library has yet, as function kernel_NUMBER. */
+static void write_modules(const char *path)
+{
+    FILE *f = fopen(path, "w");
+    if (!f)
+        wrong("a file cannot be written");
+    fprintf(f, "#include \"%s/cuda_device.hpp\"\n", TESTS_DIR);
+    for (const struct module *m = gpu.modules; m; m = m->next)
+        if (!m->grid)
+            fprintf(f, "namespace m%d {\n#define kernel kernel_%d\n%s\n#undef kernel\nGRID(kernel_%d, %s)\n}\n",
+                    m->number, m->number, m->text, m->number, strstr(m->text, "__syncthreads()") ? "true" : "false");
+    fclose(f);
+}
+
+static void *compile(const char *source, const char *library)
+{
+    char command[512];
+    /* C++14: <math.h> of C++17 takes as long as all else. */
+    snprintf(command, sizeof command, "c++ -std=c++14 -O0 -ffp-contract=off -fPIC -shared -o %s %s", library, source);
+    void *handle = system(command) == 0 ? dlopen(library, RTLD_NOW | RTLD_LOCAL) : NULL;
+    if (!handle)
+        wrong("the emitted text does not compile");
+    return handle;
+}
+
+static void find_grid(void *library, struct module *m)
+{
     char symbol[64];
-    snprintf(symbol, sizeof symbol, "%s_grid", name);
-    *function = dlsym(module, symbol);
-    return *function ? OK : NOT_FOUND;
+    snprintf(symbol, sizeof symbol, "kernel_%d_grid", m->number);
+    m->grid = (grid *)(uintptr_t)dlsym(library, symbol);
+}
+
+static void compile_modules(void)
+{
+    char folder[] = "/tmp/nasc-double-XXXXXX", source[64], library[64];
+    if (!mkdtemp(folder))
+        wrong("no folder can be made");
+    snprintf(source, sizeof source, "%s/k.cpp", folder);
+    snprintf(library, sizeof library, "%s/k.so", folder);
+    write_modules(source);
+    void *made = compile(source, library);
+    for (struct module *m = gpu.modules; m; m = m->next)
+        if (!m->grid)
+            find_grid(made, m);
+    unlink(source);
+    unlink(library);
+    rmdir(folder);
 }
 
 EXPORT int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
@@ -261,6 +304,9 @@ EXPORT int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsi
     if (!gpu.entered || grid_x < 1 || grid_y != 1 || grid_z != 1 || block_x < 1 || block_x > 1024 || block_y != 1 ||
         block_z != 1 || shared_bytes || stream || extra)
         return INVALID_VALUE;
-    ((grid *)(uintptr_t)function)(parameters, grid_x, block_x);
+    struct module *m = function;
+    if (!m->grid)
+        compile_modules();
+    m->grid(parameters, grid_x, block_x);
     return OK;
 }
