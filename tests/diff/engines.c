@@ -9,7 +9,7 @@
 static void supernet(void **state)
 {
     (void)state;
-    static const char *const small[] = {"input=8x8x3", "channels=12", "cells=3", NULL};
+    static const char *const small[] = {"input=8x8x3", "channels=12", "cells=1", NULL};
     static const char *const smaller[] = {"input=6x6x3", "channels=4", "cells=1", NULL};
     run_all(SOURCE_DIR "/examples/custom_space/space.json", small, true, GRAD_WEIGHTS | GRAD_MIX, SCHEDULES, 9);
     run_all(SOURCE_DIR "/genotypes/spaces/darts.json", smaller, true, GRAD_WEIGHTS | GRAD_MIX, SCHEDULES, 9);
