@@ -30,7 +30,8 @@ measures "$timed and 0 < r['alpha_min_s'] <= r['alpha_median_s']" "${paths[@]}"
 measures "$timed and 'alpha_min_s' not in r" "${paths[@]}" --pass alpha
 # The parts of a profile are the whole; a second-order step has the passes of a first-order one and three more.
 parts='abs(sum(k["s"] for k in r["profile"]["kernels"]) - r["profile"]["threads_s"]) < 1e-4 * r["profile"]["threads_s"]
-       and r["profile"]["peak_gflops_thread"] > 0 and r["profile"]["wall_s"] > 0'
+       and r["profile"]["peak_gflops_thread"] > 0 and r["profile"]["peak_gbytes_thread"] > 0
+       and 0 <= r["profile"]["near_bound"] <= 1 and r["profile"]["wall_s"] > 0'
 parts=$(tr '\n' ' ' <<<"$parts")
 measures "$parts" step $space "${small[@]}" --order 2 --profile
 measures "$parts and r['min_ms'] > 0" infer $genotype --channels 4 --cells 1 --steps 3 --profile

@@ -40,8 +40,6 @@ typedef struct peaks {
     double flops, read, copy; /* a second, of all threads together: operations, bytes, bytes read and written */
 } peaks;
 bool peaks_measure(session *s, int threads, peaks *p, nasc_diag *d);
-/* Multiply-adds in registers alone, two operations each. */
-bool peak_flops(session *s, int threads, double *flops, nasc_diag *d);
 
 /* ---- bench_profile.c ---- */
 
@@ -55,8 +53,8 @@ typedef struct profile_row {
 typedef struct profile {
     VEC(profile_row) rows; /* by falling time */
     profile_row total;
-    double wall;  /* seconds a step takes while it is measured */
-    double flops; /* the peak of a thread, a second; 0: not known */
+    double wall;             /* seconds a step takes while it is measured */
+    double flops, bandwidth; /* the peaks of a thread, a second: operations, bytes read; 0: not known */
     int threads;
 } profile;
 /* Runs the workload `steps` times with clocks on; figures are those of one step. */

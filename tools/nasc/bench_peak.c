@@ -154,14 +154,6 @@ static bool measure_bandwidth(session *s, device *v, peaks *p, nasc_diag *d)
     return ok;
 }
 
-bool peak_flops(session *s, int threads, double *flops, nasc_diag *d)
-{
-    device *v = device_open_cpu(threads, d);
-    bool ok = v && measure_flops(s, v, threads, flops, d);
-    device_close(v);
-    return ok;
-}
-
 bool peaks_measure(session *s, int threads, peaks *p, nasc_diag *d)
 {
     *p = (peaks){.threads = threads};

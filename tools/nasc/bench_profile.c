@@ -61,9 +61,13 @@ bool profile_take(session *s, const workload *w, int steps, profile *p, nasc_dia
 {
     bool gpu = s->target.capability > 0; /* whose peak is not measured: it is one thread that keeps it busy */
     p->threads = gpu ? 1 : s->threads;
-    if (!gpu && !peak_flops(s, s->threads, &p->flops, d))
-        return false;
-    p->flops /= p->threads;
+    if (!gpu) {
+        peaks all;
+        if (!peaks_measure(s, s->threads, &all, d))
+            return false;
+        p->flops = all.flops / p->threads;
+        p->bandwidth = all.read / p->threads;
+    }
     run_clock *clocks = NEW_ARRAY(s->arena, run_clock, w->count);
     for (int i = 0; i < w->count; i++) {
         int instances = w->programs[i]->program->instances.count;
@@ -87,13 +91,30 @@ bool profile_take(session *s, const workload *w, int steps, profile *p, nasc_dia
 
 /* ---- showing ----------------------------------------------------------------------------------------------------- */
 
+/* The least time in which a thread could do it, by its multiply-adds or by what it moves, if that is the longer. */
+static double bound_of(const profile *p, const profile_row *r)
+{
+    double work = p->flops > 0 ? r->flops / p->flops : 0, moving = p->bandwidth > 0 ? r->bytes / p->bandwidth : 0;
+    return work > moving ? work : moving;
+}
+
 static void print_row(const profile *p, const profile_row *r, const char *kernel, const char *where)
 {
     double seconds = r->seconds > 0 ? r->seconds : 1;
-    printf("%9.3f %5.1f%% %6.1f %8.1f %5.1f%% %7.1f %9.2f  %-36s %s\n", r->seconds * 1e3,
+    bool moves = p->flops > 0 && r->bytes / p->bandwidth > r->flops / p->flops;
+    printf("%9.3f %5.1f%% %6.1f %8.1f %7.1f %5.1f%%%c %9.2f  %-36s %s\n", r->seconds * 1e3,
            100 * r->seconds / (p->total.seconds > 0 ? p->total.seconds : 1), r->calls, r->flops / seconds * 1e-9,
-           p->flops > 0 ? 100 * r->flops / seconds / p->flops : 0, r->bytes / seconds * 1e-9, r->bytes / 1048576,
-           kernel, where);
+           r->bytes / seconds * 1e-9, 100 * bound_of(p, r) / seconds, moves ? 'm' : ' ', r->bytes / 1048576, kernel,
+           where);
+}
+
+/* Of the time that all kernels take, the share of those that take at most twice their bound. */
+static double near_bound(const profile *p)
+{
+    double near = 0;
+    for (int i = 0; i < p->rows.count; i++)
+        near += p->rows.at[i].seconds <= 2 * bound_of(p, &p->rows.at[i]) ? p->rows.at[i].seconds : 0;
+    return p->total.seconds > 0 ? near / p->total.seconds : 0;
 }
 
 void profile_print(const profile *p)
@@ -102,11 +123,12 @@ void profile_print(const profile *p)
     profile_row rest = {0};
     int more = 0;
     if (p->flops > 0)
-        printf("\nof one step, thread by thread; peak: %.1f GFLOP/s a thread; where: one place of several\n",
-               p->flops * 1e-9);
+        printf("\nof one step, thread by thread; bound: %.1f GFLOP/s a thread, or (m) %.1f GB/s; where: one place of "
+               "several\n",
+               p->flops * 1e-9, p->bandwidth * 1e-9);
     else
         printf("\nof one step, kernel after kernel on the GPU, by its clock; where: one place of several\n");
-    printf("%9s %6s %6s %8s %6s %7s %9s  %-36s %s\n", "ms", "share", "calls", "GFLOP/s", "peak", "GB/s", "MiB",
+    printf("%9s %6s %6s %8s %7s %7s %9s  %-36s %s\n", "ms", "share", "calls", "GFLOP/s", "GB/s", "bound", "MiB",
            "kernel", "where");
     for (int i = 0; i < p->rows.count; i++)
         if (i < SHOWN) {
@@ -118,6 +140,8 @@ void profile_print(const profile *p)
     if (more)
         print_row(p, &rest, "all others", "");
     print_row(p, &p->total, "together", "");
+    if (p->flops > 0)
+        printf("kernels that take %.1f %% of the time run at half of their bound or more\n", 100 * near_bound(p));
     printf("threads waited or did other things %.1f %% of %d x %.4f s\n",
            100 * (1 - p->total.seconds / (p->wall * p->threads)), p->threads, p->wall);
 }
@@ -131,6 +155,7 @@ json_t *profile_json(const profile *p)
                               json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "kernel", r->kernel, "where", r->where, "s",
                                         r->seconds, "calls", r->calls, "flops", r->flops, "bytes", r->bytes));
     }
-    return json_pack("{s:f, s:f, s:f, s:o}", "wall_s", p->wall, "threads_s", p->total.seconds, "peak_gflops_thread",
-                     p->flops * 1e-9, "kernels", rows);
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:o}", "wall_s", p->wall, "threads_s", p->total.seconds,
+                     "peak_gflops_thread", p->flops * 1e-9, "peak_gbytes_thread", p->bandwidth * 1e-9, "near_bound",
+                     near_bound(p), "kernels", rows);
 }
