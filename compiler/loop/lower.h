@@ -11,8 +11,9 @@ typedef struct lower_layout {
     int batch;         /* the most images that it runs on */
     const int *stride; /* elements from pixel to pixel, of each value in PLACE_MEMORY */
     bool large;        /* the program's tensors overflow the last cache: what is read is fetched ahead */
-    const bool *lines; /* of each value: its pixels' vectors lie on cache lines, and no cache will hold them until they
-                          are read; NULL: of none */
+    /* Of each value that no cache will hold until it is read: its pixels' vectors lie on cache lines; each whole row
+     * does. NULL: of none. */
+    const bool *lines, *row_lines;
 } lower_layout;
 
 /* Tables over all nodes of a net, which one lowering hands to the next: a kernel touches few of them. */

@@ -395,6 +395,7 @@ static void emit_filled_row(simd *s, const stage *g, loop_index rel)
     if (g->kind != STAGE_STORE)
         fill_sides(s, g, rel);
     emit_row(s, g, rel);
+    simd_stream_rows(s, g, rel);
 }
 
 /* The first `rows`, in order; where they differ by phase, one of each phase after the other. */

@@ -32,6 +32,7 @@ typedef struct stage {
     VEC(int) roots;          /* STORE */
     VEC(int) sums;           /* STORE: chan_sum roots */
     VEC(int) fetches;        /* CHIP, STORE: maps in memory of which the next tile is fetched meanwhile */
+    VEC(int) gathered;       /* STORE: scratch for a row of each root, which is streamed from there; -1: none */
 } stage;
 
 /* A tensor as windows see it: element (rel, x, c) at origin + rel·row + x·column + c. */
@@ -130,7 +131,9 @@ view simd_operand_view(simd *s, int node, int k);
 /* simd_fetch.c: memory ahead of its readers, and past the caches */
 void simd_plan_fetches(simd *s);
 void simd_fetch_ahead(simd *s, const stage *g, const spot *at);
+void simd_plan_gathers(simd *s);
 void simd_store_map(simd *s, int root, const spot *at, int value);
+void simd_stream_rows(simd *s, const stage *g, loop_index rel); /* what a row's stores have gathered */
 /* simd_window.c: windows in registers: acc[p * vectors + v] for `pixels` columns from x on, `vectors` vectors from c on
  */
 typedef struct block {

@@ -571,6 +571,8 @@ void simd_plan(simd *s)
         if (in_scratch(g))
             g->scratch = loop_scratch(&s->pen, DT_F32, s->images_most * scratch_elements(s, g, s->rows));
     }
-    if (s->layout->large)
+    if (s->layout->large) {
         simd_plan_fetches(s);
+        simd_plan_gathers(s);
+    }
 }

@@ -182,6 +182,14 @@ static bool on_lines(const planner *p, const int *stride, int value)
            p->object_of[at->owner] >= 0 && at->channel % ARENA_ALIGN == 0 && stride[value] % ARENA_ALIGN == 0;
 }
 
+static bool rows_on_lines(const planner *p, const int *stride, int value)
+{
+    const home *at = &p->home[value];
+    const net_type *t = &p->n->nodes.at[value].type;
+    return p->f->place[value] == PLACE_MEMORY && net_is_map_sized(t) && p->object_of[at->owner] >= 0 &&
+           at->channel % ARENA_ALIGN == 0 && stride[value] == t->c && (int64_t)t->w * t->c % ARENA_ALIGN == 0;
+}
+
 memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch)
 {
     int count = f->n->nodes.count, *stride = NEW_ARRAY(a, int, count + 1);
@@ -200,10 +208,13 @@ memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch)
     m->home = p.home;
     m->stride = stride;
     m->offset = offset;
-    bool *lines = NEW_ARRAY(a, bool, count + 1);
-    for (int i = 0; i < count; i++)
+    bool *lines = NEW_ARRAY(a, bool, count + 1), *row_lines = NEW_ARRAY(a, bool, count + 1);
+    for (int i = 0; i < count; i++) {
         lines[i] = on_lines(&p, stride, i);
+        row_lines[i] = !lines[i] && rows_on_lines(&p, stride, i);
+    }
     m->lines = lines;
+    m->row_lines = row_lines;
     *q = p;
     m->planner = q;
     return m;

@@ -115,8 +115,11 @@ static lowered *lower_best(planner *p, const group *g, int64_t scratch_most, uns
                            unsigned char schedule[16])
 {
     bool large = p->memory->elements * (int64_t)sizeof(float) > p->t->l3_bytes;
-    lower_layout layout = {
-        .batch = p->o->batch, .stride = p->memory->stride, .large = large, .lines = large ? p->memory->lines : NULL};
+    lower_layout layout = {.batch = p->o->batch,
+                           .stride = p->memory->stride,
+                           .large = large,
+                           .lines = large ? p->memory->lines : NULL,
+                           .row_lines = large ? p->memory->row_lines : NULL};
     lower_options asked = p->o->lower, better;
     asked.scratch_most = scratch_most;
     lowered *l = lower_group(p->scratch, p->f, g, &layout, p->t, &asked, &p->room);

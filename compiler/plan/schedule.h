@@ -31,6 +31,7 @@ typedef struct memory {
     int64_t elements;      /* of the whole arena, for `batch` images */
     int64_t alive;         /* of them at once, at most: the arena's lower bound, where there are no choices */
     const bool *lines;     /* of each value: maps in the arena whose pixels begin on cache lines */
+    const bool *row_lines; /* others, whose rows begin and end on cache lines */
     const struct planner *planner;
 } memory;
 
