@@ -9,7 +9,6 @@ weights included), and the logits."""
 import argparse
 import contextlib
 import json
-import pathlib
 import resource
 import statistics
 import sys
@@ -62,15 +61,15 @@ def ncnn(name, x):
     import ncnn as engine
     import pnnx
     import torch
-    folder = pathlib.Path(tempfile.mkdtemp())
-    with contextlib.redirect_stdout(sys.stderr):
-        pnnx.export(torch_network(name), str(folder / "net.pt"), torch.from_numpy(x), fp16=False)
-    before = held()
     net = engine.Net()
     net.opt.num_threads = 1
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
-    net.load_param(str(folder / "net.ncnn.param"))
-    net.load_model(str(folder / "net.ncnn.bin"))
+    with tempfile.TemporaryDirectory() as folder:
+        with contextlib.redirect_stdout(sys.stderr):
+            pnnx.export(torch_network(name), folder + "/net.pt", torch.from_numpy(x), fp16=False)
+        before = held()
+        net.load_param(folder + "/net.ncnn.param")
+        net.load_model(folder + "/net.ncnn.bin")
     image = engine.Mat(numpy.ascontiguousarray(x[0]))
 
     def run():
