@@ -73,6 +73,7 @@ static bool pass_plan(pipeline *p, nasc_diag *d)
     plan_options o = {.batch = p->o->batch,
                       .sequential = p->o->sequential,
                       .lean = p->o->lean,
+                      .parts = p->o->parts,
                       .lower = p->o->lower,
                       .book = p->o->book,
                       .kernels = p->o->kernels};

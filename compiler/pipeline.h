@@ -12,6 +12,7 @@ typedef struct pipeline_options {
     unsigned grad;   /* GRAD_WEIGHTS | GRAD_MIX of what is output to SLOT_LOSS; 0: a forward program */
     bool sequential; /* launches in the net's order, least memory (inference); else widest launches (training) */
     bool lean;       /* tiles are as high as scratch finds place between tensors, for one thread; else as is fast */
+    int parts;       /* sequential: a kernel's tiles are run in so many parts at once, each with its scratch; 0: one */
     int64_t memory;  /* most bytes of the arena: beyond, results are computed again in the backward pass; 0: no bound */
     arena *kernels;  /* where what kernels consist of goes, for program_forget_kernels; NULL: with the program */
     lower_options lower;       /* schedules asked for; results do not change */

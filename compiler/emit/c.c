@@ -94,26 +94,50 @@ static const char *parenthesized(c_writer *w, expression e, int level)
 
 /* ---- places ---- */
 
-static expression element_text(c_writer *w, const loop_place *place)
+/* Declares the pointer that instruction `i` has its place from, where this is its first use; how far beyond it the place
+ * lies. -1: it has none. */
+static int64_t beyond_base(c_writer *w, const loop_ins *i)
 {
-    const char *index = index_text(w, &place->index).text;
-    return (expression){arena_printf(w->arena, "%s[%s]", buffer_name(w, place->buffer), index), LEVEL_ATOM};
+    int b = w->base_of[i - w->k->ins.at];
+    if (b < 0)
+        return -1;
+    c_base *base = &w->bases.at[b];
+    if (!base->declared) {
+        const char *constant = base->stores ? "" : "const ", *type = c_type[buffer_of(w, base->buffer)->dtype];
+        c_line(w, arena_printf(w->arena, "%s%s *p%d = &%s[%s];", constant, type, b, buffer_name(w, base->buffer),
+                               index_text(w, &base->index).text));
+        base->declared = true;
+    }
+    return i->place.index.base - base->index.base;
 }
 
-static const char *pointer_text(c_writer *w, const loop_place *place)
+static expression element_text(c_writer *w, const loop_ins *i)
 {
-    const char *name = buffer_name(w, place->buffer);
-    if (index_is_zero(&place->index))
-        return name;
-    expression index = index_text(w, &place->index);
-    return arena_printf(w->arena, index.text[0] == '-' ? "%s + (%s)" : "%s + %s", name, index.text);
+    int64_t beyond = beyond_base(w, i);
+    const char *text = beyond < 0 ? arena_printf(w->arena, "%s[%s]", buffer_name(w, i->place.buffer),
+                                                 index_text(w, &i->place.index).text)
+                                  : arena_printf(w->arena, "p%d[%" PRId64 "]", w->base_of[i - w->k->ins.at], beyond);
+    return (expression){text, LEVEL_ATOM};
+}
+
+static const char *pointer_text(c_writer *w, const loop_ins *i)
+{
+    int64_t beyond = beyond_base(w, i);
+    if (beyond >= 0) {
+        const char *plus = beyond ? arena_printf(w->arena, " + %" PRId64, beyond) : "";
+        return arena_printf(w->arena, "p%d%s", w->base_of[i - w->k->ins.at], plus);
+    }
+    const char *name = buffer_name(w, i->place.buffer);
+    return index_is_zero(&i->place.index)
+               ? name
+               : arena_printf(w->arena, "&%s[%s]", name, index_text(w, &i->place.index).text);
 }
 
 /* One element, as the type of a register. */
-static expression load_scalar(c_writer *w, const loop_place *place, int dtype)
+static expression load_scalar(c_writer *w, const loop_ins *i, int dtype)
 {
-    int stored = buffer_of(w, place->buffer)->dtype;
-    expression element = element_text(w, place);
+    int stored = buffer_of(w, i->place.buffer)->dtype;
+    expression element = element_text(w, i);
     if (stored == DT_BF16)
         element.text = arena_printf(w->arena, "from_bf16(%s)", element.text);
     if (stored == dtype || (stored == DT_BF16 && dtype == DT_F32))
@@ -121,10 +145,10 @@ static expression load_scalar(c_writer *w, const loop_place *place, int dtype)
     return (expression){arena_printf(w->arena, "(%s)%s", c_type[dtype], element.text), LEVEL_UNARY};
 }
 
-static expression load_vector(c_writer *w, const loop_place *place, int dtype, int lanes)
+static expression load_vector(c_writer *w, const loop_ins *i, int dtype, int lanes)
 {
-    int stored = buffer_of(w, place->buffer)->dtype;
-    const char *from = pointer_text(w, place), *to = suffix(w, dtype, lanes);
+    int stored = buffer_of(w, i->place.buffer)->dtype;
+    const char *from = pointer_text(w, i), *to = suffix(w, dtype, lanes);
     const char *call;
     if (stored == dtype)
         call = arena_printf(w->arena, "load_%s(%s)", to, from);
@@ -234,10 +258,9 @@ static expression value_text(c_writer *w, const loop_ins *i)
     const loop_reg *reg = &w->k->regs.at[i->dst];
     switch (i->op) {
     case LOOP_LOAD:
-        return reg->lanes == 1 ? load_scalar(w, &i->place, reg->dtype)
-                               : load_vector(w, &i->place, reg->dtype, reg->lanes);
+        return reg->lanes == 1 ? load_scalar(w, i, reg->dtype) : load_vector(w, i, reg->dtype, reg->lanes);
     case LOOP_BCAST:
-        return splat(w, i->dst, load_scalar(w, &i->place, reg->dtype));
+        return splat(w, i->dst, load_scalar(w, i, reg->dtype));
     case LOOP_CONST:
         return splat(w, i->dst, literal(w, i->value, reg->dtype));
     case LOOP_FROM_INT: {
@@ -280,7 +303,7 @@ static const char *int_value_text(c_writer *w, const loop_ins *i)
     case LOOP_INT_MOD:
         return arena_printf(w->arena, "int_mod(%s, %d)", lo, i->step);
     case LOOP_INT_LOAD:
-        return element_text(w, &i->place).text;
+        return element_text(w, i).text;
     default:
         BUG("no integer operation: %d", i->op);
     }
@@ -307,6 +330,24 @@ void c_line(c_writer *w, const char *statement)
     text_add(w->out, "%s\n", statement);
 }
 
+/* `type name = value;`, on the line before where that declares names of the same type and has room. */
+static void declare(c_writer *w, const char *type, const char *name, const char *value)
+{
+    text *out = w->out;
+    const char *more = arena_printf(w->arena, ", %s = %s;\n", name, value);
+    bool joins = w->declaration.type && w->declaration.end == out->length && strcmp(w->declaration.type, type) == 0 &&
+                 out->length - w->declaration.begin + strlen(more) <= LINE_WIDTH + 3;
+    if (joins) {
+        out->length -= strlen(";\n");
+        text_add(out, "%s", more);
+    } else {
+        w->declaration.begin = out->length;
+        c_line(w, arena_printf(w->arena, "%s %s = %s;", type, name, value));
+    }
+    w->declaration.type = type;
+    w->declaration.end = out->length;
+}
+
 static void define_reg(c_writer *w, int at)
 {
     const loop_ins *i = &w->k->ins.at[at];
@@ -316,7 +357,7 @@ static void define_reg(c_writer *w, int at)
         name->folded = value.text;
         name->level = value.level;
     } else if (name->declare == at) {
-        c_line(w, arena_printf(w->arena, "%s r%d = %s;", reg_type(w, i->dst), i->dst, value.text));
+        declare(w, reg_type(w, i->dst), arena_printf(w->arena, "r%d", i->dst), value.text);
     } else {
         c_line(w, arena_printf(w->arena, "r%d = %s;", i->dst, value.text));
     }
@@ -325,8 +366,11 @@ static void define_reg(c_writer *w, int at)
 static void define_int(c_writer *w, int at)
 {
     const loop_ins *i = &w->k->ins.at[at];
-    const char *type = w->ints[i->dst].declare == at ? arena_printf(w->arena, "%s ", w->dialect->integer) : "";
-    c_line(w, arena_printf(w->arena, "%s%s = %s;", type, c_int_name(w, i->dst), int_value_text(w, i)));
+    const char *name = c_int_name(w, i->dst), *value = int_value_text(w, i);
+    if (w->ints[i->dst].declare == at)
+        declare(w, w->dialect->integer, name, value);
+    else
+        c_line(w, arena_printf(w->arena, "%s = %s;", name, value));
 }
 
 /* A value as an element of a buffer's type. Integers are cut towards zero, as C has it. */
@@ -347,7 +391,7 @@ static void store(c_writer *w, const loop_ins *i)
     int stored = buffer_of(w, i->place.buffer)->dtype;
     expression value = operand(w, i->src[0]);
     if (reg->lanes == 1) {
-        const char *element = element_text(w, &i->place).text;
+        const char *element = element_text(w, i).text;
         c_line(w, arena_printf(w->arena, "%s = %s;", element, stored_scalar(w, value, reg->dtype, stored)));
         return;
     }
@@ -356,7 +400,7 @@ static void store(c_writer *w, const loop_ins *i)
         to = arena_printf(w->arena, "%s_%s", reg_suffix(w, i->src[0]), dtype_info[stored].name);
     else if (stored != reg->dtype)
         converted = arena_printf(w->arena, "to_%s(%s)", to, value.text);
-    c_line(w, arena_printf(w->arena, "store_%s(%s, %s);", to, pointer_text(w, &i->place), converted));
+    c_line(w, arena_printf(w->arena, "store_%s(%s, %s);", to, pointer_text(w, i), converted));
 }
 
 static void open_loop(c_writer *w, const char *var, const char *lo, const char *hi, int step)
@@ -434,7 +478,7 @@ void c_statements(c_writer *w)
         else if (c_is_reg_def(i))
             define_reg(w, at);
         else if (i->op == LOOP_PREFETCH)
-            c_line(w, arena_printf(w->arena, "PREFETCH(%s);", pointer_text(w, &i->place)));
+            c_line(w, arena_printf(w->arena, "PREFETCH(%s);", pointer_text(w, i)));
         else if (i->op == LOOP_BARRIER)
             c_line(w, "__syncthreads();");
         else
@@ -510,6 +554,7 @@ bool emit_c_kernel(text *out, const kernel *k, const target *t, const char *name
         return false;
     c_writer w = {.dialect = &plain_c, .arena = out->arena, .out = out, .k = k};
     c_scope(&w);
+    c_find_bases(&w);
     if (k->name[0])
         text_add(out, "/* %s */\n", k->name);
     text_add(out,

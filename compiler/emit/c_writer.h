@@ -18,6 +18,14 @@ typedef struct c_name {
     int level;           /* how tightly that text binds: see c.c */
 } c_name;
 
+/* Places in one block that differ by a constant: a pointer to the lowest of them, where there are enough. */
+typedef struct c_base {
+    int block, buffer;
+    loop_index index; /* of the lowest */
+    int uses;
+    bool stores, declared;
+} c_base;
+
 typedef struct c_writer c_writer;
 
 /* What each writes in its own way. */
@@ -38,10 +46,18 @@ struct c_writer {
     int *parent;     /* of an instruction: what opens the block it stands in; -1: the function */
     c_name **before; /* of an instruction: names to declare before it, because their first definition is nested in it */
     bool uses_arg[LOOP_ARGS_MAX], uses_scratch[LOOP_SCRATCH_MAX];
+    VEC(c_base) bases;
+    int *base_of; /* of an instruction: which of them its place is of; -1: none */
+    struct {      /* the declaration that was written last: of what type, where its line begins and ends in `out` */
+        const char *type;
+        size_t begin, end;
+    } declaration;
 };
 
 /* Fills regs, ints, dead, parent and the used buffers. */
 void c_scope(c_writer *w);
+/* After it: fills bases and base_of. */
+void c_find_bases(c_writer *w);
 /* May the definition at `def` of a register that is used once move to that use? */
 bool c_may_fold(const c_writer *w, int def);
 /* One line at the present depth, broken after commas and before signs where it is too long. */

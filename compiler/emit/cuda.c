@@ -73,6 +73,7 @@ bool emit_cuda_kernel(text *out, const kernel *k, const target *t, const char *n
         return false;
     c_writer w = {.dialect = &cuda_c, .arena = out->arena, .out = out, .k = k};
     c_scope(&w);
+    c_find_bases(&w);
     if (k->name[0])
         text_add(out, "/* %s */\n", k->name);
     c_line(&w, arena_printf(out->arena, "extern \"C\" __global__ void __launch_bounds__(%d) %s(%s)",

@@ -15,7 +15,8 @@ enum {
     FORMAT = 1,
     ALIGN = 64, /* bytes, of the arena */
     DIGITS_BYTES = 1 << 20,
-    WIDTH = 100 /* columns of tables of numbers */
+    CALL_BYTES = 100, /* of code, to call a kernel */
+    WIDTH = 100       /* columns of tables of numbers */
 };
 
 typedef struct exporter {
@@ -148,6 +149,17 @@ static bool write_kernels(exporter *e, text *out)
     return true;
 }
 
+/* What a compiler makes of an instruction, on average: gcc and clang, several networks. */
+static int64_t code_bytes(const exporter *e)
+{
+    const program *p = e->m->program;
+    const int64_t bytes = e->m->target->lanes > 1 ? 8 : 7;
+    int64_t instructions = 0;
+    for (int k = 0; k < p->kernels.count; k++)
+        instructions += p->kernels.at[k]->ins.count;
+    return bytes * instructions + CALL_BYTES * p->instances.count;
+}
+
 /* ---- launches ---------------------------------------------------------------------------------------------------- */
 
 static const char *place_text(const exporter *e, const program_arg *arg)
@@ -184,7 +196,13 @@ static void write_instance(const exporter *e, text *out, const program_instance 
     }
     const kernel *k = p->kernels.at[i->kernel];
     const char *scratch = k->scratch.count ? arena_printf(e->a, "A(%" PRId64 ")", i->scratch) : "NULL";
-    text_add(out, "        %s(buffer, 1, 0, %d, %s);\n    }\n", e->kernel_name[i->kernel], i->unit_tiles, scratch);
+    const char *name = e->kernel_name[i->kernel];
+    int64_t bytes = loop_scratch_offset(k, k->scratch.count);
+    if (e->m->parts > 1 && i->unit_tiles > 1)
+        text_add(out, "        run_parts(%s, buffer, %d, %s, %" PRId64 ");\n    }\n", name, i->unit_tiles, scratch,
+                 bytes);
+    else
+        text_add(out, "        %s(buffer, 1, 0, %d, %s);\n    }\n", name, i->unit_tiles, scratch);
 }
 
 static void write_run(const exporter *e, text *out)
@@ -343,6 +361,9 @@ static bool export_all(exporter *e, const char *folder)
         {"IMAGE_VALUES", m->image ? table_of_bytes(e, m->image, (int64_t)m->h * m->w * m->c) : given},
         {"EXPECTED", m->expected ? table_of_floats(e, m->expected, m->classes) : given},
         {"AROUND", m->around ? number(e, m->around) : NULL},
+        {"PARTS", m->parts > 1 ? number(e, m->parts) : NULL},
+        {"LEVEL", m->small ? "-Os" : "-O3"},
+        {"BUILD_TYPE", m->small ? "MinSizeRel" : "Release"},
         {"WEIGHTS_SOURCE", source},
         {"WEIGHTS_OBJECT", object},
         {"WEIGHTS_OPERAND", operand},
@@ -363,7 +384,8 @@ bool export_c(const export_model *m, const char *folder, export_sizes *sizes, na
     a.unwind = digits.unwind = &out_of_memory;
     exporter e = {.a = &a, .digits = &digits, .m = m, .d = d};
     bool ok = export_all(&e, folder);
-    *sizes = (export_sizes){.arena_bytes = 4 * e.floats, .weights_bytes = weights_bytes(&e)};
+    *sizes =
+        (export_sizes){.arena_bytes = 4 * e.floats, .weights_bytes = weights_bytes(&e), .code_bytes = code_bytes(&e)};
     arena_free(&a);
     arena_free(&digits);
     return ok;

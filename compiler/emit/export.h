@@ -13,6 +13,8 @@ typedef struct export_model {
     bool normalises; /* takes [0, 1] */
     bool channels_first;
     bool weights_as_file;
+    bool small;             /* compiled for size */
+    int parts;              /* that OpenMP may run at once; the program is planned for as many. 0: no OpenMP */
     const float *constants; /* what SLOT_WEIGHTS holds; NULL: only to be timed, on weights that NAME_test makes up */
     int64_t constant_count;
     int64_t around;             /* to be timed as a part of a network: bytes that the rest of it reads in between */
@@ -24,6 +26,7 @@ typedef struct export_model {
 /* What a user of the code has to provide. */
 typedef struct export_sizes {
     int64_t arena_bytes, weights_bytes;
+    int64_t code_bytes; /* an estimate: compilers differ by half as much again */
 } export_sizes;
 
 /* Writes the files into `folder`, which is made. Without constants no weights, and a NAME_test that knows --bench

@@ -31,6 +31,8 @@ typedef struct lower_options {
     int tile_rows;        /* rows of the smallest map a tile, wherever that divides it */
     int vectors;          /* of output channels that a block of a dense convolution holds in registers */
     int64_t scratch_most; /* bytes; where no height of a tile keeps to it, the least is taken */
+    int tiles_least;      /* wherever the smallest map has as many rows */
+    bool small;           /* short code before fast code: small blocks, loops over taps and channels */
 } lower_options;
 
 /* One argument of the kernel: which value of the net is bound to it. */

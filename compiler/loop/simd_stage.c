@@ -443,6 +443,11 @@ static double tile_cost(const simd *s, int rows)
     return (work + moved + elements * reach + 64) / rows;
 }
 
+static bool has_enough_tiles(const simd *s, int rows)
+{
+    return s->smallest / rows >= s->o->tiles_least;
+}
+
 static void choose_rows(simd *s)
 {
     s->rows = s->smallest;
@@ -452,7 +457,7 @@ static void choose_rows(simd *s)
             if (s->smallest % rows)
                 continue;
             double cost = tile_cost(s, rows);
-            if (cost < best || !keeps_to_scratch(s, s->rows)) {
+            if (cost < best || !keeps_to_scratch(s, s->rows) || !has_enough_tiles(s, s->rows)) {
                 best = cost;
                 s->rows = rows;
             }

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { UNROLLED_TAPS = 25, UNROLLED_CHANNELS = 4 };
+enum { UNROLLED_TAPS = 25, UNROLLED_CHANNELS = 4, SMALL_PIXELS = 4 };
 
 /* A window as its inner loop sees it, forward or transposed. */
 typedef struct sweep {
@@ -207,12 +207,12 @@ static void dense_step(simd *s, const sweep *q, const block *b, loop_index ky, i
 /* The `rank`th tap in a row of each pixel: pixels of different phases, whose taps differ, keep each other company. */
 static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, int rank, const int acc[])
 {
-    int whole = q->inner - q->inner % UNROLLED_CHANNELS;
-    if (whole <= UNROLLED_CHANNELS)
+    int unrolled = s->o->small ? 1 : UNROLLED_CHANNELS, whole = q->inner - q->inner % unrolled;
+    if (whole <= unrolled)
         whole = 0;
     if (whole) {
-        int k = loop_for(&s->pen, loop_at(0), loop_at(whole), UNROLLED_CHANNELS);
-        for (int i = 0; i < UNROLLED_CHANNELS; i++)
+        int k = loop_for(&s->pen, loop_at(0), loop_at(whole), unrolled);
+        for (int i = 0; i < unrolled; i++)
             for (int kx = 0; kx < q->kw; kx++)
                 dense_step(s, q, b, ky, kx, rank, loop_offset(loop_plus(loop_at(0), k, 1), i), acc);
         loop_end(&s->pen);
@@ -241,7 +241,8 @@ static void convolve(simd *s, int core, const block *b, const int acc[])
     while (first + apart < q.kh && !meets_row(&q, b, first + apart))
         apart++;
     int rows = (q.kh - first + apart - 1) / apart, taps = taps_in_a_row(&q, b);
-    bool rolled = rows > 1 && rows * taps * (q.inner ? 4 : 1) > UNROLLED_TAPS * (q.inner ? 2 : 1);
+    bool many = s->o->small || rows * taps * (q.inner ? 4 : 1) > UNROLLED_TAPS * (q.inner ? 2 : 1);
+    bool rolled = rows > 1 && many;
     int var = rolled ? loop_for(&s->pen, loop_at(0), loop_at(rows), 1) : 0;
     for (int y = 0; y < (rolled ? 1 : rows); y++) {
         loop_index row = rolled ? loop_plus(loop_at(first), var, apart) : loop_at(first + y * apart);
@@ -335,7 +336,7 @@ int simd_block_vectors(const simd *s, int core, int width, int channels)
 {
     const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
     int whole = channels / s->t->lanes;
-    if (!is_dense(s, v) || whole < 2)
+    if (!is_dense(s, v) || whole < 2 || s->o->small)
         return 1;
     if (s->o->vectors > 0 && s->o->vectors <= whole)
         return s->o->vectors;
@@ -350,8 +351,8 @@ int simd_block_pixels(const simd *s, int core, int width, int vectors)
     bool convolution = v && (v->prim == NET_conv || v->prim == NET_conv_dx);
     int registers = s->t->registers < 16 ? 16 : s->t->registers;
     int most = convolution ? (registers - 1 - vectors) / vectors : v ? 8 : 4;
-    if (s->t->lanes == 1)
-        most = 4;
+    if (s->t->lanes == 1 || s->o->small)
+        most = SMALL_PIXELS;
     most = most > 14 ? 14 : most;
     int phases = simd_column_phases(s, core);
     if (phases > 1) /* columns that no tap reaches take no register */

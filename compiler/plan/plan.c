@@ -133,9 +133,11 @@ static lowered *lower_best(planner *p, const group *g, int64_t scratch_most, uns
     return l;
 }
 
-static int64_t scratch_elements(const lowered *l)
+/* Of all parts that run at once. */
+static int64_t scratch_elements(const planner *p, const lowered *l)
 {
-    return (loop_scratch_offset(l->k, l->k->scratch.count) + 3) / 4;
+    int parts = l->unit_tiles > 1 && p->o->parts > 1 ? p->o->parts : 1;
+    return parts * ((loop_scratch_offset(l->k, l->k->scratch.count) + 3) / 4);
 }
 
 /* One thread's scratch may lie where no tensor lives at the time. Where that would make a lean arena longer than
@@ -145,13 +147,14 @@ static lowered *lower_and_place(planner *p, const group *g, program_instance *i,
     int launch = p->p->launches.count - 1;
     int64_t most = p->memory->alive + p->memory->alive / LEAN_PART;
     lowered *l = lower_best(p, g, 0, key, i->schedule);
-    i->scratch = memory_scratch(p->memory, launch, scratch_elements(l));
-    if (p->o->lean && i->scratch + scratch_elements(l) > most) {
-        l = lower_best(p, g, 4 * memory_gap(p->memory, launch, most), key, i->schedule);
-        i->scratch = memory_scratch(p->memory, launch, scratch_elements(l));
+    i->scratch = memory_scratch(p->memory, launch, scratch_elements(p, l));
+    if (p->o->lean && i->scratch + scratch_elements(p, l) > most) {
+        int64_t part = memory_gap(p->memory, launch, most) / (p->o->parts > 1 ? p->o->parts : 1);
+        l = lower_best(p, g, 4 * part, key, i->schedule);
+        i->scratch = memory_scratch(p->memory, launch, scratch_elements(p, l));
     }
-    int64_t end = i->scratch + scratch_elements(l);
-    if (scratch_elements(l) && end > p->p->single_elements)
+    int64_t end = i->scratch + scratch_elements(p, l);
+    if (scratch_elements(p, l) && end > p->p->single_elements)
         p->p->single_elements = end;
     return l;
 }

@@ -16,6 +16,7 @@ typedef struct plan_options {
     int batch;
     bool sequential; /* one group a launch in the net's order: least memory; else all that is ready */
     bool lean;       /* tiles are as high as scratch finds place between tensors, for one thread; else as is fast */
+    int parts;       /* sequential: a kernel's tiles are run in so many parts at once, each with its scratch; 0: one */
     lower_options lower;
     const schedule_book *book; /* NULL: all kernels as `lower` has them */
     arena *kernels;            /* where what kernels consist of goes; NULL: where the program goes */

@@ -1,5 +1,10 @@
 /* @NAME@: see @NAME@.h. Build with -ffp-contract=off: then results are equal to nasc's, bit for bit. */
 #include "@NAME@.h"
+@if PARTS
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+@end
 
 @PRELUDE@
 /* ---- kernels: each runs units [begin, end) of its work for n images ---- */
@@ -66,6 +71,23 @@ int @NAME@_init(@NAME@ *model, const void *weights, size_t size)
 #define W(place) ((void *)(weights + (place)))
 #define A(place) ((void *)((float *)arena + (place)))
 
+@if PARTS
+/* Units [0, units) of a kernel, in parts that may run at once and have `bytes` of scratch each. What a unit computes
+ * depends on nothing but its number: without OpenMP, and with any number of threads, results are the same. */
+typedef void kernel(void *const *buffer, ptrdiff_t n, ptrdiff_t begin, ptrdiff_t end, void *scratch);
+
+static void run_parts(kernel *run, void *const *buffer, ptrdiff_t units, void *scratch, ptrdiff_t bytes)
+{
+#ifdef _OPENMP
+    int allowed = omp_get_max_threads(), threads = allowed < @NAME@_THREADS ? allowed : @NAME@_THREADS;
+#pragma omp parallel for schedule(static) num_threads(threads)
+#endif
+    for (int part = 0; part < @NAME@_THREADS; part++)
+        run(buffer, 1, units * part / @NAME@_THREADS, units * (part + 1) / @NAME@_THREADS,
+            scratch ? (char *)scratch + bytes * part : NULL);
+}
+
+@end
 int @NAME@_run(const @NAME@ *model, const float *in, float *out, void *arena)
 {
     if (!model || !model->weights || !in || !out || !arena)

@@ -21,6 +21,9 @@ extern "C" {
 #define @NAME@_CLASSES @CLASSES@
 #define @NAME@_ARENA_BYTES @ARENA_BYTES@ /* memory that a run works in; @ALIVE_BYTES@ is what lives at once, the least there can be */
 #define @NAME@_ARENA_ALIGN @ARENA_ALIGN@
+@if PARTS
+#define @NAME@_THREADS @PARTS@ /* most that a run uses, where it is compiled with -fopenmp */
+@end
 #define @NAME@_WEIGHTS_BYTES @WEIGHTS_BYTES@
 
 /* What the functions return. */

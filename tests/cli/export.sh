@@ -26,7 +26,7 @@ grep -q 'initial ones of seed 5' "$work/err" || say "initial weights are not spo
 export_small plain_file --target generic --weights-as file --layout nchw --no-normalise
 export_small simd --target native
 export_small simd_file --target native --weights-as file
-grep -q "^simd_file for .*: arena $(sed -n 's/.*_ARENA_BYTES \([0-9]*\) .*/\1/p' "$work/simd_file/simd_file.h") bytes, weights .* in a file\$" "$work/out" ||
+grep -q "^simd_file for .*: arena $(sed -n 's/.*_ARENA_BYTES \([0-9]*\) .*/\1/p' "$work/simd_file/simd_file.h") bytes, weights .* in a file, code about [0-9]* kB (estimated)\$" "$work/out" ||
     say "sizes: $(cat "$work/out")"
 [ -f "$work/simd/simd_weights.c" ] || say "weights below 100 kB are an array"
 other=$(command -v clang-19 || command -v clang || echo gcc)

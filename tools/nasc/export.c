@@ -8,7 +8,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { ARRAY_BYTES_MOST = 100000 }; /* of weights that become an array unless said otherwise */
+enum {
+    ARRAY_BYTES_MOST = 100000, /* of weights that become an array unless said otherwise */
+    PARTS_MOST = 64            /* threads of exported code */
+};
 
 /* ---- what is asked for ------------------------------------------------------------------------------------------- */
 
@@ -136,8 +139,30 @@ static bool is_onnx(const exporting *e)
 
 static bool check_options(const exporting *e, nasc_diag *d)
 {
-    const char *alone = e->a->target ? "--target" : e->a->weights_as ? "--weights-as" : NULL;
+    const export_arguments *a = e->a;
+    const char *alone = a->target       ? "--target"
+                        : a->weights_as ? "--weights-as"
+                        : a->optimize   ? "--optimize"
+                        : a->parallel   ? "--parallel"
+                                        : NULL;
     return !is_onnx(e) || !alone || diag_fail(d, DIAG_INPUT, alone, "is for --to c: an ONNX file has none");
+}
+
+static bool is_parallel(const exporting *e)
+{
+    return e->a->parallel && strcmp(e->a->parallel, "openmp") == 0;
+}
+
+/* Threads take an operating system, and are several. */
+static bool check_parallel(const exporting *e, nasc_diag *d)
+{
+    if (is_parallel(e) && e->target.place != ON_SYSTEM)
+        return diag_fail(d, DIAG_INPUT, "--parallel", "target %s has no threads; expected one with an operating system",
+                         e->target.name);
+    if (is_parallel(e) && (e->session.threads < 2 || e->session.threads > PARTS_MOST))
+        return diag_fail(d, DIAG_INPUT, "--threads", "found %d, expected 2 to %d with --parallel openmp",
+                         e->session.threads, PARTS_MOST);
+    return true;
 }
 
 static bool build(exporting *e, nasc_diag *d)
@@ -167,12 +192,18 @@ static uint64_t network_key(const exporting *e)
 
 static void print_json(const export_model *m, const export_sizes *sizes)
 {
-    json_t *all = json_pack("{ss ss sI sI ss}", "name", m->name, "target", m->target->name, "arena_bytes",
+    json_t *all = json_pack("{ss ss sI sI sI ss}", "name", m->name, "target", m->target->name, "arena_bytes",
                             (json_int_t)sizes->arena_bytes, "weights_bytes", (json_int_t)sizes->weights_bytes,
-                            "weights_as", m->weights_as_file ? "file" : "array");
+                            "code_bytes_estimated", (json_int_t)sizes->code_bytes, "weights_as",
+                            m->weights_as_file ? "file" : "array");
     json_dumpf(all, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(all);
+}
+
+static bool for_size(const exporting *e)
+{
+    return e->a->optimize && strcmp(e->a->optimize, "size") == 0;
 }
 
 /* A board has flash, and no files. */
@@ -187,7 +218,12 @@ static bool write_c(exporting *e, nasc_diag *d)
 {
     const export_arguments *a = e->a;
     const trained *t = &e->trained;
-    pipeline_options o = {.batch = 1, .sequential = true, .lean = true};
+    int parts = is_parallel(e) ? e->session.threads : 0;
+    pipeline_options o = {.batch = 1,
+                          .sequential = true,
+                          .lean = true,
+                          .parts = parts,
+                          .lower = {.small = for_size(e), .tiles_least = parts}};
     const char *name = choose_name(e, d);
     e->constants = name ? trained_constants(&e->trained, &e->network, d) : NULL;
     program *p =
@@ -202,6 +238,8 @@ static bool write_c(exporting *e, nasc_diag *d)
                       .normalises = !a->no_normalise,
                       .channels_first = a->layout && strcmp(a->layout, "nchw") == 0,
                       .weights_as_file = weights_as_file(e),
+                      .small = for_size(e),
+                      .parts = parts,
                       .constants = e->constants,
                       .constant_count = e->network.constants,
                       .image = e->image,
@@ -216,8 +254,10 @@ static bool write_c(exporting *e, nasc_diag *d)
     if (a->common.json)
         print_json(&m, &sizes);
     else
-        printf("%s for %s: arena %" PRId64 " bytes, weights %" PRId64 " bytes in %s\n", name, e->target.name,
-               sizes.arena_bytes, sizes.weights_bytes, m.weights_as_file ? "a file" : "an array");
+        printf("%s for %s: arena %" PRId64 " bytes, weights %" PRId64 " bytes in %s, code about %" PRId64
+               " kB (estimated)\n",
+               name, e->target.name, sizes.arena_bytes, sizes.weights_bytes, m.weights_as_file ? "a file" : "an array",
+               (sizes.code_bytes + 999) / 1000);
     return true;
 }
 
@@ -226,7 +266,7 @@ static enum exit_code run(void *arguments, nasc_diag *d)
     exporting e = {.a = arguments};
     const export_arguments *a = e.a;
     bool ok = check_options(&e, d) && session_open(&e.session, &a->common, NULL, d) &&
-              session_target(&e.session, a->target, &e.target, d) &&
+              session_target(&e.session, a->target, &e.target, d) && check_parallel(&e, d) &&
               trained_open(&e.trained, &e.session, a->common.operand[0], a->weights, a->data, d) && build(&e, d) &&
               (is_onnx(&e) ? export_to_onnx : write_c)(&e, d);
     trained_close(&e.trained);
@@ -269,6 +309,16 @@ static const option_row options[] = {
      .kind = OPTION_TEXT,
      .offset = AT(weights_as),
      .help = "weights in NAME_weights.c or in NAME.bin; a file above 100 kB unless given (cortex-m: an array)"},
+    {.name = "optimize",
+     .value = "size|speed",
+     .kind = OPTION_TEXT,
+     .offset = AT(optimize),
+     .help = "short code (loops where there would be unrolled ones, -Os), or fast code; speed unless given"},
+    {.name = "parallel",
+     .value = "none|openmp",
+     .kind = OPTION_TEXT,
+     .offset = AT(parallel),
+     .help = "none unless given; openmp splits loops among at most --threads threads: the same bits, a longer arena"},
     {.name = "data",
      .value = "KIND:PATH",
      .kind = OPTION_TEXT,

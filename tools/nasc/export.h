@@ -6,7 +6,7 @@
 
 typedef struct export_arguments {
     arguments common;
-    const char *to, *target, *out, *name, *weights, *weights_as, *layout, *data;
+    const char *to, *target, *out, *name, *weights, *weights_as, *layout, *data, *optimize, *parallel;
     bool no_normalise;
 } export_arguments;
 

@@ -1,0 +1,104 @@
+"""Times a network in an engine for inference: one image, one thread, float32. What tools/compare-infer runs.
+
+    infer.py onnxruntime|openvino NET.onnx IMAGE --shape CxHxW [--runs 30]
+    infer.py ncnn cifar|imagenet|mobile IMAGE --shape CxHxW [--runs 30]
+
+ncnn gets the network from PyTorch, with other weights. IMAGE holds the input's bytes, channels last, each a value by 255. Prints a line of JSON: the engine with its version, the
+shortest and the median time in milliseconds, how far the process grew by loading the network and running it (KiB, its
+weights included), and the logits."""
+import argparse
+import contextlib
+import json
+import resource
+import statistics
+import sys
+import tempfile
+import time
+
+import numpy
+
+
+def arguments():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("engine", choices=("onnxruntime", "openvino", "ncnn"))
+    a.add_argument("network")
+    a.add_argument("image")
+    a.add_argument("--shape", required=True)
+    a.add_argument("--runs", type=int, default=30)
+    return a.parse_args()
+
+
+def onnxruntime(path, x):
+    import onnxruntime as engine
+    before = held()
+    options = engine.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = engine.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return "ONNX Runtime " + engine.__version__, before, lambda: session.run(None, {"images": x})[0]
+
+
+def openvino(path, x):
+    import openvino as engine
+    before = held()
+    model = engine.convert_model(path)
+    model.reshape(list(x.shape))
+    compiled = engine.Core().compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY",
+                                                           "INFERENCE_PRECISION_HINT": "f32"})
+    request = compiled.create_infer_request()
+    return "OpenVINO " + engine.__version__.split("-")[0], before, lambda: request.infer([x])[0]
+
+
+def torch_network(name):
+    import darts
+    import proxyless
+    made = {"cifar": lambda: darts.Fixed(darts.DARTS_V2, 36, 10, 20),
+            "imagenet": lambda: darts.Fixed(darts.DARTS_V2, 48, 1000, 14, "imagenet"), "mobile": proxyless.mobile}
+    return made[name]().eval()
+
+
+def ncnn(name, x):
+    """pnnx makes ncnn's files of the PyTorch network: of the ONNX file's padding it makes a layer that ncnn has not."""
+    import ncnn as engine
+    import pnnx
+    import torch
+    net = engine.Net()
+    net.opt.num_threads = 1
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
+    with tempfile.TemporaryDirectory() as folder:
+        with contextlib.redirect_stdout(sys.stderr):
+            pnnx.export(torch_network(name), folder + "/net.pt", torch.from_numpy(x), fp16=False)
+        before = held()
+        net.load_param(folder + "/net.ncnn.param")
+        net.load_model(folder + "/net.ncnn.bin")
+    image = engine.Mat(numpy.ascontiguousarray(x[0]))
+
+    def run():
+        extractor = net.create_extractor()
+        extractor.input("in0", image)
+        return numpy.array(extractor.extract("out0")[1])
+
+    return "ncnn " + engine.__version__, before, run
+
+
+def held():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main():
+    a = arguments()
+    c, h, w = map(int, a.shape.split("x"))
+    levels = numpy.fromfile(a.image, dtype=numpy.uint8).reshape(1, h, w, c).transpose(0, 3, 1, 2)
+    name, before, run = globals()[a.engine](a.network, numpy.ascontiguousarray(levels.astype(numpy.float32) / 255))
+    logits = numpy.asarray(run()).reshape(-1)
+    took = []
+    for _ in range(3 + a.runs):
+        start = time.perf_counter()
+        run()
+        took.append(1e3 * (time.perf_counter() - start))
+    took = took[3:]
+    print(json.dumps({"engine": name, "min_ms": min(took), "median_ms": statistics.median(took),
+                      "grown_kib": held() - before, "logits": logits.tolist()}))
+
+
+if __name__ == "__main__":
+    main()
