@@ -293,6 +293,7 @@ struct engine {
     arena a;
     VEC(cc_library *) libraries;
     jit_stats stats;
+    text spills; /* since it was last asked; owned by `a` */
 };
 
 static bool is_jit(enum engine_kind kind)
@@ -312,7 +313,7 @@ engine *engine_open(enum engine_kind kind, const target *t, int threads, nasc_di
         diag_memory(d);
         return NULL;
     }
-    *e = (engine){.kind = kind, .t = *t, .threads = threads};
+    *e = (engine){.kind = kind, .t = *t, .threads = threads, .spills = {.arena = &e->a}};
     bool ok = true;
     if (is_jit(kind))
         ok = (e->jit = jit_open(&e->t, d)) != NULL;
@@ -357,6 +358,9 @@ static bool make_image(engine *e, const kernel *k, program_image *image, nasc_di
         return false;
     e->stats.compiled += !made.cached;
     e->stats.cached += made.cached;
+    if (made.use.spill_bytes > 0)
+        text_add(&e->spills, "  %s: %d bytes, with %d registers of %s\n", k->name, made.use.spill_bytes,
+                 made.use.registers, e->t.name);
     m.image = (program_image){made.image, CUDA_SYMBOL, cuda_block_threads(k), loop_threads_of(k) > 0};
     VEC_PUSH(&e->a, &e->images, m);
     *image = m.image;
@@ -413,6 +417,13 @@ bool engine_load(engine *e, const program *p, program_code *code, nasc_diag *d)
 jit_stats engine_stats(const engine *e)
 {
     return e->stats;
+}
+
+const char *engine_spills(engine *e)
+{
+    const char *lines = e->spills.at;
+    e->spills = (text){.arena = &e->a};
+    return lines;
 }
 
 void engine_close(engine *e)

@@ -32,6 +32,8 @@ engine *engine_open(enum engine_kind kind, const target *t, int threads, nasc_di
 bool engine_load(engine *e, const program *p, program_code *code, nasc_diag *d);
 /* What machine code took so far: kernels compiled, kernels found in the cache, seconds. Zero where none is made. */
 jit_stats engine_stats(const engine *e);
+/* A line for each kernel, compiled since this was last asked, that spills registers to memory; NULL: there is none. */
+const char *engine_spills(engine *e);
 void engine_close(engine *e);
 
 /* Writes the net, groups, kernels, … of one stage (`all`: of each) as text. False with a list of names when unknown. */

@@ -10,7 +10,18 @@ static bool save(course *c, nasc_diag *d)
     if (!c->folder)
         return true;
     checkpoint state = c->owner.state(c->owner.user);
-    return run_log_sync(c->folder, d) && checkpoint_write(&state, c->folder->path, d);
+    return device_fetch_all(c->device, d) && run_log_sync(c->folder, d) && checkpoint_write(&state, c->folder->path, d);
+}
+
+static void tell_device(const course *c, const checkpoint *state)
+{
+    for (int i = 0; i < state->sets; i++) {
+        const parameter_values *v = &state->set[i].values;
+        const float *const vectors[] = {v->weights, v->stats, v->alphas};
+        for (size_t k = 0; k < COUNT(vectors); k++)
+            if (vectors[k])
+                device_changed(c->device, vectors[k]);
+    }
 }
 
 bool course_resume(course *c, nasc_diag *d)
@@ -18,23 +29,69 @@ bool course_resume(course *c, nasc_diag *d)
     checkpoint state = c->owner.state(c->owner.user);
     if (checkpoint_exists(c->folder->path) && !checkpoint_read(&state, c->folder->path, d))
         return false;
+    tell_device(c, &state);
     return run_log_cut(c->folder, c->epoch, c->step, d);
 }
 
 /* ---- sums and the log -------------------------------------------------------------------------------------------- */
 
-void course_learned(course *c, const runner *r, int n)
+static score *expect_score(course *c, int n, bool held_out)
 {
-    c->sums.loss += (double)r->loss * n;
-    c->sums.correct += (double)r->correct * n;
-    c->sums.images += n;
+    const int room = (int)COUNT(c->scores);
+    CHECK(c->expected < room);
+    course_score *s = &c->scores[(c->first_score + c->expected++) % room];
+    *s = (course_score){.held_out = held_out, .n = n, .step = c->step};
+    return &s->score;
 }
 
-void course_held_out(course *c, const runner *r, int n)
+score *course_learned(course *c, int n)
 {
-    c->sums.held_loss += (double)r->loss * n;
-    c->sums.held_correct += (double)r->correct * n;
-    c->sums.held_images += n;
+    return expect_score(c, n, false);
+}
+
+score *course_held_out(course *c, int n)
+{
+    return expect_score(c, n, true);
+}
+
+static void add_score(course_sums *sums, const course_score *s)
+{
+    double *loss = s->held_out ? &sums->held_loss : &sums->loss;
+    double *correct = s->held_out ? &sums->held_correct : &sums->correct;
+    double *images = s->held_out ? &sums->held_images : &sums->images;
+    *loss += (double)s->score.loss * s->n;
+    *correct += (double)s->score.correct * s->n;
+    *images += s->n;
+}
+
+/* A run that has diverged ends at once: nothing that comes after it is worth the time, or can stand in the log. */
+static bool converges(const course *c, const course_score *s, nasc_diag *d)
+{
+    return isfinite(c->sums.loss + c->sums.held_loss) ||
+           diag_fail(d, DIAG_INPUT, c->owner.phase,
+                     "the loss is not a number after step %" PRId64 ", with lr %g: a smaller lr is needed, or clip "
+                     "(largest norm of the gradient), as --set clip=5",
+                     s->step + 1, c->lr);
+}
+
+/* Those of steps before `step`, which have come. */
+static bool add_scores(course *c, int64_t step, nasc_diag *d)
+{
+    while (c->expected > 0 && c->scores[c->first_score].step < step) {
+        const course_score *s = &c->scores[c->first_score];
+        c->first_score = (c->first_score + 1) % (int)COUNT(c->scores);
+        c->expected--;
+        add_score(&c->sums, s);
+        if (!converges(c, s, d))
+            return false;
+    }
+    return true;
+}
+
+/* All that are expected. */
+static bool settle(course *c, nasc_diag *d)
+{
+    return device_wait(c->device, d) && add_scores(c, c->step, d);
 }
 
 static double mean(double sum, double count)
@@ -63,16 +120,6 @@ static bool log_epoch(course *c, nasc_diag *d)
 
 /* ---- epochs ------------------------------------------------------------------------------------------------------ */
 
-/* A run that has diverged ends at once: nothing that comes after it is worth the time, or can stand in the log. */
-static bool converges(const course *c, nasc_diag *d)
-{
-    return isfinite(c->sums.loss + c->sums.held_loss) ||
-           diag_fail(d, DIAG_INPUT, c->owner.phase,
-                     "the loss is not a number after step %" PRId64 ", with lr %g: a smaller lr is needed, or clip "
-                     "(largest norm of the gradient), as --set clip=5",
-                     c->step, c->lr);
-}
-
 static bool step_taken(course *c, int at, nasc_diag *d)
 {
     const course_settings *q = &c->settings;
@@ -84,8 +131,11 @@ static bool step_taken(course *c, int at, nasc_diag *d)
         return false;
     for (int f = 0; f < PREFETCH_FEEDS; f++)
         c->sums.skipped += batch[f].skipped;
+    bool all;
+    if (!device_submit(c->device, &all, d))
+        return false;
     c->step++;
-    return converges(c, d);
+    return add_scores(c, all ? c->step : c->step - 1, d);
 }
 
 static bool goes_on(const course *c, int done)
@@ -109,7 +159,8 @@ static enum run_end steps_run(course *c, int first, bool *go, nasc_diag *d)
             return RUN_FAILED;
         *go = goes_on(c, at + 1);
         bool last = at + 1 == q->steps, due = q->checkpoint_steps > 0 && c->step % q->checkpoint_steps == 0;
-        if (!last && (due || !*go) && !save(c, d))
+        bool rests = last || due || !*go;
+        if (rests && (!settle(c, d) || (!last && !save(c, d))))
             return RUN_FAILED;
         if (!last && !*go)
             return RUN_STOPPED;

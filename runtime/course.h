@@ -7,6 +7,14 @@
 #include "runtime/data/prefetch.h"
 #include "runtime/progress.h"
 
+/* A batch whose score may still be on its way from the device. */
+typedef struct course_score {
+    score score;
+    bool held_out;
+    int n;
+    int64_t step; /* that it is of */
+} course_score;
+
 /* Running sums of the epoch; all doubles, they go into the checkpoint. */
 typedef struct course_sums {
     double loss, correct, images;                /* of the steps that learn weights */
@@ -43,14 +51,17 @@ typedef struct course {
     int64_t epoch, step; /* epochs done; steps done in all */
     double lr;           /* at present */
     course_sums sums;
+    device *device;
+    course_score scores[2 * PREFETCH_FEEDS]; /* of the last two steps: what `sums` have not; a ring */
+    int first_score, expected;
 } course;
 
 /* From the run's checkpoint, if it has one; the log is cut to it. */
 bool course_resume(course *c, nasc_diag *d);
 /* Runs the epochs that are left. RUN_STOPPED: progress asked to stop, and the checkpoint is written. */
 enum run_end course_run(course *c, nasc_diag *d);
-/* Adds a batch of n images, with the loss and score of the runner's last pass. */
-void course_learned(course *c, const runner *r, int n);
-void course_held_out(course *c, const runner *r, int n);
+/* Where the score of a batch of n images goes, which this step learns weights or alphas by. */
+score *course_learned(course *c, int n);
+score *course_held_out(course *c, int n);
 
 #endif

@@ -23,19 +23,19 @@ static void swap(float **a, float **b)
 
 /* ---- SGD --------------------------------------------------------------------------------------------------------- */
 
-sgd sgd_new_in_place(arena *a, const runnable *program, int64_t count)
+sgd sgd_new_in_place(arena *a, device *v, const runnable *program, int64_t count)
 {
     return (sgd){.program = program,
                  .count = count,
-                 .value = NEW_ARRAY(a, float, count),
-                 .momentum = NEW_ARRAY(a, float, count)};
+                 .value = device_vector(v, a, count),
+                 .momentum = device_vector(v, a, count)};
 }
 
-sgd sgd_new(arena *a, const runnable *program, int64_t count)
+sgd sgd_new(arena *a, device *v, const runnable *program, int64_t count)
 {
-    sgd s = sgd_new_in_place(a, program, count);
-    s.spare = NEW_ARRAY(a, float, count);
-    s.spare_momentum = NEW_ARRAY(a, float, count);
+    sgd s = sgd_new_in_place(a, v, program, count);
+    s.spare = device_vector(v, a, count);
+    s.spare_momentum = device_vector(v, a, count);
     return s;
 }
 
@@ -67,12 +67,12 @@ bool sgd_step(sgd *s, device *v, const float *grad, const int *active, const sgd
 
 /* ---- Adam -------------------------------------------------------------------------------------------------------- */
 
-adam adam_new(arena *a, const runnable *program, int64_t count)
+adam adam_new(arena *a, device *v, const runnable *program, int64_t count)
 {
     adam s = {.program = program, .count = count};
     float **vectors[] = {&s.value, &s.first, &s.second, &s.spare, &s.spare_first, &s.spare_second};
     for (size_t i = 0; i < COUNT(vectors); i++)
-        *vectors[i] = NEW_ARRAY(a, float, count);
+        *vectors[i] = device_vector(v, a, count);
     return s;
 }
 

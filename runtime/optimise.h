@@ -25,11 +25,11 @@ typedef struct adam_rates {
     double lr, beta1, beta2, decay, eps;
 } adam_rates;
 
-/* Vectors of `count` zeros, in `a`. */
-sgd sgd_new(arena *a, const runnable *program, int64_t count);
-adam adam_new(arena *a, const runnable *program, int64_t count);
+/* Vectors of `count` zeros that the device keeps, in `a`. */
+sgd sgd_new(arena *a, device *v, const runnable *program, int64_t count);
+adam adam_new(arena *a, device *v, const runnable *program, int64_t count);
 /* Without spare vectors. */
-sgd sgd_new_in_place(arena *a, const runnable *program, int64_t count);
+sgd sgd_new_in_place(arena *a, device *v, const runnable *program, int64_t count);
 /* `active`: of each choice, the candidate whose weights move; NULL where there are no choices. */
 bool sgd_step(sgd *s, device *v, const float *grad, const int *active, const sgd_rates *rates, nasc_diag *d);
 bool adam_step(adam *s, device *v, const float *grad, const adam_rates *rates, nasc_diag *d);
@@ -37,7 +37,7 @@ bool adam_step(adam *s, device *v, const float *grad, const adam_rates *rates, n
 /* The scalars that sgd and unroll read. */
 void sgd_scalars(float scalars[SCALAR_COUNT], const sgd_rates *rates);
 
-/* A method's program with user[b] bound to SLOT_USER + b; `active` as for sgd_step. */
+/* A method's program with user[b], a vector that the device keeps, bound to SLOT_USER + b; `active` as for sgd_step. */
 enum { BINDINGS = BIND_SECOND_OUT + 1 };
 bool method_run(device *v, const runnable *program, float *const user[BINDINGS], float scalars[SCALAR_COUNT],
                 const int *active, nasc_diag *d);

@@ -55,8 +55,8 @@ static feed take(predictor *p, const double *x, const double *log_y, int n)
 
 static bool fit_one(predictor *p, const feed *samples, int number, uint64_t seed, nasc_diag *d)
 {
-    adam a = adam_new(p->arena, &p->programs->adam, p->parameters.weights);
-    float *grad = NEW_ARRAY(p->arena, float, p->parameters.weights + 1);
+    adam a = adam_new(p->arena, p->device, &p->programs->adam, p->parameters.weights);
+    float *grad = device_vector(p->device, p->arena, p->parameters.weights);
     adam_rates rates = {.beta1 = 0.9, .beta2 = 0.999, .decay = DECAY, .eps = 1e-8};
     parameter_values start = {.weights = a.value};
     parameters_init(&p->parameters, &start, seed * PREDICTOR_NETWORKS + (uint64_t)number);
@@ -93,7 +93,7 @@ bool predictor_apply(predictor *p, const double *x, int n, double *y, nasc_diag 
     memset(y, 0, (size_t)n * sizeof *y);
     for (int k = 0; k < PREDICTOR_NETWORKS; k++) {
         pass one = {.what = &p->programs->predict, .weights = p->weights[k]};
-        if (!runner_pass(&p->run, &one, &samples, d))
+        if (!runner_pass(&p->run, &one, &samples, d) || !device_fetch(p->device, p->run.logits, d))
             return false;
         for (int i = 0; i < n; i++)
             y[i] += (double)p->run.logits[i] / PREDICTOR_NETWORKS;

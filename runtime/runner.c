@@ -1,7 +1,7 @@
 /* Passes through a network. */
 #include "runtime/runner.h"
 
-static float *room(arena *a, const runnable *const *programs, int count, enum net_slot slot)
+static float *room(arena *a, device *v, const runnable *const *programs, int count, enum net_slot slot)
 {
     int64_t most = 1;
     for (int i = 0; i < count; i++) {
@@ -9,14 +9,14 @@ static float *room(arena *a, const runnable *const *programs, int count, enum ne
         int64_t elements = p->slot_size[slot] * p->batch;
         most = elements > most ? elements : most;
     }
-    return NEW_ARRAY(a, float, most);
+    return device_vector(v, a, most);
 }
 
 bool runner_open(runner *r, arena *a, device *v, const runnable *const *programs, int count, nasc_diag *d)
 {
-    *r = (runner){.device = v};
-    r->logits = room(a, programs, count, SLOT_LOGITS);
-    r->aux_logits = room(a, programs, count, SLOT_AUX_LOGITS);
+    *r = (runner){.device = v, .scored = &r->own};
+    r->logits = room(a, v, programs, count, SLOT_LOGITS);
+    r->aux_logits = room(a, v, programs, count, SLOT_AUX_LOGITS);
     for (int i = 0; i < count; i++)
         if (!device_prepare(v, programs[i]->program, &programs[i]->code, d))
             return false;
@@ -36,7 +36,8 @@ bool runnable_run(const runnable *what, device *v, device_run *bound, nasc_diag 
 
 bool runner_pass(runner *r, const pass *p, const feed *batch, nasc_diag *d)
 {
-    device_run run = {.n = batch->n, .keep_stats = p->keep_stats, .active = p->active, .gates = p->gates};
+    score *scored = p->unscored ? &r->unscored : r->scored;
+    device_run run = {.n = batch->n, .keep_stats = p->keep_stats, .late = true, .active = p->active, .gates = p->gates};
     /* Programs write only to slots that they declare as outputs: what is const here is an input there. */
     run.slot[SLOT_IMAGES] = batch->x;
     run.slot[SLOT_LABELS] = batch->y;
@@ -48,7 +49,7 @@ bool runner_pass(runner *r, const pass *p, const feed *batch, nasc_diag *d)
     run.slot[SLOT_MIX_GRAD] = p->mix_grad;
     run.slot[SLOT_LOGITS] = r->logits;
     run.slot[SLOT_AUX_LOGITS] = r->aux_logits;
-    run.slot[SLOT_LOSS] = &r->loss;
-    run.slot[SLOT_CORRECT] = &r->correct;
+    run.slot[SLOT_LOSS] = &scored->loss;
+    run.slot[SLOT_CORRECT] = &scored->correct;
     return runnable_run(p->what, r->device, &run, d);
 }

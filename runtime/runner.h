@@ -28,6 +28,11 @@ typedef struct feed {
     int skipped; /* samples that others stand in for, because their files are bad */
 } feed;
 
+/* What a pass says of its batch: means. */
+typedef struct score {
+    float loss, correct;
+} score;
+
 /* What a pass through the network reads and writes besides its batch. Those that the program does not use may be NULL.
  */
 typedef struct pass {
@@ -39,19 +44,22 @@ typedef struct pass {
     const int *active; /* see device_run */
     const uint64_t *gates;
     bool keep_stats;
+    bool unscored; /* its score is of no interest */
 } pass;
 
 /* The device and what every pass leaves there. */
 typedef struct runner {
     device *device;
-    float *logits, *aux_logits; /* of the largest batch */
-    float loss, correct;        /* of the last pass: mean over the batch */
+    float *logits, *aux_logits; /* of the largest batch; the device keeps them */
+    score *scored;              /* where the score of passes goes, once the device has been waited for */
+    score own, unscored;        /* that is `own`, where nobody says otherwise */
 } runner;
 
-/* Room for what these programs write; prepares the device for them. Owned by `a`. */
+/* Room for what these programs write; prepares the device for them. Owned by `a`. `r` stays where it is. */
 bool runner_open(runner *r, arena *a, device *v, const runnable *const *programs, int count, nasc_diag *d);
 /* Runs a program with everything bound; its clock, if it has one, counts. */
 bool runnable_run(const runnable *what, device *v, device_run *bound, nasc_diag *d);
+/* Weights and all that the pass writes but its score are vectors that the device keeps, or are waited for. */
 bool runner_pass(runner *r, const pass *p, const feed *batch, nasc_diag *d);
 
 #endif

@@ -96,7 +96,7 @@ static inline feed read_batch(fixture *f, const char *x, const char *y)
     return b;
 }
 
-/* CUDA's is never a GPU, only its doubles. */
+/* CUDA's is a GPU where NASC_TEST_GPU is set, else its doubles. */
 static inline void skip_without_doubles(const char *name)
 {
     const char *why = cuda_doubles_open();

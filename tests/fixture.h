@@ -20,12 +20,12 @@ typedef struct workshop {
 
 static inline bool workshop_open(workshop *w, enum engine_kind kind, int threads)
 {
-    int capability;
-    *w = (workshop){.target = kind == ENGINE_CUDA ? target_gpus[0] : target_host()};
-    w->engine = engine_open(kind, &w->target, threads, &w->d);
-    if (w->engine)
-        w->device = kind == ENGINE_CUDA ? device_open_cuda(&capability, &w->d) : device_open_cpu(threads, &w->d);
-    return w->device != NULL;
+    int capability = 0;
+    *w = (workshop){.target = target_host()};
+    w->device = kind == ENGINE_CUDA ? device_open_cuda(&capability, &w->d) : device_open_cpu(threads, &w->d);
+    if (w->device && (!capability || target_gpu(capability, &w->target)))
+        w->engine = engine_open(kind, &w->target, threads, &w->d);
+    return w->engine != NULL;
 }
 
 static inline void workshop_close(workshop *w)

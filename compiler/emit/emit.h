@@ -63,7 +63,8 @@ typedef struct cubin {
         int32_t spill_bytes;  /* stores and loads of registers that it has not, in bytes of code's own count */
     } use;
 } cubin;
-/* Fails with a diagnostic where NVRTC does not know the target, or refuses the text. Threads may call it at once. */
+/* For a target that is newer than NVRTC the image is PTX, which the GPU's driver compiles; nothing is known of its use.
+ * Fails with a diagnostic where NVRTC does not know the target, or refuses the text. Threads may call it at once. */
 bool nvrtc_compile(const nvrtc *r, arena *a, const kernel *k, const target *t, cubin *made, nasc_diag *d);
 
 /* Compiles emitted C with the host's `cc` (or $CC) into a shared object and opens it: how tests compare engines, and how a

@@ -1,5 +1,6 @@
 /* CUDA's compiler at run time, in a library that is opened when it is first asked for: nasc is built without CUDA. One
  * kernel is one cubin, in the cache that the JIT has too, together with what the assembler said that it takes. */
+#include "base/cuda_libraries.h"
 #include "emit/cache.h"
 #include "emit/emit.h"
 
@@ -26,7 +27,9 @@ typedef void *nvrtc_program;
     X(GetProgramLogSize, (nvrtc_program program, size_t *size))                                                        \
     X(GetProgramLog, (nvrtc_program program, char *log))                                                               \
     X(GetCUBINSize, (nvrtc_program program, size_t *size))                                                             \
-    X(GetCUBIN, (nvrtc_program program, char *cubin))
+    X(GetCUBIN, (nvrtc_program program, char *cubin))                                                                  \
+    X(GetPTXSize, (nvrtc_program program, size_t *size))                                                               \
+    X(GetPTX, (nvrtc_program program, char *ptx))
 
 struct nvrtc {
     void *library;
@@ -38,17 +41,6 @@ struct nvrtc {
 };
 
 /* ---- the library ------------------------------------------------------------------------------------------------- */
-
-/* The newest that is known first: an older one knows fewer GPUs. */
-static void *open_library(void)
-{
-    static const char *const names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so",
-                                        "/usr/local/cuda/lib64/libnvrtc.so"};
-    void *library = NULL;
-    for (size_t i = 0; i < COUNT(names) && !library; i++)
-        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    return library;
-}
 
 static bool find_calls(nvrtc *r, nasc_diag *d)
 {
@@ -63,11 +55,11 @@ static bool find_calls(nvrtc *r, nasc_diag *d)
 
 nvrtc *nvrtc_open(nasc_diag *d)
 {
-    void *library = open_library();
+    const char *why = "";
+    void *library = cuda_library_open(CUDA_NVRTC, &why);
     if (!library) {
         diag_fail(d, DIAG_DEVICE, "NVRTC",
-                  "CUDA's compiler is not installed, or not where libraries are looked for (LD_LIBRARY_PATH): %s",
-                  dlerror());
+                  "CUDA's compiler is not installed, or not where libraries are looked for (LD_LIBRARY_PATH): %s", why);
         return NULL;
     }
     nvrtc *r = mem_alloc(sizeof *r);
@@ -93,17 +85,28 @@ void nvrtc_close(nvrtc *r)
     mem_free(r);
 }
 
-static bool knows(const nvrtc *r, arena *a, const target *t, nasc_diag *d)
+/* What is compiled for: the target, or where that is newer than NVRTC, the newest GPU that it knows; then the code is PTX,
+ * text that the driver of any newer GPU compiles. */
+typedef struct architecture {
+    int capability;
+    bool ptx;
+} architecture;
+
+static bool choose(const nvrtc *r, arena *a, const target *t, architecture *to, nasc_diag *d)
 {
     int count = 0;
+    *to = (architecture){t->capability, false};
     if (r->GetNumSupportedArchs(&count) != 0 || count < 1)
         return diag_fail(d, DIAG_DEVICE, "NVRTC", "does not say which GPUs it knows");
     int *archs = NEW_ARRAY(a, int, count);
     bool known = r->GetSupportedArchs(archs) != 0; /* then compiling tells */
     for (int i = 0; i < count; i++)
         known |= archs[i] == t->capability;
-    return known || diag_fail(d, DIAG_DEVICE, t->name, "NVRTC %d.%d does not know this GPU, only sm_%d to sm_%d",
-                              r->major, r->minor, archs[0], archs[count - 1]);
+    if (!known && t->capability > archs[count - 1])
+        *to = (architecture){archs[count - 1], true};
+    return known || to->ptx ||
+           diag_fail(d, DIAG_DEVICE, t->name, "NVRTC %d.%d does not know this GPU, only sm_%d to sm_%d", r->major,
+                     r->minor, archs[0], archs[count - 1]);
 }
 
 /* ---- what a kernel takes ----------------------------------------------------------------------------------------- */
@@ -139,27 +142,30 @@ static const char *log_of(const nvrtc *r, arena *a, nvrtc_program program)
     return r->GetProgramLog(program, log) == 0 ? log : "";
 }
 
-static bool take_cubin(const nvrtc *r, arena *a, nvrtc_program program, cubin *made)
+static bool take_code(const nvrtc *r, arena *a, nvrtc_program program, bool ptx, cubin *made)
 {
-    if (r->GetCUBINSize(program, &made->size) != 0 || made->size == 0)
+    int (*const size)(nvrtc_program, size_t *) = ptx ? r->GetPTXSize : r->GetCUBINSize;
+    int (*const get)(nvrtc_program, char *) = ptx ? r->GetPTX : r->GetCUBIN;
+    if (size(program, &made->size) != 0 || made->size == 0)
         return false;
     made->image = arena_alloc(a, made->size);
-    return r->GetCUBIN(program, made->image) == 0;
+    return get(program, made->image) == 0;
 }
 
 /* A bug of ours, unless the machine is short of memory: NVRTC is given no text that a user wrote. */
-static bool compile_text(const nvrtc *r, arena *a, const kernel *k, const target *t, const char *source, cubin *made,
-                         nasc_diag *d)
+static bool compile_text(const nvrtc *r, arena *a, const kernel *k, const architecture *to, const char *source,
+                         cubin *made, nasc_diag *d)
 {
-    const char *arch = arena_printf(a, "--gpu-architecture=sm_%d", t->capability);
+    const char *arch = arena_printf(a, "--gpu-architecture=%s_%d", to->ptx ? "compute" : "sm", to->capability);
     const char *const options[] = {arch,          "--fmad=false",      "--prec-div=true", "--prec-sqrt=true",
                                    "--ftz=false", "--ptxas-options=-v"};
+    int count = (int)COUNT(options) - to->ptx; /* no assembler is asked for text */
     nvrtc_program program = NULL;
     if (r->CreateProgram(&program, source, k->name, 0, NULL, NULL) != 0)
         return diag_fail(d, DIAG_DEVICE, "NVRTC", "takes no text");
-    int status = r->CompileProgram(program, (int)COUNT(options), options);
+    int status = r->CompileProgram(program, count, options);
     const char *log = log_of(r, a, program);
-    bool ok = status == 0 && take_cubin(r, a, program, made);
+    bool ok = status == 0 && take_code(r, a, program, to->ptx, made);
     made->use = read_use(log);
     r->DestroyProgram(&program);
     return ok ||
@@ -167,12 +173,12 @@ static bool compile_text(const nvrtc *r, arena *a, const kernel *k, const target
 }
 
 /* What else the cubin depends on is hashed with the kernel's own key. */
-static void cubin_key(const nvrtc *r, const kernel *k, const target *t, unsigned char key[CACHE_KEY_BYTES])
+static void cubin_key(const nvrtc *r, const kernel *k, const architecture *to, unsigned char key[CACHE_KEY_BYTES])
 {
     struct {
         unsigned char kernel[16];
         int32_t number[4];
-    } all = {.number = {CUDA_EMITTER_VERSION, r->major, r->minor, t->capability}};
+    } all = {.number = {CUDA_EMITTER_VERSION, r->major, r->minor, to->ptx ? -to->capability : to->capability}};
     loop_key(k, all.kernel);
     XXH128_canonical_t bytes;
     XXH128_canonicalFromHash(&bytes, XXH3_128bits(&all, sizeof all));
@@ -210,13 +216,14 @@ bool nvrtc_compile(const nvrtc *r, arena *a, const kernel *k, const target *t, c
     unsigned char key[CACHE_KEY_BYTES];
     text source = {.arena = a};
     *made = (cubin){0};
-    if (!knows(r, a, t, d))
+    architecture to;
+    if (!choose(r, a, t, &to, d))
         return false;
-    cubin_key(r, k, t, key);
+    cubin_key(r, k, &to, key);
     if (load_cubin(r, a, key, made))
         return true;
     emit_cuda_prelude(&source);
-    if (!emit_cuda_kernel(&source, k, t, CUDA_SYMBOL, d) || !compile_text(r, a, k, t, source.at, made, d))
+    if (!emit_cuda_kernel(&source, k, t, CUDA_SYMBOL, d) || !compile_text(r, a, k, &to, source.at, made, d))
         return false;
     store_cubin(r, a, key, made);
     return true;

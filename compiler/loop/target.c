@@ -129,6 +129,21 @@ const target *target_find_gpu(const char *name)
     return find_row(target_gpus, target_gpu_count, name);
 }
 
+/* A generation executes what was made for its own earlier members. */
+bool target_gpu(int capability, target *to)
+{
+    const target *found = NULL;
+    for (int i = 0; i < target_gpu_count; i++)
+        if (target_gpus[i].capability <= capability)
+            found = &target_gpus[i];
+    if (!found)
+        return false;
+    *to = *found;
+    if (found->capability / 10 != capability / 10)
+        to->capability = capability;
+    return true;
+}
+
 static const char *host_name(void)
 {
 #if defined(__x86_64__)

@@ -45,6 +45,9 @@ extern const int target_gpu_count;
 /* The row of that name, or NULL. */
 const target *target_find(const char *name);
 const target *target_find_gpu(const char *name);
+/* What code for a GPU of this compute capability (times ten) is made by: the newest row that it executes, with its own
+ * capability where that is of a newer generation than all rows. False: it is older than all of them. */
+bool target_gpu(int capability, target *to);
 /* The host: the best row that this CPU executes, with cache sizes and model read from the machine (hwloc; the row's own
  * where that fails). They may choose schedules, never results. */
 target target_host(void);

@@ -252,7 +252,7 @@ static bool cpu_execute(device *base, const device_run *r, nasc_diag *d)
     return !failed;
 }
 
-static const device_kind cpu_kind = {cpu_close, cpu_prepare, cpu_execute};
+static const device_kind cpu_kind = {.close = cpu_close, .prepare = cpu_prepare, .execute = cpu_execute};
 
 device *device_open_cpu(int threads, nasc_diag *d)
 {

@@ -17,6 +17,48 @@ bool device_execute(device *v, const device_run *r, nasc_diag *d)
     return v->kind->execute(v, r, d);
 }
 
+float *device_vector(device *v, arena *a, int64_t elements)
+{
+    float *at = NEW_ARRAY(a, float, elements + 1); /* none is empty: its address is its name */
+    if (v->kind->keep)
+        v->kind->keep(v, a, at, elements);
+    return at;
+}
+
+bool device_fetch(device *v, const void *at, nasc_diag *d)
+{
+    CHECK(at);
+    return !v->kind->fetch || v->kind->fetch(v, at, d);
+}
+
+bool device_fetch_all(device *v, nasc_diag *d)
+{
+    return !v->kind->fetch || v->kind->fetch(v, NULL, d);
+}
+
+void device_changed(device *v, const void *at)
+{
+    CHECK(at);
+    if (v->kind->changed)
+        v->kind->changed(v, at);
+}
+
+bool device_submit(device *v, bool *all, nasc_diag *d)
+{
+    *all = !v->kind->submit;
+    return *all || v->kind->submit(v, d);
+}
+
+bool device_wait(device *v, nasc_diag *d)
+{
+    return !v->kind->wait || v->kind->wait(v, d);
+}
+
+int64_t device_bytes(const device *v)
+{
+    return v->kind->bytes ? v->kind->bytes(v) : 0;
+}
+
 bool device_runs(const device_run *r, const program_launch *l)
 {
     if (r->keep_stats && l->flags & LAUNCH_MOVES_STATS)

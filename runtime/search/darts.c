@@ -14,14 +14,16 @@ static bool has(const runnable *r)
 static void buffers_new(darts *s, arena *a)
 {
     const parameters *p = &s->config.parameters;
-    s->weights = sgd_new(a, &s->config.programs->method[METHOD_sgd], p->weights);
-    s->alphas = adam_new(a, &s->config.programs->method[METHOD_adam], p->mix);
-    s->stats = NEW_ARRAY(a, float, p->stats);
-    s->weight_grad = NEW_ARRAY(a, float, p->weights);
-    s->direction = s->config.settings.order == DARTS_SECOND ? NEW_ARRAY(a, float, p->weights) : NULL;
+    device *v = s->config.device;
+    s->weights = sgd_new(a, v, &s->config.programs->method[METHOD_sgd], p->weights);
+    s->alphas = adam_new(a, v, &s->config.programs->method[METHOD_adam], p->mix);
+    s->stats = device_vector(v, a, p->stats);
+    s->weight_grad = device_vector(v, a, p->weights);
+    s->direction = s->config.settings.order == DARTS_SECOND ? device_vector(v, a, p->weights) : NULL;
+    s->epsilon = device_vector(v, a, 1);
     float **rows[] = {&s->mix, &s->sample, &s->mix_grad, &s->mix_plus, &s->mix_minus, &s->alpha_grad};
     for (size_t i = 0; i < COUNT(rows); i++)
-        *rows[i] = NEW_ARRAY(a, float, p->mix);
+        *rows[i] = device_vector(v, a, p->mix);
 }
 
 static bool data_new(darts *s, arena *a, nasc_diag *d)
@@ -102,6 +104,7 @@ static bool side(darts *s, const float *w, float *mix_grad, const feed *train, n
     pass at = pass_of(s, &s->config.programs->mix);
     at.weights = w;
     at.mix_grad = mix_grad;
+    at.unscored = true;
     return runner_pass(&s->run, &at, train, d);
 }
 
@@ -110,7 +113,7 @@ static bool second_order(darts *s, const feed *train, const feed *held, nasc_dia
 {
     const darts_programs *p = s->config.programs;
     device *v = s->config.device;
-    float scalars[SCALAR_COUNT] = {[SCALAR_RADIUS] = (float)RADIUS}, epsilon = 0;
+    float scalars[SCALAR_COUNT] = {[SCALAR_RADIUS] = (float)RADIUS};
     sgd_rates rates = s->config.settings.weights;
     rates.lr = s->course.lr;
     sgd_scalars(scalars, &rates);
@@ -123,23 +126,20 @@ static bool second_order(darts *s, const feed *train, const feed *held, nasc_dia
                                 [BIND_GRAD] = s->direction,
                                 [BIND_PLUS] = plus,
                                 [BIND_MINUS] = minus,
-                                [BIND_EPSILON] = &epsilon};
+                                [BIND_EPSILON] = s->epsilon};
     float *combine[BINDINGS] = {
-        [BIND_VALUE] = s->mix,       [BIND_GRAD] = s->mix_grad, [BIND_PLUS] = s->mix_plus,
-        [BIND_MINUS] = s->mix_minus, [BIND_EPSILON] = &epsilon, [BIND_VALUE_OUT] = s->alpha_grad};
+        [BIND_VALUE] = s->mix,       [BIND_GRAD] = s->mix_grad,   [BIND_PLUS] = s->mix_plus,
+        [BIND_MINUS] = s->mix_minus, [BIND_EPSILON] = s->epsilon, [BIND_VALUE_OUT] = s->alpha_grad};
     pass on_train = pass_of(s, &p->weights), on_held = pass_of(s, &p->both);
     on_held.weights = unrolled;
     on_held.weight_grad = s->direction;
-    if (!runner_pass(&s->run, &on_train, train, d) ||
-        !method_run(v, &p->method[METHOD_unroll], unroll, scalars, NULL, d) || !runner_pass(&s->run, &on_held, held, d))
-        return false;
-    float loss = s->run.loss, correct = s->run.correct;
-    bool ok = method_run(v, &p->method[METHOD_perturb], perturb, scalars, NULL, d) &&
-              side(s, plus, s->mix_plus, train, d) && side(s, minus, s->mix_minus, train, d) &&
-              method_run(v, &p->method[METHOD_alpha_2nd], combine, scalars, NULL, d);
-    s->run.loss = loss;
-    s->run.correct = correct;
-    return ok;
+    on_train.unscored = true;
+    return runner_pass(&s->run, &on_train, train, d) &&
+           method_run(v, &p->method[METHOD_unroll], unroll, scalars, NULL, d) &&
+           runner_pass(&s->run, &on_held, held, d) &&
+           method_run(v, &p->method[METHOD_perturb], perturb, scalars, NULL, d) &&
+           side(s, plus, s->mix_plus, train, d) && side(s, minus, s->mix_minus, train, d) &&
+           method_run(v, &p->method[METHOD_alpha_2nd], combine, scalars, NULL, d);
 }
 
 /* ---- REINFORCE --------------------------------------------------------------------------------------------------- */
@@ -170,23 +170,28 @@ static void draw_path(darts *s)
 static bool reinforce(darts *s, const feed *held, nasc_diag *d)
 {
     const darts_programs *p = s->config.programs;
+    device *v = s->config.device;
+    if (!device_fetch(v, s->mix, d))
+        return false;
     draw_path(s);
+    device_changed(v, s->sample);
     pass path = pass_of(s, &p->forward);
     path.mix = s->sample;
-    if (!runner_pass(&s->run, &path, held, d))
+    if (!runner_pass(&s->run, &path, held, d) || !device_wait(v, d))
         return false;
-    double reward = s->run.correct;
+    double reward = s->run.scored->correct;
     if (s->rewards == 0)
         s->course.sums.baseline = reward;
     float scalars[SCALAR_COUNT] = {[SCALAR_ADVANTAGE] = (float)(reward - s->course.sums.baseline)};
     s->course.sums.baseline = BASELINE_DECAY * s->course.sums.baseline + (1 - BASELINE_DECAY) * reward;
     s->rewards++;
     memset(s->alpha_grad, 0, (size_t)s->config.parameters.mix * sizeof *s->alpha_grad);
+    device_changed(v, s->alpha_grad);
     float *user[BINDINGS] = {[BIND_VALUE] = s->mix,
                              [BIND_SAMPLE] = s->sample,
                              [BIND_GRAD] = s->alpha_grad,
                              [BIND_VALUE_OUT] = s->alpha_grad};
-    return method_run(s->config.device, &p->method[METHOD_reinforce], user, scalars, NULL, d);
+    return method_run(v, &p->method[METHOD_reinforce], user, scalars, NULL, d);
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */

@@ -59,6 +59,7 @@ typedef struct darts {
     float *direction;    /* ∇w' L_val */
     float *mix_grad, *mix_plus, *mix_minus;
     float *alpha_grad;
+    float *epsilon;  /* one number: how far w⁺ and w⁻ are */
     int64_t rewards; /* REINFORCE: rewards seen */
     course course;
     uint32_t *halves, *order, *held_order; /* samples */
@@ -72,8 +73,8 @@ enum run_end darts_search(darts *s, nasc_diag *d);
 
 /* ---- the steps, as the search takes them (tests take them one by one) ---- */
 
-/* dL/dalpha into s->alpha_grad, of batches of the two halves, at the present learning rate. s->run.loss and .correct
- * are those of the held-out batch. */
+/* dL/dalpha into s->alpha_grad, of batches of the two halves, at the present learning rate. What is scored is the
+ * held-out batch. */
 bool darts_alpha_gradient(darts *s, const feed *train, const feed *held, nasc_diag *d);
 /* The gradient, then Adam. */
 bool darts_alpha_step(darts *s, const feed *train, const feed *held, nasc_diag *d);

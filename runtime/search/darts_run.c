@@ -24,7 +24,8 @@ static checkpoint state_of(void *user)
 static bool add_alphas(void *user, json_t *line, nasc_diag *d)
 {
     const darts *s = user;
-    return alphas_log(line, &s->config.parameters, s->alphas.value, d);
+    return device_fetch(s->config.device, s->alphas.value, d) &&
+           alphas_log(line, &s->config.parameters, s->alphas.value, d);
 }
 
 static bool learns_alphas(const darts *s, int at)
@@ -54,14 +55,12 @@ static bool step(void *user, int at, const feed *batch, nasc_diag *d)
     darts *s = user;
     const feed *held = batch + 1;
     if (learns_alphas(s, at)) {
+        s->run.scored = course_held_out(&s->course, held->n);
         if (!darts_alpha_step(s, batch, held, d))
             return false;
-        course_held_out(&s->course, &s->run, held->n);
     }
-    if (!darts_weight_step(s, batch, d))
-        return false;
-    course_learned(&s->course, &s->run, batch->n);
-    return true;
+    s->run.scored = course_learned(&s->course, batch->n);
+    return darts_weight_step(s, batch, d);
 }
 
 static void begin(void *user)
@@ -85,6 +84,7 @@ void darts_course(darts *s)
                          .folder = s->config.folder,
                          .progress = s->config.progress,
                          .data = s->config.data,
+                         .device = s->config.device,
                          .lr = q->weights.lr};
 }
 
@@ -95,5 +95,6 @@ bool darts_resume(darts *s, nasc_diag *d)
 
 enum run_end darts_search(darts *s, nasc_diag *d)
 {
-    return course_run(&s->course, d);
+    enum run_end end = course_run(&s->course, d);
+    return end == RUN_DONE && !device_fetch(s->config.device, s->alphas.value, d) ? RUN_FAILED : end;
 }

@@ -30,13 +30,14 @@ static void buffers_new(proxyless *s, arena *a)
     const parameters *p = &s->config.parameters;
     const proxyless_programs *programs = s->config.programs;
     int samples = s->config.settings.samples > 0 ? s->config.settings.samples : 1;
-    s->weights = sgd_new_in_place(a, &programs->method[METHOD_sgd], p->weights);
-    s->alphas = adam_new(a, &programs->method[METHOD_adam], p->mix);
-    s->stats = NEW_ARRAY(a, float, p->stats);
-    s->weight_grad = NEW_ARRAY(a, float, programs->method[METHOD_sgd].program->slot_size[SLOT_USER + BIND_GRAD] + 1);
+    device *v = s->config.device;
+    s->weights = sgd_new_in_place(a, v, &programs->method[METHOD_sgd], p->weights);
+    s->alphas = adam_new(a, v, &programs->method[METHOD_adam], p->mix);
+    s->stats = device_vector(v, a, p->stats);
+    s->weight_grad = device_vector(v, a, programs->method[METHOD_sgd].program->slot_size[SLOT_USER + BIND_GRAD]);
     float **rows[] = {&s->p, &s->marks, &s->cost, &s->gate_grad, &s->alpha_grad, &s->rescaled};
     for (size_t i = 0; i < COUNT(rows); i++)
-        *rows[i] = NEW_ARRAY(a, float, p->mix);
+        *rows[i] = device_vector(v, a, p->mix);
     if (s->config.cost.of)
         memcpy(s->cost, s->config.cost.of, (size_t)p->mix * sizeof *s->cost);
     s->active = NEW_ARRAY(a, int, s->choice_count + 1);
@@ -119,7 +120,9 @@ bool proxyless_probabilities(proxyless *s, nasc_diag *d)
 {
     float scalars[SCALAR_COUNT] = {0};
     float *user[BINDINGS] = {[BIND_VALUE] = s->alphas.value, [BIND_VALUE_OUT] = s->p};
-    return method_run(s->config.device, &s->config.programs->method[METHOD_softmax], user, scalars, NULL, d);
+    device *v = s->config.device;
+    return method_run(v, &s->config.programs->method[METHOD_softmax], user, scalars, NULL, d) &&
+           device_fetch(v, s->p, d);
 }
 
 /* One of the choice's candidates with probability proportional to p, but not `without`. -1: none is left. */
@@ -235,6 +238,7 @@ static void mark_path(const proxyless *s, const int *active)
     memset(s->marks, 0, (size_t)s->config.parameters.mix * sizeof *s->marks);
     for (int c = 0; c < s->choice_count; c++)
         s->marks[s->choices[c].first + active[c]] = 1;
+    device_changed(s->config.device, s->marks);
 }
 
 bool proxyless_binary_connect(proxyless *s, double loss, nasc_diag *d)
@@ -255,11 +259,20 @@ bool proxyless_binary_connect(proxyless *s, double loss, nasc_diag *d)
     return method_run(s->config.device, &s->config.programs->method[METHOD_gates], user, scalars, NULL, d);
 }
 
+static void clear_rows(const proxyless *s, float *rows)
+{
+    memset(rows, 0, (size_t)s->config.parameters.mix * sizeof *rows);
+    device_changed(s->config.device, rows);
+}
+
+/* The loss is waited for where it counts alone: mul#log multiplies by it. */
 bool proxyless_gate_gradient(proxyless *s, const feed *held, nasc_diag *d)
 {
     pass on_held = pass_of(s, &s->config.programs->gates);
-    memset(s->gate_grad, 0, (size_t)s->config.parameters.mix * sizeof *s->gate_grad);
-    return runner_pass(&s->run, &on_held, held, d) && proxyless_binary_connect(s, s->run.loss, d);
+    bool counts = s->config.cost.term == COST_MUL_LOG;
+    clear_rows(s, s->gate_grad);
+    return runner_pass(&s->run, &on_held, held, d) && (!counts || device_wait(s->config.device, d)) &&
+           proxyless_binary_connect(s, counts ? s->run.scored->loss : 0, d);
 }
 
 bool proxyless_alpha_move(proxyless *s, nasc_diag *d)
@@ -285,7 +298,7 @@ bool proxyless_alpha_move(proxyless *s, nasc_diag *d)
 static double reward_of(const proxyless *s, const int *active)
 {
     const proxyless_cost *c = &s->config.cost;
-    double accuracy = s->run.correct;
+    double accuracy = s->run.scored->correct;
     if (c->term == COST_NONE)
         return accuracy;
     double cost = proxyless_path_cost(s, active);
@@ -294,7 +307,7 @@ static double reward_of(const proxyless *s, const int *active)
     return accuracy * exact_power(c->target / cost, c->exponent);
 }
 
-/* The paths of this step and their rewards. s->run keeps their mean loss and accuracy. */
+/* The paths of this step and their rewards. Their score is the mean. */
 static bool run_paths(proxyless *s, const feed *held, nasc_diag *d)
 {
     int samples = s->config.settings.samples;
@@ -304,14 +317,13 @@ static bool run_paths(proxyless *s, const feed *held, nasc_diag *d)
         draw_active(s, RNG_GATES, m, active);
         pass path = pass_of(s, &s->config.programs->forward);
         path.active = active;
-        if (!runner_pass(&s->run, &path, held, d))
+        if (!runner_pass(&s->run, &path, held, d) || !device_wait(s->config.device, d))
             return false;
         s->rewards[m] = reward_of(s, active);
-        loss += s->run.loss / (double)samples;
-        correct += s->run.correct / (double)samples;
+        loss += s->run.scored->loss / (double)samples;
+        correct += s->run.scored->correct / (double)samples;
     }
-    s->run.loss = (float)loss;
-    s->run.correct = (float)correct;
+    *s->run.scored = (score){(float)loss, (float)correct};
     return true;
 }
 
@@ -325,7 +337,7 @@ bool proxyless_reinforce(proxyless *s, const feed *held, nasc_diag *d)
         mean += s->rewards[m] / samples;
     if (s->rewarded == 0)
         s->course.sums.baseline = mean;
-    memset(s->alpha_grad, 0, (size_t)s->config.parameters.mix * sizeof *s->alpha_grad);
+    clear_rows(s, s->alpha_grad);
     for (int m = 0; m < samples; m++) {
         mark_path(s, s->paths + (int64_t)m * s->choice_count);
         float scalars[SCALAR_COUNT] = {[SCALAR_ADVANTAGE] =

@@ -24,7 +24,8 @@ static checkpoint state_of(void *user)
 static bool add_alphas(void *user, json_t *line, nasc_diag *d)
 {
     proxyless *s = user;
-    if (!proxyless_probabilities(s, d) || !alphas_log(line, &s->config.parameters, s->alphas.value, d))
+    if (!proxyless_probabilities(s, d) || !device_fetch(s->config.device, s->alphas.value, d) ||
+        !alphas_log(line, &s->config.parameters, s->alphas.value, d))
         return false;
     return s->config.cost.term == COST_NONE ||
            json_object_set_new(line, "expected_cost", json_real(proxyless_expected_cost(s))) == 0 || diag_memory(d);
@@ -71,15 +72,13 @@ static bool step(void *user, int at, const feed *batch, nasc_diag *d)
 {
     proxyless *s = user;
     const feed *held = batch + 1;
+    s->run.scored = course_learned(&s->course, batch->n);
     if (!proxyless_weight_step(s, batch, d))
         return false;
-    course_learned(&s->course, &s->run, batch->n);
     if (!learns_alphas(s, at))
         return true;
-    if (!proxyless_alpha_step(s, held, d))
-        return false;
-    course_held_out(&s->course, &s->run, held->n);
-    return true;
+    s->run.scored = course_held_out(&s->course, held->n);
+    return proxyless_alpha_step(s, held, d);
 }
 
 static void begin(void *user)
@@ -106,6 +105,7 @@ void proxyless_course(proxyless *s)
                          .folder = s->config.folder,
                          .progress = s->config.progress,
                          .data = s->config.data,
+                         .device = s->config.device,
                          .lr = q->weights.lr};
 }
 
@@ -116,5 +116,6 @@ bool proxyless_resume(proxyless *s, nasc_diag *d)
 
 enum run_end proxyless_search(proxyless *s, nasc_diag *d)
 {
-    return course_run(&s->course, d);
+    enum run_end end = course_run(&s->course, d);
+    return end == RUN_DONE && !device_fetch(s->config.device, s->alphas.value, d) ? RUN_FAILED : end;
 }

@@ -51,9 +51,9 @@ static bool run_batches(runner *r, const pass *pass, prefetch *ahead, int batche
     for (int k = 0; k < batches; k++) {
         const feed *batch = prefetch_next(ahead, d);
         data_tell(set, progress);
-        if (!batch || !runner_pass(r, pass, batch, d))
+        if (!batch || !runner_pass(r, pass, batch, d) || !device_fetch(r->device, r->logits, d))
             return false;
-        result->loss += (double)r->loss * batch->n;
+        result->loss += (double)r->own.loss * batch->n;
         result->skipped += batch->skipped;
         count_answers(r, batch, set->classes, result);
         struct progress_state state = {.phase = "eval", .epochs = 1, .step = k + 1, .steps = batches};
@@ -72,6 +72,7 @@ bool evaluate(runner *r, const pass *pass, const dataset *set, const samples *of
     int batches = data_batches(of->count, w.batch, false);
     result->loss = 0;
     prefetch_start(ahead, fill, &w, 0, batches);
+    r->scored = &r->own;
     bool ok = run_batches(r, pass, ahead, batches, set, result, progress, d);
     prefetch_stop(ahead);
     result->loss = result->images ? result->loss / (double)result->images : 0;

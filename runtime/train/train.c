@@ -61,10 +61,8 @@ static bool step(void *user, int at, const feed *batch, nasc_diag *d)
 {
     train *t = user;
     (void)at;
-    if (!train_step(t, batch, d))
-        return false;
-    course_learned(&t->course, &t->run, batch->n);
-    return true;
+    t->run.scored = course_learned(&t->course, batch->n);
+    return train_step(t, batch, d);
 }
 
 static void begin(void *user)
@@ -111,6 +109,7 @@ static void train_course(train *t)
                          .folder = t->config.folder,
                          .progress = t->config.progress,
                          .data = t->config.data,
+                         .device = t->config.device,
                          .lr = q->weights.lr};
 }
 
@@ -123,9 +122,9 @@ train *train_open(arena *a, const train_config *config, nasc_diag *d)
     const parameters *q = &config->parameters;
     t->config = *config;
     train_course(t);
-    t->weights = sgd_new(a, &p->sgd, q->weights);
-    t->stats = NEW_ARRAY(a, float, q->stats);
-    t->weight_grad = NEW_ARRAY(a, float, q->weights);
+    t->weights = sgd_new(a, config->device, &p->sgd, q->weights);
+    t->stats = device_vector(config->device, a, q->stats);
+    t->weight_grad = device_vector(config->device, a, q->weights);
     t->masks = NEW_ARRAY(a, float, masks_elements(p->weights.program));
     t->course.settings.steps = steps_of(config);
     t->order = NEW_ARRAY(a, uint32_t, config->learn.count);

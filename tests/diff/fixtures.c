@@ -107,6 +107,7 @@ static void check_passes(fixture *f, supernet *s)
     pass one = {
         .what = &s->eval_run, .weights = q->weights.value, .mix = q->mix, .stats = q->stats, .keep_stats = true};
     MUST(runner_pass(&q->run, &one, &s->train, &f->w.d));
+    MUST(device_fetch_all(f->w.device, &f->w.d));
     compare(f, "want.eval_logits", q->run.logits, logits, OUTPUT);
     const runnable *what[] = {&s->programs.weights, &s->programs.mix, &s->programs.both};
     for (size_t i = 0; i < COUNT(what); i++) {
@@ -114,8 +115,9 @@ static void check_passes(fixture *f, supernet *s)
         one.weight_grad = q->weight_grad;
         one.mix_grad = q->mix_grad;
         MUST(runner_pass(&q->run, &one, &s->train, &f->w.d));
+        MUST(device_fetch_all(f->w.device, &f->w.d));
         compare(f, "want.logits", q->run.logits, logits, f->logits);
-        compare(f, "want.loss", &q->run.loss, 1, OUTPUT);
+        compare(f, "want.loss", &q->run.own.loss, 1, OUTPUT);
         if (i != 1)
             compare_parameters(f, p, SLOT_WEIGHTS, "want.grad.", q->weight_grad, f->gradient);
         if (i == 0)
@@ -123,6 +125,7 @@ static void check_passes(fixture *f, supernet *s)
         float scalars[SCALAR_COUNT] = {0};
         float *user[BINDINGS] = {[BIND_VALUE] = q->mix, [BIND_GRAD] = q->mix_grad, [BIND_VALUE_OUT] = q->alpha_grad};
         MUST(method_run(f->w.device, &s->programs.method[METHOD_alpha], user, scalars, NULL, &f->w.d));
+        MUST(device_fetch_all(f->w.device, &f->w.d));
         compare_parameters(f, p, SLOT_MIX, "want.grad.", q->alpha_grad, f->gradient);
     }
 }
@@ -132,13 +135,17 @@ static void check_alpha_gradients(fixture *f, supernet *s)
     darts *q = s->search;
     parameter_values momentum = {.weights = q->weights.momentum};
     MUST(parameters_read(&q->config.parameters, "in.momentum.", f->set, &momentum, &f->w.d));
+    device_changed(f->w.device, q->weights.momentum);
     q->config.settings.order = DARTS_FIRST;
     MUST(darts_alpha_gradient(q, &s->train, &s->valid, &f->w.d));
+    MUST(device_fetch_all(f->w.device, &f->w.d));
     compare_parameters(f, &q->config.parameters, SLOT_MIX, "want.arch_first.", q->alpha_grad, f->gradient);
     q->config.settings.order = DARTS_SECOND;
     MUST(darts_alpha_gradient(q, &s->train, &s->valid, &f->w.d));
+    MUST(device_fetch_all(f->w.device, &f->w.d));
     compare_parameters(f, &q->config.parameters, SLOT_MIX, "want.arch_second.", q->alpha_grad, SECOND_ORDER);
     memset(q->weights.momentum, 0, (size_t)q->weights.count * sizeof(float));
+    device_changed(f->w.device, q->weights.momentum);
 }
 
 static void check_genotype(fixture *f, supernet *s);
@@ -151,6 +158,7 @@ static void check_steps(fixture *f, supernet *s)
         MUST(darts_alpha_step(q, &s->train, &s->valid, &f->w.d));
         MUST(darts_weight_step(q, &s->train, &f->w.d));
     }
+    MUST(device_fetch_all(f->w.device, &f->w.d));
     compare_parameters(f, p, SLOT_WEIGHTS, "want.after.", q->weights.value, AFTER);
     compare_parameters(f, p, SLOT_STATS, "want.after.", q->stats, AFTER);
     compare_parameters(f, p, SLOT_MIX, "want.after.", q->alphas.value, AFTER);
@@ -253,11 +261,13 @@ static void check_fixed(fixture *f, fixed *n, const feed *batch)
     int64_t logits = (int64_t)f->batch * number(f, "classes");
     pass one = {.what = &n->eval_run, .weights = n->w, .stats = n->stats, .weight_grad = n->grad, .keep_stats = true};
     MUST(runner_pass(&r, &one, batch, &f->w.d));
+    MUST(device_fetch_all(f->w.device, &f->w.d));
     compare(f, "want.eval_logits", r.logits, logits, OUTPUT);
     one.what = &n->weights_run;
     MUST(runner_pass(&r, &one, batch, &f->w.d));
+    MUST(device_fetch_all(f->w.device, &f->w.d));
     compare(f, "want.logits", r.logits, logits, f->logits);
-    compare(f, "want.loss", &r.loss, 1, OUTPUT);
+    compare(f, "want.loss", &r.own.loss, 1, OUTPUT);
     if (number(f, "auxiliary") || json_real_value(json_object_get(f->config, "auxiliary")) > 0)
         compare(f, "want.aux_logits", r.aux_logits, logits, f->auxiliary);
     compare_parameters(f, &p, SLOT_WEIGHTS, "want.grad.", n->grad, f->gradient);

@@ -94,8 +94,9 @@ static void check_path(fixture *f, supernet *s)
                 .active = q->active,
                 .keep_stats = true};
     MUST(runner_pass(&q->run, &one, &s->batch, &f->w.d));
+    MUST(device_fetch_all(f->w.device, &f->w.d));
     compare(f, "want.path_logits", q->run.logits, (int64_t)f->batch * number(f, "classes"), OUTPUT);
-    compare(f, "want.path_loss", &q->run.loss, 1, OUTPUT);
+    compare(f, "want.path_loss", &q->run.own.loss, 1, OUTPUT);
     for (int i = 0; i < p->count; i++) {
         const net_param *one_of = &p->at[i];
         int64_t grad = 0;
@@ -126,15 +127,19 @@ static void check_alphas(fixture *f, supernet *s, const char *what, enum proxyle
     parameter_values alphas = {.alphas = q->alphas.value};
     MUST(parameters_read(&q->config.parameters, "param.", f->set, &alphas, &f->w.d));
     memset(q->alphas.second, 0, (size_t)q->alphas.count * sizeof(float));
+    device_changed(f->w.device, q->alphas.value);
+    device_changed(f->w.device, q->alphas.second);
     q->alphas.steps = 0;
     for (int c = 0; c < q->choice_count; c++)
         q->gates[c] = rule == PROXYLESS_TWO
                           ? UINT64_C(1) << listed(f, "second", c)
                           : ((UINT64_C(1) << q->choices[c].candidates) - 1) & ~(UINT64_C(1) << q->active[c]);
     MUST(proxyless_gate_gradient(q, &s->batch, &f->w.d));
+    MUST(device_fetch_all(f->w.device, &f->w.d));
     compare_alphas(f, s, what, "gate_grad", q->gate_grad, GRADIENT);
     compare_alphas(f, s, what, "alpha_grad", q->alpha_grad, GRADIENT);
     MUST(proxyless_alpha_move(q, &f->w.d));
+    MUST(device_fetch_all(f->w.device, &f->w.d));
     compare_alphas(f, s, what, "alpha_after", q->alphas.value, MOVED);
 }
 
@@ -175,6 +180,7 @@ static void fixed_case(enum engine_kind kind)
     feed batch = read_batch(f, "in.x", "in.y");
     pass one = {.what = &run, .weights = w, .stats = stats, .keep_stats = true};
     MUST(runner_pass(&r, &one, &batch, &f->w.d));
+    MUST(device_fetch_all(f->w.device, &f->w.d));
     compare(f, "want.eval_logits", r.logits, (int64_t)f->batch * number(f, "classes"), OUTPUT);
     case_close(f);
 }

@@ -1,75 +1,52 @@
 /* A double of the driver of an NVIDIA GPU: the functions of it that nasc uses, on the CPU. What its compiler's double
- * has made is text, which runs at once when it is launched; every address that a kernel or a copy is given must lie in memory that was taken
- * and not given back, and whoever ends must have given everything back.
+ * has made is text, which the C++ compiler at hand takes when it is first launched. Every address that a kernel or a copy
+ * is given must lie in memory that was taken and not given back, nothing may be given back that work still uses, and
+ * whoever ends must have given everything back. cuda_streams.c says when work is done, cuda_graph.c has graphs.
  *
  * CUDA_DOUBLE=FUNCTION:N makes the Nth call of that function fail as the driver would; CUDA_DOUBLE=none: there is no GPU;
- * CUDA_DOUBLE_CAPABILITY is what the GPU says of itself (80). */
+ * CUDA_DOUBLE_CAPABILITY is what the GPU says of itself (80), CUDA_DOUBLE_VERSION what the driver does (12040). */
+#include "cuda_double.h"
+
 #include <dlfcn.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
-enum {
-    OK,
-    INVALID_VALUE = 1,
-    OUT_OF_MEMORY = 2,
-    NOT_INITIALIZED = 3,
-    NO_DEVICE = 100,
-    INVALID_CONTEXT = 201,
-    NOT_FOUND = 500,
-    LAUNCH_FAILED = 719
-};
-enum { PIECES_MAX = 64, GUARD = 256 };
+struct gpu gpu;
 
-typedef void grid(void **parameters, unsigned blocks, unsigned threads);
-struct module {
-    char *text;
-    grid *grid; /* NULL until it is launched, or another is */
-    int number;
-    struct module *next;
-};
-static struct {
-    bool started, retained, entered, lost;
-    int calls, events;
-    struct piece {
-        char *at;
-        size_t bytes;
-    } piece[PIECES_MAX];
-    struct module *modules;
-    int numbers;
-} gpu;
-
-/* The code with which this call fails; 0: it does not. A GPU that a launch has failed on stays lost. */
-static int fails(const char *function, int code)
+int fails(const char *function, int code)
 {
     const char *wanted = getenv("CUDA_DOUBLE");
     size_t length = strlen(function);
     bool counted = wanted && strncmp(wanted, function, length) == 0 && wanted[length] == ':';
     bool now = counted && ++gpu.calls == atoi(wanted + length + 1);
-    gpu.lost |= now && code == LAUNCH_FAILED;
+    if (now && code == LAUNCH_FAILED) {
+        gpu.lost = true;
+        streams_forget();
+    }
     return gpu.lost ? LAUNCH_FAILED : now ? code : OK;
 }
 
-static struct piece *piece_of(uint64_t at, size_t bytes)
+struct piece *piece_of(uint64_t at, size_t bytes, bool pinned)
 {
     for (int i = 0; i < PIECES_MAX; i++) {
         struct piece *p = &gpu.piece[i];
         uint64_t from = (uint64_t)(uintptr_t)p->at;
-        if (p->at && at >= from && at + bytes <= from + p->bytes)
+        if (p->at && p->pinned == pinned && at >= from && at + bytes <= from + p->bytes)
             return p;
     }
     return NULL;
 }
 
-static void wrong(const char *what)
+void wrong(const char *what)
 {
     fprintf(stderr, "CUDA's double: %s\n", what);
     abort();
+}
+
+EXPORT int cuDriverGetVersion(int *version)
+{
+    const char *said = getenv("CUDA_DOUBLE_VERSION");
+    *version = said ? atoi(said) : 12040;
+    return OK;
 }
 
 EXPORT int cuInit(unsigned flags)
@@ -115,8 +92,8 @@ EXPORT int cuDevicePrimaryCtxRelease_v2(int device)
             wrong("memory is not given back");
     if (gpu.modules)
         wrong("modules are not unloaded");
-    if (gpu.events != 0)
-        wrong("events are not destroyed");
+    if (gpu.events || gpu.graphs || gpu.ready || gpu.streams)
+        wrong("events, graphs or streams are not destroyed");
     gpu.retained = gpu.entered = false;
     return device == 0 ? OK : INVALID_VALUE;
 }
@@ -127,95 +104,84 @@ EXPORT int cuCtxSetCurrent(void *context)
     return gpu.entered ? OK : INVALID_CONTEXT;
 }
 
-EXPORT int cuCtxSynchronize(void)
-{
-    return fails("cuCtxSynchronize", LAUNCH_FAILED);
-}
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-/* An event is the time at which it was recorded: what was launched before has run. */
-EXPORT int cuEventCreate(void **event, unsigned flags)
+/* It begins as numbers that no result may depend on. */
+static char *take(size_t bytes, bool pinned)
 {
-    int code = fails("cuEventCreate", OUT_OF_MEMORY);
-    if (code != OK || !gpu.entered || flags != 0)
-        return code ? code : INVALID_VALUE;
-    *event = calloc(1, sizeof(struct timespec));
-    gpu.events++;
-    return *event ? OK : OUT_OF_MEMORY;
-}
-
-EXPORT int cuEventDestroy_v2(void *event)
-{
-    free(event);
-    gpu.events--;
-    return OK;
-}
-
-EXPORT int cuEventRecord(void *event, void *stream)
-{
-    int code = fails("cuEventRecord", LAUNCH_FAILED);
-    if (stream)
-        return INVALID_VALUE;
-    clock_gettime(CLOCK_MONOTONIC, event);
-    return code;
-}
-
-EXPORT int cuEventElapsedTime(float *milliseconds, void *start, void *end)
-{
-    const struct timespec *from = start, *to = end;
-    *milliseconds = (float)((double)(to->tv_sec - from->tv_sec) * 1e3 + (double)(to->tv_nsec - from->tv_nsec) * 1e-6);
-    return from->tv_sec && to->tv_sec ? OK : INVALID_VALUE;
-}
-
-/* Memory begins as numbers that no result may depend on. */
-EXPORT int cuMemAlloc_v2(uint64_t *at, size_t bytes)
-{
-    int code = fails("cuMemAlloc_v2", OUT_OF_MEMORY);
-    for (int i = 0; i < PIECES_MAX && code == OK; i++) {
+    for (int i = 0; i < PIECES_MAX; i++) {
         if (gpu.piece[i].at)
             continue;
         char *taken = malloc(bytes + GUARD);
-        if (!taken || !gpu.entered)
-            return taken ? INVALID_CONTEXT : OUT_OF_MEMORY;
-        memset(taken, 0xff, bytes + GUARD); /* NaN */
-        gpu.piece[i] = (struct piece){taken, bytes};
-        *at = (uint64_t)(uintptr_t)taken;
-        return OK;
+        if (taken)
+            memset(taken, 0xff, bytes + GUARD); /* NaN */
+        gpu.piece[i] = (struct piece){taken, bytes, pinned};
+        return taken;
     }
-    return code ? code : OUT_OF_MEMORY;
+    return NULL;
+}
+
+static void give_back(uint64_t at, bool pinned)
+{
+    struct piece *p = piece_of(at, 0, pinned);
+    if (!p || (uint64_t)(uintptr_t)p->at != at)
+        wrong("what is given back was not taken");
+    if (streams_use(p))
+        wrong("memory is given back that work still uses");
+    for (int i = 0; i < GUARD; i++)
+        if (p->at[p->bytes + (size_t)i] != (char)0xff)
+            wrong("something writes behind its memory");
+    free(p->at);
+    *p = (struct piece){0};
+}
+
+EXPORT int cuMemGetInfo_v2(size_t *left, size_t *all)
+{
+    *left = *all = (size_t)1 << 30;
+    return gpu.entered ? OK : INVALID_CONTEXT;
+}
+
+EXPORT int cuMemAlloc_v2(uint64_t *at, size_t bytes)
+{
+    int code = fails("cuMemAlloc_v2", OUT_OF_MEMORY);
+    if (code != OK || !gpu.entered || bytes == 0)
+        return code != OK ? code : gpu.entered ? INVALID_VALUE : INVALID_CONTEXT;
+    *at = (uint64_t)(uintptr_t)take(bytes, false);
+    return *at ? OK : OUT_OF_MEMORY;
 }
 
 EXPORT int cuMemFree_v2(uint64_t at)
 {
-    struct piece *p = piece_of(at, 0);
-    if (!p || (uint64_t)(uintptr_t)p->at != at)
-        wrong("what is given back was not taken");
-    for (int i = 0; i < GUARD; i++)
-        if (p->at[p->bytes + (size_t)i] != (char)0xff)
-            wrong("a kernel writes behind its memory");
-    free(p->at);
-    *p = (struct piece){0};
-    return OK;
+    give_back(at, false);
+    return gpu.lost ? LAUNCH_FAILED : OK;
 }
 
-EXPORT int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t bytes)
+EXPORT int cuMemHostAlloc(void **at, size_t bytes, unsigned flags)
 {
-    if (!piece_of(to, bytes))
-        wrong("a copy goes where no memory is");
-    memcpy((void *)(uintptr_t)to, from, bytes);
-    return fails("cuMemcpyHtoD_v2", LAUNCH_FAILED);
+    int code = fails("cuMemHostAlloc", OUT_OF_MEMORY);
+    if (code != OK || !gpu.entered || flags != 0)
+        return code != OK ? code : INVALID_VALUE;
+    *at = take(bytes, true);
+    return *at ? OK : OUT_OF_MEMORY;
 }
 
-EXPORT int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes)
+EXPORT int cuMemFreeHost(void *at)
 {
-    int code = fails("cuMemcpyDtoH_v2", LAUNCH_FAILED);
-    if (!piece_of(from, bytes))
-        wrong("a copy comes from where no memory is");
-    if (code == OK)
-        memcpy(to, (const void *)(uintptr_t)from, bytes);
-    return code;
+    give_back((uint64_t)(uintptr_t)at, true);
+    return gpu.lost ? LAUNCH_FAILED : OK;
 }
 
 /* ---- modules: an image is the text of a function named kernel ----------------------------------------------------- */
+
+/* Parameters that stand before int n, int units. */
+static int count_pointers(const char *text)
+{
+    const char *at = strstr(text, " kernel(");
+    int commas = 0;
+    for (; at && *at && *at != ')'; at++)
+        commas += *at == ',';
+    return commas - 1;
+}
 
 EXPORT int cuModuleLoadData(void **made, const void *image)
 {
@@ -223,7 +189,8 @@ EXPORT int cuModuleLoadData(void **made, const void *image)
     if (code != OK)
         return code;
     struct module *m = calloc(1, sizeof *m);
-    *m = (struct module){.text = strdup(image), .number = gpu.numbers++, .next = gpu.modules};
+    *m = (struct module){
+        .text = strdup(image), .number = gpu.numbers++, .pointers = count_pointers(image), .next = gpu.modules};
     *made = gpu.modules = m;
     return OK;
 }
@@ -294,19 +261,47 @@ static void compile_modules(void)
     rmdir(folder);
 }
 
-EXPORT int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                          unsigned block_y, unsigned block_z, unsigned shared_bytes, void *stream, void **parameters,
-                          void **extra)
+/* ---- calls of kernels -------------------------------------------------------------------------------------------- */
+
+bool call_make(struct call *c, void *function, unsigned blocks, unsigned threads, void **parameters)
 {
-    int code = fails("cuLaunchKernel", LAUNCH_FAILED);
-    if (code != OK)
-        return code;
-    if (!gpu.entered || grid_x < 1 || grid_y != 1 || grid_z != 1 || block_x < 1 || block_x > 1024 || block_y != 1 ||
-        block_z != 1 || shared_bytes || stream || extra)
-        return INVALID_VALUE;
     struct module *m = function;
-    if (!m->grid)
+    if (!gpu.entered || blocks < 1 || threads < 1 || threads > 1024)
+        return false;
+    *c = (struct call){m, blocks, threads, malloc((size_t)(m->pointers + 1) * sizeof *c->pointers), {0, 0}};
+    for (int i = 0; i < m->pointers; i++) {
+        memcpy(&c->pointers[i], parameters[i], sizeof *c->pointers);
+        if (!piece_of(c->pointers[i], 1, false))
+            wrong("a kernel is given an address where no memory is");
+    }
+    for (int i = 0; i < 2; i++)
+        memcpy(&c->number[i], parameters[m->pointers + i], sizeof c->number[i]);
+    return true;
+}
+
+void call_run(const struct call *c)
+{
+    struct call copy = *c;
+    void *parameters[PARAMETERS_MAX];
+    if (!c->module->grid)
         compile_modules();
-    m->grid(parameters, grid_x, block_x);
-    return OK;
+    for (int i = 0; i < c->module->pointers; i++)
+        parameters[i] = &c->pointers[i];
+    parameters[c->module->pointers] = &copy.number[0];
+    parameters[c->module->pointers + 1] = &copy.number[1];
+    c->module->grid(parameters, c->blocks, c->threads);
+}
+
+void call_drop(struct call *c)
+{
+    free(c->pointers);
+}
+
+bool call_uses(const struct call *c, const struct piece *p)
+{
+    uint64_t from = (uint64_t)(uintptr_t)p->at;
+    for (int i = 0; i < c->module->pointers; i++)
+        if (c->pointers[i] >= from && c->pointers[i] < from + p->bytes)
+            return true;
+    return false;
 }

@@ -1,5 +1,6 @@
-/* The CPU device: every unit of every instance runs once whatever the threads, launches run in order, and those that a
- * run leaves out stay out. Kernels here are C functions. */
+/* Devices: every unit of every instance runs once whatever the threads, launches run in order, and those that a run
+ * leaves out stay out. Kernels are C functions here, and on the double of a GPU text. */
+#include "cuda_doubles.h"
 #include "runtime/device/device.h"
 
 #include <setjmp.h>
@@ -62,6 +63,7 @@ static program *sample(arena *a)
     p->batch = BATCH;
     p->arena_elements = 3 * MARKS;
     p->scratch_bytes = 100;
+    p->selects = 1;
     for (int k = 0; k < 3; k++) {
         program_instance i = {.unit_images = k, .unit_tiles = 7 * (k + 1), .bytes_image = 1000000 * k, .name = "first"};
         add_instance(a, p, i, (program_arg){SLOT_IMAGES, 8, MARKS, false},
@@ -174,9 +176,85 @@ static void errors_come_back(void **state)
     arena_free(&a);
 }
 
+/* ---- on the double of a GPU -------------------------------------------------------------------------------------- */
+
+static const char add_n_text[] =
+    "extern \"C\" __global__ void kernel(const float *a0, float *a1, float *a2, int n, int units)"
+    "{ int u = blockIdx.x * blockDim.x + threadIdx.x;"
+    "  if (u < units) { a1[u] = a0[u] + (float)n; a2[u] += 1; } }";
+
+/* A device that the sample has been prepared for; NULL: skipped. */
+static device *gpu_open(program *p, arena *a, program_code *code)
+{
+    static const program_image image = {add_n_text, "kernel", 256, false};
+    int capability;
+    nasc_diag d = {0};
+    const char *why = getenv("NASC_TEST_GPU") ? "a GPU takes no text" : cuda_doubles_open();
+    if (why) {
+        printf("skipped, on CUDA's doubles: %s\n", why);
+        return NULL;
+    }
+    VEC_PUSH(a, &p->kernels, NULL);
+    *code = (program_code){.image = &image};
+    device *v = device_open_cuda(&capability, &d);
+    assert_true(v && device_prepare(v, p, code, &d));
+    return v;
+}
+
+/* Runs that come again are graphs, with other candidates switched on; both stages have each. */
+static void runs_come_again(void **state)
+{
+    (void)state;
+    arena a = {0};
+    program *p = sample(&a);
+    program_code code;
+    device *v = gpu_open(p, &a, &code);
+    for (int k = 0; k < 24 && v; k++)
+        run_and_check(v, p, &code, BATCH, k % 5 < 2, k % 2);
+    device_close(v);
+    arena_free(&a);
+}
+
+/* What the host binds it may change at once; what is late is there after the next step; what is kept adds up. */
+static void steps_overlap(void **state)
+{
+    (void)state;
+    enum { STEPS = 9 };
+    static float images[MARKS + 8], logits[STEPS][4 * MARKS];
+    arena a = {0};
+    nasc_diag d = {0};
+    program *p = sample(&a);
+    program_code code;
+    device *v = gpu_open(p, &a, &code);
+    float *visits = v ? device_vector(v, &a, INSTANCES * MARKS) : NULL;
+    for (int step = 0; step < STEPS && v; step++) {
+        int active = step % 2;
+        bool all;
+        device_run r = {.program = p, .code = &code, .n = BATCH, .late = true, .active = &active};
+        r.slot[SLOT_IMAGES] = images;
+        r.slot[SLOT_LOGITS] = logits[step];
+        r.slot[SLOT_USER] = visits;
+        images[8] = (float)step;
+        assert_true(device_execute(v, &r, &d));
+        images[8] = -1;
+        assert_true(device_submit(v, &all, &d) && !all);
+        assert_true(step == 0 || logits[step - 1][0] == (float)(step - 1 + 2 * BATCH));
+    }
+    if (v) {
+        assert_true(device_fetch(v, visits, &d));
+        assert_true(visits[0] == STEPS && visits[5 * MARKS] == 5 && visits[6 * MARKS] == 4);
+        assert_true(logits[STEPS - 1][0] == STEPS - 1 + 2 * BATCH);
+        visits[0] = 0.5F;
+        device_changed(v, visits);
+    }
+    device_close(v);
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(threads_and_choices), cmocka_unit_test(doubles),
-                                       cmocka_unit_test(errors_come_back)};
+                                       cmocka_unit_test(errors_come_back), cmocka_unit_test(runs_come_again),
+                                       cmocka_unit_test(steps_overlap)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <cmocka.h>
 #include "loop/target.h"
 
@@ -26,6 +27,22 @@ static void an_unknown_name_has_no_row(void **state)
 }
 
 /* What asks for a CPU gets none of the GPUs, and the other way round. */
+/* The newest row that it executes; of a newer generation, that row for its own capability. */
+static void gpus_have_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        int capability, row, made;
+    } gpus[] = {{75, 75, 75}, {87, 86, 86}, {90, 90, 90}, {103, 100, 100}, {120, 100, 120}};
+    target t;
+    for (size_t i = 0; i < COUNT(gpus); i++) {
+        assert_true(target_gpu(gpus[i].capability, &t));
+        assert_int_equal(t.capability, gpus[i].made);
+        assert_int_equal(atoi(t.name + 3), gpus[i].row);
+    }
+    assert_false(target_gpu(70, &t));
+}
+
 static void gpus_stand_apart(void **state)
 {
     (void)state;
@@ -48,6 +65,7 @@ int main(void)
         cmocka_unit_test(host_is_a_row_with_real_caches),
         cmocka_unit_test(an_unknown_name_has_no_row),
         cmocka_unit_test(gpus_stand_apart),
+        cmocka_unit_test(gpus_have_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

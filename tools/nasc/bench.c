@@ -41,7 +41,7 @@ static double median(const result *r)
 static bool once(const workload *w, bool alpha, double *seconds, nasc_diag *d)
 {
     double start = clock_seconds();
-    bool ok = alpha ? w->alpha(w->user, d) : w->once(w->user, d);
+    bool ok = (alpha ? w->alpha(w->user, d) : w->once(w->user, d)) && device_wait(w->device, d);
     *seconds = clock_seconds() - start;
     return ok && !session_interrupted();
 }
@@ -100,6 +100,9 @@ static bool print_json(const session *s, const workload *w, const result *r, con
                   (double)r->maxrss_kib / 1024, "arena_mib", z.arena_mib, "kernels", z.kernels, "instances",
                   z.instances, "launches", z.launches, "kernels_compiled", r->jit.compiled, "kernels_cached",
                   r->jit.cached, "threads", s->threads);
+    double device_mib = (double)device_bytes(s->device) / 1048576;
+    if (device_mib > 0)
+        json_object_set_new(o, "device_mib", json_real(device_mib));
     if (r->tuning.kernels)
         json_object_set_new(o, "tuned",
                             json_pack("{s:i, s:i, s:f, s:f}", "kernels", r->tuning.kernels, "better", r->tuning.better,
@@ -128,6 +131,8 @@ static void print_text(const session *s, const workload *w, const result *r, con
            r->compile, r->load, r->jit.compiled, r->jit.cached);
     printf("%d kernels, %d instances, %d launches; arena %.1f MiB, largest resident size %.1f MiB\n", z.kernels,
            z.instances, z.launches, z.arena_mib, (double)r->maxrss_kib / 1024);
+    if (device_bytes(s->device) > 0)
+        printf("%.1f MiB of the GPU's memory\n", (double)device_bytes(s->device) / 1048576);
     if (r->tuning.kernels)
         printf("tuned: %d of %d kernels are served better by another schedule: %.1f ms before, %.1f after\n",
                r->tuning.better, r->tuning.kernels, r->tuning.before * 1e3, r->tuning.after * 1e3);
@@ -152,7 +157,7 @@ static bool open_step(session *s, const model *m, const bench_arguments *a, work
 
 static bool measure(session *s, const bench_arguments *a, const model *m, bool infer, nasc_diag *d)
 {
-    workload w = {0};
+    workload w = {.device = s->device};
     result r = {.infer = infer}, alpha = {0};
     profile p = {0};
     int steps = a->steps ? (int)a->steps : infer ? INFER_STEPS : STEPS;

@@ -18,6 +18,7 @@ typedef struct workload {
     bool (*once)(void *user, nasc_diag *d);
     bool (*alpha)(void *user, nasc_diag *d); /* timed after it, by itself; may be NULL */
     void *user;
+    device *device; /* which may be at work when a call returns */
 } workload;
 void workload_add(workload *w, runnable *program);
 

@@ -163,15 +163,15 @@ bool bench_infer(session *s, const model *m, workload *w, nasc_diag *d)
 static void fill_parameters(session *s, network_pass *t)
 {
     parameters p = session_parameters(t->built.built.net);
-    t->weights = sgd_new(s->arena, &t->optimiser, p.weights);
+    t->weights = sgd_new(s->arena, s->device, &t->optimiser, p.weights);
     t->masks = NEW_ARRAY(s->arena, float, masks_elements(t->network.program));
-    parameter_values values = {.weights = t->weights.value, .stats = NEW_ARRAY(s->arena, float, p.stats + 1)};
+    parameter_values values = {.weights = t->weights.value, .stats = device_vector(s->device, s->arena, p.stats)};
     parameters_init(&p, &values, (uint64_t)s->arguments->seed);
     t->pass = (pass){.what = &t->network,
                      .weights = t->weights.value,
                      .stats = values.stats,
                      .masks = t->masks,
-                     .weight_grad = NEW_ARRAY(s->arena, float, p.weights)};
+                     .weight_grad = device_vector(s->device, s->arena, p.weights)};
 }
 
 bool bench_step(session *s, const model *m, int order, workload *w, nasc_diag *d)

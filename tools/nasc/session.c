@@ -46,20 +46,6 @@ static bool open_engine(session *s, const char *name, nasc_diag *d)
     return s->engine != NULL;
 }
 
-/* The newest row that the GPU executes: of its own generation, and no newer than it is. */
-static const target *gpu_target(int capability, nasc_diag *d)
-{
-    const target *found = NULL;
-    for (int i = 0; i < target_gpu_count; i++)
-        if (target_gpus[i].capability <= capability && target_gpus[i].capability / 10 == capability / 10)
-            found = &target_gpus[i];
-    if (!found)
-        diag_fail(d, DIAG_DEVICE, "--device cuda",
-                  "the GPU's compute capability is %d.%d; nasc makes code for %s to %s", capability / 10,
-                  capability % 10, target_gpus[0].name, target_gpus[target_gpu_count - 1].name);
-    return found;
-}
-
 static bool open_gpu(session *s, const char *engine, nasc_diag *d)
 {
     int capability;
@@ -67,10 +53,10 @@ static bool open_gpu(session *s, const char *engine, nasc_diag *d)
         return diag_fail(d, DIAG_INPUT, "--engine", "is for the CPU: a GPU has its own");
     if (!(s->device = device_open_cuda(&capability, d)))
         return false;
-    const target *row = gpu_target(capability, d);
-    if (!row)
-        return false;
-    s->target = *row;
+    if (!target_gpu(capability, &s->target))
+        return diag_fail(d, DIAG_DEVICE, "--device cuda",
+                         "the GPU's compute capability is %d.%d; nasc makes code for %s and newer", capability / 10,
+                         capability % 10, target_gpus[0].name);
     s->engine = engine_open(ENGINE_CUDA, &s->target, s->threads, d);
     return s->engine != NULL;
 }
@@ -209,6 +195,9 @@ bool session_compile(session *s, const net *n, const pipeline_options *o, runnab
     *to = (runnable){.program = p};
     bool ok = p && engine_load(s->engine, p, &to->code, d);
     s->load_seconds += clock_seconds() - start;
+    const char *spills = engine_spills(s->engine);
+    if (spills)
+        fprintf(stderr, "nasc: these kernels have too few registers, and are slow:\n%s", spills);
     if (ok && (to->code.entry || to->code.image)) {
         program_forget_kernels(p);
         arena_free(&s->kernels);

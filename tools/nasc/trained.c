@@ -117,7 +117,7 @@ float *session_constants(session *s, const inference *i, const parameter_values 
     float *folded = run.slot[SLOT_USER] = NEW_ARRAY(s->arena, float, i->folded + 1);
     if (i->fold && !execute(s, i->fold, &run, d))
         return NULL;
-    float *constants = NEW_ARRAY(s->arena, float, i->constants);
+    float *constants = device_vector(s->device, s->arena, i->constants);
     inference_pack(i, values->weights, folded, mean, std, constants);
     return constants;
 }
