@@ -328,7 +328,10 @@ engine *engine_open(enum engine_kind kind, const target *t, int threads, nasc_di
 static bool interpret(const kernel *k, void *const *buffer, const int64_t *sizes, int64_t n, int64_t begin, int64_t end,
                       bool wide, nasc_diag *d)
 {
-    loop_call call = {buffer, sizes, n, begin, end, wide};
+    int64_t elements[LOOP_ARGS_MAX]; /* a program counts words of four bytes */
+    for (int i = 0; i < k->args.count; i++)
+        elements[i] = sizes[i] * (dtype_info[k->args.at[i].dtype].bytes == 1 ? 4 : 1);
+    loop_call call = {buffer, elements, n, begin, end, wide};
     return loop_interpret(k, &call, d);
 }
 
@@ -377,9 +380,18 @@ static bool load_images(engine *e, const program *p, program_code *code, nasc_di
     return true;
 }
 
+/* LLVM is not told of whole numbers yet: kernels that compute with them go through the C compiler. */
+static bool any_integers(const kernel *const *kernels, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (loop_has_integers(kernels[i]))
+            return true;
+    return false;
+}
+
 static bool load_machine_code(engine *e, const kernel *const *kernels, int count, kernel_fn **entry, nasc_diag *d)
 {
-    if (is_jit(e->kind)) {
+    if (is_jit(e->kind) && !any_integers(kernels, count)) {
         jit_stats more = {0};
         bool ok = jit_compile(e->jit, kernels, count, e->threads, entry, &more, d);
         e->stats.compiled += more.compiled;

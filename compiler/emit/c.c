@@ -25,12 +25,12 @@ typedef struct expression {
 
 /* ---- names and types ---- */
 
-const char *const c_type[DT_COUNT] = {"float", "double", "uint16_t", "int8_t", "int32_t"};
+const char *const c_type[DT_COUNT] = {"float", "double", "uint16_t", "int8_t", "int32_t", "uint8_t", "uint32_t"};
 
-/* What follows an operation's name: f, d, 8f, 4d. */
+/* What follows an operation's name: f, d, 8f, 4d; i and q of whole numbers and quads. */
 static const char *suffix(c_writer *w, int dtype, int lanes)
 {
-    const char *letter = dtype == DT_F64 ? "d" : "f";
+    const char *letter = dtype == DT_F64 ? "d" : dtype == DT_I32 ? "i" : dtype == DT_QUAD ? "q" : "f";
     return lanes == 1 ? letter : arena_printf(w->arena, "%d%s", lanes, letter);
 }
 
@@ -138,6 +138,10 @@ static expression load_scalar(c_writer *w, const loop_ins *i, int dtype)
 {
     int stored = buffer_of(w, i->place.buffer)->dtype;
     expression element = element_text(w, i);
+    if (dtype == DT_QUAD) {
+        const char *from = pointer_text(w, i);
+        return (expression){arena_printf(w->arena, "load_q_%s(%s)", dtype_info[stored].name, from), LEVEL_ATOM};
+    }
     if (stored == DT_BF16)
         element.text = arena_printf(w->arena, "from_bf16(%s)", element.text);
     if (stored == dtype || (stored == DT_BF16 && dtype == DT_F32))
@@ -178,6 +182,8 @@ static expression call(c_writer *w, const loop_ins *i)
     text_add(&t, "%s_%s(", name, reg_suffix(w, i->dst));
     for (int s = 0; s < loop_op_info[i->op].operands; s++)
         text_add(&t, "%s%s", s ? ", " : "", operand(w, i->src[s]).text);
+    if (i->op == LOOP_REQUANTISE)
+        text_add(&t, ", %d", i->step);
     text_add(&t, ")");
     return (expression){t.at, LEVEL_ATOM};
 }
@@ -217,6 +223,10 @@ const char *c_literal(arena *a, double value, int dtype)
 
 static expression literal(c_writer *w, double value, int dtype)
 {
+    if (dtype == DT_I32)
+        return (expression){arena_printf(w->arena, "%d", (int)value), value < 0 ? LEVEL_UNARY : LEVEL_ATOM};
+    if (dtype == DT_QUAD)
+        return (expression){arena_printf(w->arena, "0x%08xu", (unsigned)value), LEVEL_ATOM};
     bool plain = isfinite(value) && !signbit(value);
     return (expression){c_literal(w->arena, value, dtype), plain ? LEVEL_ATOM : LEVEL_UNARY};
 }
@@ -390,6 +400,11 @@ static void store(c_writer *w, const loop_ins *i)
     const loop_reg *reg = &w->k->regs.at[i->src[0]];
     int stored = buffer_of(w, i->place.buffer)->dtype;
     expression value = operand(w, i->src[0]);
+    if (reg->dtype == DT_QUAD && reg->lanes == 1) {
+        c_line(w,
+               arena_printf(w->arena, "store_q_%s(%s, %s);", dtype_info[stored].name, pointer_text(w, i), value.text));
+        return;
+    }
     if (reg->lanes == 1) {
         const char *element = element_text(w, i).text;
         c_line(w, arena_printf(w->arena, "%s = %s;", element, stored_scalar(w, value, reg->dtype, stored)));
@@ -572,6 +587,13 @@ void emit_c_prelude(text *out, const target *t)
     text_add(out, "/* Target: %s. */\n", t->name);
     if (t->prelude)
         text_add(out, "#define %s\n", t->prelude);
+    if (t->dot)
+        text_add(out, "#define %s\n", t->dot);
     text_add(out, "%s\n%s\n%s\n", template_c_prelude_scalar_h, template_c_arithmetic_h,
              t->lanes > 1 ? template_c_prelude_simd_h : template_c_prelude_generic_h);
+}
+
+void emit_c_integers(text *out, const target *t)
+{
+    text_add(out, "%s\n%s\n", template_c_integers_scalar_h, t->lanes > 1 ? template_c_integers_simd_h : "");
 }

@@ -38,7 +38,12 @@ static int distinct(arena *a, const kernel *const *kernels, int count, int *inde
 static bool write_source(text *out, const kernel *const *kernels, const int *index, int count, int known,
                          const target *t, nasc_diag *d)
 {
+    bool integers = false;
+    for (int i = 0; i < count; i++)
+        integers |= loop_has_integers(kernels[i]);
     emit_c_prelude(out, t);
+    if (integers)
+        emit_c_integers(out, t);
     for (int i = 0, next = 0; i < count; i++) {
         char name[32];
         snprintf(name, sizeof name, "k%d", next);

@@ -35,6 +35,8 @@ bool emit_llvm_text(text *out, const kernel *k, const target *t, bool assembly, 
 bool emit_c_kernel(text *out, const kernel *k, const target *t, const char *name, nasc_diag *d);
 /* The prelude for `t`: what a file of emitted kernels begins with. */
 void emit_c_prelude(text *out, const target *t);
+/* What follows it where kernels have integer registers. */
+void emit_c_integers(text *out, const target *t);
 
 /* ---- CUDA ------------------------------------------------------------------------------------------------------
  * Writes `extern "C" __global__ void NAME(float *a0, …, int n, int units)`, a parameter an argument: all units of a run,

@@ -23,7 +23,8 @@ typedef struct exporter {
     arena *a, *digits; /* digits: emptied now and then */
     const export_model *m;
     const char **kernel_name; /* of each kernel: its C function */
-    int64_t image, floats;    /* the arena: where the turned image begins; all of it */
+    int64_t image, border;    /* the arena: where the turned image begins; bytes on their way from and to floats */
+    int64_t floats;           /* all of it */
     uint32_t header[HEADER_WORDS];
     nasc_diag *d;
 } exporter;
@@ -67,6 +68,24 @@ static const char *table_of_floats(const exporter *e, const float *at, int64_t c
     return out.at;
 }
 
+static const char *table_of_words(const exporter *e, const void *at, int64_t count)
+{
+    text out = {.arena = e->a};
+    size_t line = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int32_t word;
+        char item[16];
+        memcpy(&word, (const char *)at + 4 * i, sizeof word);
+        if (word == INT32_MIN)
+            snprintf(item, sizeof item, "INT32_MIN,");
+        else
+            snprintf(item, sizeof item, "%" PRId32 ",", word);
+        table_add(&out, &line, item);
+    }
+    text_add(&out, "\n");
+    return out.at;
+}
+
 static const char *table_of_bytes(const exporter *e, const unsigned char *at, int64_t count)
 {
     text out = {.arena = e->a};
@@ -93,11 +112,16 @@ static uint64_t checksum(const float *at, int64_t count)
     return sum;
 }
 
+static bool is_of_bytes(const export_model *m)
+{
+    return m->in.scale > 0;
+}
+
 /* See the comment in templates/c/model.c. */
 static bool make_header(exporter *e)
 {
     const export_model *m = e->m;
-    for (int64_t i = 0; m->constants && i < m->constant_count; i++)
+    for (int64_t i = 0; m->constants && !is_of_bytes(m) && i < m->constant_count; i++)
         if (!isfinite(m->constants[i]))
             return diag_fail(e->d, DIAG_INPUT, m->name, "a weight is not finite");
     if (m->constant_count > (1 << 29))
@@ -138,6 +162,8 @@ static const char *header_text(const exporter *e)
 static bool write_kernels(exporter *e, text *out)
 {
     const program *p = e->m->program;
+    if (is_of_bytes(e->m))
+        emit_c_integers(out, e->m->target);
     e->kernel_name = NEW_ARRAY(e->a, const char *, p->kernels.count + 1);
     for (int k = 0; k < p->kernels.count; k++) {
         const kernel *of = p->kernels.at[k];
@@ -234,7 +260,9 @@ static void lay_out_arena(exporter *e)
 {
     const export_model *m = e->m;
     e->image = aligned(m->program->single_elements);
-    e->floats = e->image + (m->channels_first ? aligned((int64_t)m->h * m->w * m->c) : 0);
+    int64_t pixels = (int64_t)m->h * m->w * m->c, words = is_of_bytes(m) ? (pixels + 3) / 4 : pixels;
+    e->border = e->image + (m->channels_first ? aligned(words) : 0);
+    e->floats = e->border + (is_of_bytes(m) ? aligned((pixels + m->classes + 3) / 4) : 0);
     if (e->floats == 0)
         e->floats = ALIGN / 4;
 }
@@ -301,6 +329,13 @@ static bool write_files(exporter *e, const char *folder, const template_value *v
            write_weights_file(e, arena_printf(e->a, "%s/%s.bin", folder, m->name));
 }
 
+static const char *weights_table(const exporter *e)
+{
+    const export_model *m = e->m;
+    return is_of_bytes(m) ? table_of_words(e, m->constants, m->constant_count)
+                          : table_of_floats(e, m->constants, m->constant_count);
+}
+
 /* The loop that both test programs time runs with. */
 static const char *bench_text(const exporter *e)
 {
@@ -338,6 +373,18 @@ static bool export_all(exporter *e, const char *folder)
         {"WEIGHTS_BYTES", number(e, weights_bytes(e))},
         {"HEADER_WORDS", number(e, HEADER_WORDS)},
         {"CONSTANTS", number(e, m->constant_count)},
+        {"STDINT", array || is_of_bytes(m) ? given : NULL},
+        {"BYTES", is_of_bytes(m) ? given : NULL},
+        {"PLAIN", is_of_bytes(m) ? NULL : given},
+        {"ELEMENT", is_of_bytes(m) ? "int32_t" : "float"},
+        {"PIXEL", is_of_bytes(m) ? "uint8_t" : "float"},
+        {"IN_SCALE", c_literal(e->a, m->in.scale, DT_F32)},
+        {"IN_INVERSE", c_literal(e->a, 1 / m->in.scale, DT_F32)},
+        {"IN_ZERO", number(e, m->in.zero)},
+        {"OUT_SCALE", c_literal(e->a, m->out.scale, DT_F32)},
+        {"OUT_ZERO", number(e, m->out.zero)},
+        {"GREY", is_of_bytes(m) && m->normalises ? given : NULL},
+        {"BORDER", number(e, e->border)},
         {"MODEL", arena_printf(e->a, "0x%016" PRIx64, m->key)},
         {"ARRAY", array},
         {"FILE", file},
@@ -348,7 +395,7 @@ static bool export_all(exporter *e, const char *folder)
         {"RUN", run.at},
         {"BENCH", bench_text(e)},
         {"CPU", m->target->has},
-        {"OWN", m->target->same},
+        {"OWN", is_of_bytes(m) ? "1" : m->target->same},
         {"MACHINE", m->target->machine},
         {"CC", m->target->cc},
         {"EMULATOR", m->target->run},
@@ -357,7 +404,7 @@ static bool export_all(exporter *e, const char *folder)
         {"ALIVE_BYTES", number(e, 4 * m->program->alive_elements)},
         {"IMAGE", number(e, e->image)},
         {"HEADER", header_text(e)},
-        {"VALUES", array ? table_of_floats(e, m->constants, m->constant_count) : given},
+        {"VALUES", array ? weights_table(e) : given},
         {"IMAGE_VALUES", m->image ? table_of_bytes(e, m->image, (int64_t)m->h * m->w * m->c) : given},
         {"EXPECTED", m->expected ? table_of_floats(e, m->expected, m->classes) : given},
         {"AROUND", m->around ? number(e, m->around) : NULL},

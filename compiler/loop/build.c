@@ -7,7 +7,8 @@
 #include <math.h>
 
 const struct dtype_info dtype_info[DT_COUNT] = {
-    [DT_F32] = {"f32", 4}, [DT_F64] = {"f64", 8}, [DT_BF16] = {"bf16", 2}, [DT_I8] = {"i8", 1}, [DT_I32] = {"i32", 4},
+    [DT_F32] = {"f32", 4}, [DT_F64] = {"f64", 8}, [DT_BF16] = {"bf16", 2}, [DT_I8] = {"i8", 1},
+    [DT_I32] = {"i32", 4}, [DT_U8] = {"u8", 1},   [DT_QUAD] = {"quad", 4},
 };
 
 const struct loop_op_info loop_op_info[LOOP_OP_COUNT] = {
@@ -133,6 +134,17 @@ static int append(loop_pen *p, loop_ins ins)
 int loop_threads_of(const kernel *k)
 {
     return k->ins.count > 1 && k->ins.at[1].op == LOOP_THREADS ? k->ins.at[1].step : 0;
+}
+
+bool loop_has_integers(const kernel *k)
+{
+    for (int r = 0; r < k->regs.count; r++)
+        if (k->regs.at[r].dtype == DT_I32 || k->regs.at[r].dtype == DT_QUAD)
+            return true;
+    for (int i = 0; i < k->args.count; i++)
+        if (k->args.at[i].dtype == DT_U8)
+            return true;
+    return false;
 }
 
 /* ---- control ---------------------------------------------------------------------------------------------------- */
@@ -290,4 +302,25 @@ int loop_math(loop_pen *p, enum loop_op op, int a, int b, int c, int d)
     int dst = new_reg(p, reg_of(p, a).dtype, reg_of(p, a).lanes);
     loop_math_to(p, dst, op, a, b, c, d);
     return dst;
+}
+
+/* ---- integer registers ------------------------------------------------------------------------------------------ */
+
+void loop_dot4_to(loop_pen *p, int dst, int a, int b, bool a_signed)
+{
+    append(p, (loop_ins){.op = a_signed ? LOOP_DOT4S : LOOP_DOT4, .dst = dst, .src = {a, b, dst}});
+}
+
+int loop_quads(loop_pen *p, int a, int b, int c, int d)
+{
+    int reg = new_reg(p, DT_QUAD, 4 * reg_of(p, a).lanes);
+    append(p, (loop_ins){.op = LOOP_QUADS, .dst = reg, .src = {a, b, c, d}});
+    return reg;
+}
+
+int loop_requantise(loop_pen *p, int a, int s, int m, int z, int step)
+{
+    int reg = new_reg(p, DT_I32, reg_of(p, a).lanes);
+    append(p, (loop_ins){.op = LOOP_REQUANTISE, .dst = reg, .src = {a, s, m, z}, .step = step});
+    return reg;
 }

@@ -80,6 +80,8 @@ double interp_element(const bound_buffer *b, int64_t element)
         return bf16_to(((const uint16_t *)b->at)[element]);
     case DT_I8:
         return ((const int8_t *)b->at)[element];
+    case DT_U8:
+        return ((const uint8_t *)b->at)[element];
     default:
         return ((const int32_t *)b->at)[element];
     }
@@ -96,6 +98,11 @@ bool interp_set_element(const bound_buffer *b, int64_t element, double value)
         return true;
     case DT_BF16:
         ((uint16_t *)b->at)[element] = bf16_of((float)value);
+        return true;
+    case DT_U8:
+        if (!(value > -1 && value < 256))
+            return false;
+        ((uint8_t *)b->at)[element] = (uint8_t)value;
         return true;
     case DT_I8:
         if (!(value > -129 && value < 128))
@@ -194,7 +201,7 @@ static const code *run_int_load(interp *s, const code *c)
         return interp_out_of_bounds(s, c, at);
     if (b->written && !b->written[at])
         return interp_never_written(s, c, at);
-    s->ints[c->dst] = b->dtype == DT_I8 ? ((const int8_t *)b->at)[at] : ((const int32_t *)b->at)[at];
+    s->ints[c->dst] = (int64_t)interp_element(b, at);
     return c + 1;
 }
 
@@ -209,9 +216,14 @@ typedef struct decoder {
     bool wide;
 } decoder;
 
+static bool is_integer(const decoder *p, int32_t reg)
+{
+    return p->k->regs.at[reg].dtype == DT_I32 || p->k->regs.at[reg].dtype == DT_QUAD;
+}
+
 static bool is_f64(const decoder *p, int32_t reg)
 {
-    return p->wide || p->k->regs.at[reg].dtype == DT_F64;
+    return (p->wide && !is_integer(p, reg)) || p->k->regs.at[reg].dtype == DT_F64;
 }
 
 static const packed_index *pack(decoder *p, const loop_index *i)
@@ -280,11 +292,17 @@ static void decode_struct(decoder *p, const loop_ins *ins, const code *first, co
 static void decode_float(decoder *p, const loop_ins *ins, code *c)
 {
     int32_t typed = ins->op == LOOP_STORE ? ins->src[0] : ins->dst;
-    c->run = find_handler(p, ins, typed);
+    bool integer = is_integer(p, typed), quads = p->k->regs.at[typed].dtype == DT_QUAD;
+    c->run = integer ? interp_integer(ins->op, quads) : find_handler(p, ins, typed);
     c->dst = p->offset[ins->dst];
     for (int i = 0; i < loop_op_info[ins->op].operands; i++)
         c->src[i] = p->offset[ins->src[i]];
-    c->value = ins->value;
+    if (integer && ins->op == LOOP_CONST)
+        c->src[1] = (int32_t)(int64_t)ins->value;
+    if (integer)
+        c->lanes = p->k->regs.at[typed].lanes;
+    else
+        c->value = ins->value;
     if (ins->op == LOOP_HALF)
         c->step = ins->step * p->k->regs.at[ins->dst].lanes;
 }

@@ -88,6 +88,9 @@ void interp_watch(arena *a, interp *s, code *first, size_t register_bytes);
 void interp_run_block(interp *s, int64_t unit);
 handler interp_barrier, interp_thread_end;
 
+/* interp_int.c: the handler of an operation on registers of i32 or of quads. */
+handler *interp_integer(int op, bool quads);
+
 /* An element of any type as a double, and back (f32 from double rounds once). */
 double interp_element(const bound_buffer *b, int64_t element);
 bool interp_set_element(const bound_buffer *b, int64_t element, double value);

@@ -12,6 +12,11 @@
  * Arithmetic has one meaning on every engine: IEEE single or double, round to nearest even, subnormals kept, nothing
  * contracted or reassociated. LOOP_FMA rounds once. max(a,b) = a > b ? a : b, min(a,b) = a < b ? a : b.
  *
+ * Integers. Registers of i32 hold what fits: a result that does not is the lowering's error, as is a value stored to u8
+ * that is none of 0 … 255. Registers of quads are loaded from and stored to buffers of bytes, u8 or i8, a lane four
+ * elements; an index counts elements. Integer registers know load, bcast, store, half, const (i32), the operations that
+ * say so below, and of i32 add, sub, mul, max, min, move; of quads max and min, byte by byte, unsigned.
+ *
  * Conversions: to a narrower float round to nearest even; to an integer truncate, and a value out of range is the
  * lowering's error (the interpreter reports it). Loop bounds do not change while the loop runs, nor is a loop's
  * variable assigned in it; after the loop it is undefined. Registers and scratch carry nothing from one unit to the
@@ -53,7 +58,8 @@
 
 /* ---- types -------------------------------------------------------------------------------------------------- */
 
-enum dtype { DT_F32, DT_F64, DT_BF16, DT_I8, DT_I32, DT_COUNT };
+/* A quad is a lane of four bytes next to each other in memory, the first the lowest. */
+enum dtype { DT_F32, DT_F64, DT_BF16, DT_I8, DT_I32, DT_U8, DT_QUAD, DT_COUNT };
 extern const struct dtype_info {
     const char *name;
     int bytes;
@@ -90,51 +96,60 @@ typedef struct loop_place {
  *   HINT    changes no value: an engine may do nothing
  *   SYNC    orders threads; no fields
  */
-#define LOOP_OPS(X)                                                                                                    \
-    X(PARALLEL, "parallel", STRUCT,                                                                                    \
-      0)                       /* var runs over [begin, end) of the call; exactly one, the first instruction */        \
-    X(FOR, "for", STRUCT, 0)   /* var = lo; var < hi; var += step (a positive constant) */                             \
-    X(IF, "if", STRUCT, 0)     /* lo < hi, both indices */                                                             \
-    X(ELSE, "else", STRUCT, 0) /* between IF and its END */                                                            \
-    X(END, "end", STRUCT, 0)                                                                                           \
-    X(INT_SET, "set", INT, 0)    /* var = lo */                                                                        \
-    X(INT_MIN, "imin", INT, 0)   /* var = min(lo, hi) */                                                               \
-    X(INT_MAX, "imax", INT, 0)   /* var = max(lo, hi) */                                                               \
-    X(INT_DIV, "idiv", INT, 0)   /* var = floor(lo / step), step > 0 */                                                \
-    X(INT_MOD, "imod", INT, 0)   /* var = lo - step * floor(lo / step) */                                              \
-    X(INT_LOAD, "iload", INT, 0) /* var = place (an i32 or i8 element) */                                              \
-    X(LOAD, "load", MEM, 0)      /* dst = lanes consecutive elements at place, converted to dst's type */              \
-    X(BCAST, "bcast", MEM, 0)    /* dst = one element at place in every lane */                                        \
+#define LOOP_OPS(X)                                                                                                     \
+    X(PARALLEL, "parallel", STRUCT,                                                                                     \
+      0)                       /* var runs over [begin, end) of the call; exactly one, the first instruction */         \
+    X(FOR, "for", STRUCT, 0)   /* var = lo; var < hi; var += step (a positive constant) */                              \
+    X(IF, "if", STRUCT, 0)     /* lo < hi, both indices */                                                              \
+    X(ELSE, "else", STRUCT, 0) /* between IF and its END */                                                             \
+    X(END, "end", STRUCT, 0)                                                                                            \
+    X(INT_SET, "set", INT, 0)    /* var = lo */                                                                         \
+    X(INT_MIN, "imin", INT, 0)   /* var = min(lo, hi) */                                                                \
+    X(INT_MAX, "imax", INT, 0)   /* var = max(lo, hi) */                                                                \
+    X(INT_DIV, "idiv", INT, 0)   /* var = floor(lo / step), step > 0 */                                                 \
+    X(INT_MOD, "imod", INT, 0)   /* var = lo - step * floor(lo / step) */                                               \
+    X(INT_LOAD, "iload", INT, 0) /* var = place (an i32 or i8 element) */                                               \
+    X(LOAD, "load", MEM, 0)      /* dst = lanes consecutive elements at place, converted to dst's type */               \
+    X(BCAST, "bcast", MEM, 0)    /* dst = one element at place in every lane */                                         \
     X(STORE, "store", MEM, 1)    /* place = a, lanes consecutive elements, converted to the buffer's type; step 1: \
                                         streamed, past the caches, to a multiple of `lanes` elements of an argument    \
-                                        that begins on a cache line */   \
-    X(PREFETCH, "prefetch", HINT, 0) /* the place, which need not lie in the buffer, is read before long */            \
-    X(CONST, "const", MISC, 0)       /* dst = value in every lane */                                                   \
-    X(FROM_INT, "fromint", MISC, 0)  /* dst = (float) lo, in every lane */                                             \
-    X(CONVERT, "convert", MISC, 1)   /* dst = a, f32 ↔ f64, same lanes */                                              \
-    X(LANE, "lane", MISC, 1)         /* dst (1 lane) = lane `step` of a */                                             \
-    X(HALF, "half", MISC, 1)         /* dst (half the lanes of a) = lower (step 0) or upper (step 1) half of a */      \
-    X(MOVE, "move", MATH, 1)                                                                                           \
-    X(ADD, "add", MATH, 2)                                                                                             \
-    X(SUB, "sub", MATH, 2)                                                                                             \
-    X(MUL, "mul", MATH, 2)                                                                                             \
-    X(DIV, "div", MATH, 2)                                                                                             \
-    X(MAX, "max", MATH, 2)                                                                                             \
-    X(MIN, "min", MATH, 2)                                                                                             \
-    X(FMA, "fma", MATH, 3) /* dst = a*b + c, rounded once */                                                           \
-    X(SQRT, "sqrt", MATH, 1)                                                                                           \
-    X(FLOOR, "floor", MATH, 1)                                                                                         \
-    X(SELECT_LT, "sellt", MATH, 4)   /* dst = a < b ? c : d, lane by lane */                                           \
-    X(SELECT_EQ, "seleq", MATH, 4)   /* dst = a == b ? c : d */                                                        \
-    X(POW2, "pow2", MATH, 1)         /* dst = 2^a, a integral in [-126, 127] (f64: [-1022, 1023]); by bits */          \
-    X(EXPONENT, "exponent", MATH, 1) /* dst = floor(log2 a) as float, a normal and positive; by bits */                \
-    X(MANTISSA, "mantissa", MATH, 1) /* dst = a / 2^exponent(a), in [1, 2); by bits */                                 \
-    X(EXP, "exp", MATH, 1)           /* these four: expanded by loop_expand_math before any float32 engine sees */     \
-    X(LOG, "log", MATH, 1)           /* them; the float64 interpreter calls libm */                                    \
-    X(TANH, "tanh", MATH, 1)                                                                                           \
-    X(SIGMOID, "sigmoid", MATH, 1)                                                                                     \
-    X(THREADS, "threads", STRUCT, 0) /* var = the thread's number, of `step`; directly in PARALLEL, all of its body */ \
-    X(BARRIER, "barrier", SYNC, 0)   /* what the block's threads did before it, all of them see behind it */
+                                        that begins on a cache line */    \
+    X(PREFETCH, "prefetch", HINT, 0) /* the place, which need not lie in the buffer, is read before long */             \
+    X(CONST, "const", MISC, 0)       /* dst = value in every lane */                                                    \
+    X(FROM_INT, "fromint", MISC, 0)  /* dst = (float) lo, in every lane */                                              \
+    X(CONVERT, "convert", MISC, 1)   /* dst = a, f32 ↔ f64, same lanes */                                               \
+    X(DOT4, "dot4", MISC, 3) /* i32 dst = c + Σ of a's four unsigned bytes times b's four signed ones, lane by lane; \
+                                        a, b quads, c i32 */ \
+    X(DOT4S, "dots", MISC, 3)  /* the same of a's bytes as signed ones */                                               \
+    X(QUADS, "quads", MISC, 4) /* quads dst: lane l = byte l of a, of b, of c, of d, which have a quarter of     \
+                                        dst's lanes, each of four bytes */      \
+    X(LANE, "lane", MISC, 1)   /* dst (1 lane) = lane `step` of a */                                                    \
+    X(HALF, "half", MISC, 1)   /* dst (half the lanes of a) = lower (step 0) or upper (step 1) half of a */             \
+    X(MOVE, "move", MATH, 1)                                                                                            \
+    X(ADD, "add", MATH, 2)                                                                                              \
+    X(SUB, "sub", MATH, 2)                                                                                              \
+    X(MUL, "mul", MATH, 2)                                                                                              \
+    X(DIV, "div", MATH, 2)                                                                                              \
+    X(MAX, "max", MATH, 2)                                                                                              \
+    X(MIN, "min", MATH, 2)                                                                                              \
+    X(FMA, "fma", MATH, 3) /* dst = a*b + c, rounded once */                                                            \
+    X(SQRT, "sqrt", MATH, 1)                                                                                            \
+    X(FLOOR, "floor", MATH, 1)                                                                                          \
+    X(SELECT_LT, "sellt", MATH, 4)   /* dst = a < b ? c : d, lane by lane */                                            \
+    X(SELECT_EQ, "seleq", MATH, 4)   /* dst = a == b ? c : d */                                                         \
+    X(POW2, "pow2", MATH, 1)         /* dst = 2^a, a integral in [-126, 127] (f64: [-1022, 1023]); by bits */           \
+    X(EXPONENT, "exponent", MATH, 1) /* dst = floor(log2 a) as float, a normal and positive; by bits */                 \
+    X(MANTISSA, "mantissa", MATH, 1) /* dst = a / 2^exponent(a), in [1, 2); by bits */                                  \
+    X(EXP, "exp", MATH, 1)           /* these four: expanded by loop_expand_math before any float32 engine sees */      \
+    X(LOG, "log", MATH, 1)           /* them; the float64 interpreter calls libm */                                     \
+    X(TANH, "tanh", MATH, 1)                                                                                            \
+    X(SIGMOID, "sigmoid", MATH, 1)                                                                                      \
+    X(THREADS, "threads", STRUCT, 0) /* var = the thread's number, of `step`; directly in PARALLEL, all of its body */  \
+    X(BARRIER, "barrier", SYNC, 0)   /* what the block's threads did before it, all of them see behind it */            \
+    X(FLIP, "flip", MATH, 1) /* of quads: the highest bit of each byte turned: unsigned ones less 128, signed */        \
+    X(REQUANTISE, "requant", MATH,                                                                                      \
+      4) /* i32: a, s, m, z: (clamp(a >> s, -2^15, 2^15 - 1) · m + z) >> step, clamped to \
+                                        0 … 255; >> rounds down, 0 <= s < 32, 0 <= m < 2^15, 15 <= step <= 21 */
 
 enum loop_op {
 #define X(name, text, kind, operands) LOOP_##name,
@@ -163,7 +178,7 @@ typedef struct loop_ins {
 } loop_ins;
 
 typedef struct loop_reg {
-    int32_t dtype; /* DT_F32 or DT_F64 */
+    int32_t dtype; /* DT_F32, DT_F64, DT_I32 or DT_QUAD */
     int32_t lanes;
 } loop_reg;
 
@@ -187,6 +202,8 @@ typedef struct kernel {
 /* Byte offset of scratch array i; i = scratch.count gives the total. (A wide run has its own: loop_widen, and the
  * interpreter.) */
 int64_t loop_scratch_offset(const kernel *k, int i);
+/* Is there an integer register, or an argument of u8? LLVM is not told of those yet. */
+bool loop_has_integers(const kernel *k);
 /* Threads of a unit; 0: the kernel has no THREADS. */
 int loop_threads_of(const kernel *k);
 
@@ -225,6 +242,10 @@ int loop_from_int(loop_pen *p, enum dtype t, int lanes, loop_index value);
 int loop_convert(loop_pen *p, enum dtype t, int value);
 int loop_lane(loop_pen *p, int value, int lane);
 int loop_half(loop_pen *p, int value, int upper);
+/* dst, of i32, += the dot products of quads. */
+void loop_dot4_to(loop_pen *p, int dst, int a, int b, bool a_signed);
+int loop_quads(loop_pen *p, int a, int b, int c, int d);
+int loop_requantise(loop_pen *p, int a, int s, int m, int z, int step);
 int loop_math(loop_pen *p, enum loop_op op, int a, int b, int c,
               int d); /* a new register = op(a, b, c, d); unused: -1 */
 /* The same into a register that stands already: accumulators. */

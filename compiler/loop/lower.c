@@ -1,4 +1,5 @@
 /* The door to both lowerings: a group and a target in, a kernel with its name, arguments and work out. */
+#include "loop/int8.h"
 #include "loop/simt.h"
 
 #include <stdio.h>
@@ -46,7 +47,9 @@ lowered *lower_group(arena *a, const fusion *f, const group *g, const lower_layo
     s.out = NEW(a, lowered);
     s.out->k = NEW(a, kernel);
     s.pen = (loop_pen){.arena = a, .k = s.out->k};
-    if (t->capability)
+    if (int8_is(s.n->nodes.at[g->roots.at[0]].prim))
+        int8_lower(&s, g->roots.at[0]);
+    else if (t->capability)
         simt_lower(&s);
     else
         simd_lower(&s);

@@ -352,11 +352,22 @@ static void read_float_instruction(parser *p)
             expect(p, ",");
         ins.src[i] = read_register(p);
     }
-    if (ins.op == LOOP_LANE || ins.op == LOOP_HALF) {
+    if (ins.op == LOOP_LANE || ins.op == LOOP_HALF || ins.op == LOOP_REQUANTISE) {
         expect(p, ",");
         ins.step = (int32_t)read_int(p, INT32_MAX);
     }
     append(p, ins);
+}
+
+/* `i32 r0`, `i32x4 r0`: the type, and not the variable of that name, as in `i32 = …`. */
+static bool at_integer_type(parser *p)
+{
+    skip_blank(p);
+    if (strncmp(p->at, "i32", 3) != 0)
+        return false;
+    const char *behind = p->at + 3 + (p->at[3] == 'x' ? 1 + strspn(p->at + 4, "0123456789") : 0);
+    behind += strspn(behind, " \t");
+    return *behind == 'r';
 }
 
 static void read_instruction(parser *p)
@@ -379,7 +390,7 @@ static void read_instruction(parser *p)
         loop_ins ins = {.op = LOOP_PARALLEL, .dst = read_variable(p)};
         expect(p, "{");
         open_block(p, ins);
-    } else if (at_numbered(p, 'i')) {
+    } else if (at_numbered(p, 'i') && !at_integer_type(p)) {
         read_int_instruction(p);
     } else {
         read_float_instruction(p);

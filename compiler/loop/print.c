@@ -132,7 +132,7 @@ static void print_float(text *t, const kernel *k, const loop_ins *ins)
         print_index(t, &ins->lo);
     for (int i = 0; i < loop_op_info[ins->op].operands; i++)
         text_add(t, i ? ", r%d" : "r%d", ins->src[i]);
-    if (ins->op == LOOP_LANE || ins->op == LOOP_HALF)
+    if (ins->op == LOOP_LANE || ins->op == LOOP_HALF || ins->op == LOOP_REQUANTISE)
         text_add(t, ", %d", ins->step);
 }
 

@@ -27,6 +27,8 @@ typedef struct target {
     /* exported C */
     enum target_place place;
     const char *prelude; /* the word by which the prelude's part for it is chosen; NULL: strict C11 */
+    const char *dot;     /* likewise, for its dot product of four bytes; NULL: it has none */
+    bool dot_signed;     /* which takes two signed operands: else the first is unsigned */
     const char *has;     /* C: whether the processor has what is needed; NULL: what compiles for it runs */
     const char *same;    /* C preprocessor: where results are equal to the last bit */
     const char *machine; /* what `uname -m` says where its programs run as they are; NULL: on any, or on none */
@@ -51,6 +53,8 @@ bool target_gpu(int capability, target *to);
 /* The host: the best row that this CPU executes, with cache sizes and model read from the machine (hwloc; the row's own
  * where that fails). They may choose schedules, never results. */
 target target_host(void);
+/* The same with a dot product of bytes, where the host has one: for kernels of integers. */
+target target_host_integers(void);
 /* What the host's CPU is called, into `name`; "" where it does not say. */
 void target_host_name(char *name, size_t size);
 /* The C compiler that makes programs for `t` on this machine, maybe with options. */

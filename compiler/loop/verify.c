@@ -55,12 +55,12 @@ static bool check_buffers(verifier *v)
                      LOOP_ARGS_MAX, LOOP_SCRATCH_MAX);
     for (int i = 0; i < k->args.count; i++) {
         const loop_buffer *b = &k->args.at[i];
-        if (b->dtype < 0 || b->dtype >= DT_COUNT || b->access < LOOP_IN || b->access > LOOP_INOUT || b->elements)
+        if (b->dtype < 0 || b->dtype >= DT_QUAD || b->access < LOOP_IN || b->access > LOOP_INOUT || b->elements)
             return wrong(v, "argument %d is declared wrongly", i);
     }
     for (int i = 0; i < k->scratch.count; i++) {
         const loop_buffer *b = &k->scratch.at[i];
-        if (b->dtype < 0 || b->dtype >= DT_COUNT || b->access || b->elements < 1 || b->elements > INT32_MAX)
+        if (b->dtype < 0 || b->dtype >= DT_QUAD || b->access || b->elements < 1 || b->elements > INT32_MAX)
             return wrong(v, "scratch array %d is declared wrongly", i);
     }
     return true;
@@ -70,9 +70,9 @@ static bool check_registers(verifier *v)
 {
     for (int i = 0; i < v->k->regs.count; i++) {
         loop_reg r = v->k->regs.at[i];
-        if ((r.dtype != DT_F32 && r.dtype != DT_F64) || r.lanes < 1 || r.lanes > LOOP_LANES_MAX ||
-            (r.lanes & (r.lanes - 1)))
-            return wrong(v, "register %d is neither f32 nor f64 of 1, 2, 4, 8 or 16 lanes", i);
+        bool known = r.dtype == DT_F32 || r.dtype == DT_F64 || r.dtype == DT_I32 || r.dtype == DT_QUAD;
+        if (!known || r.lanes < 1 || r.lanes > LOOP_LANES_MAX || (r.lanes & (r.lanes - 1)))
+            return wrong(v, "register %d is neither f32, f64, i32 nor quad of 1, 2, 4, 8 or 16 lanes", i);
     }
     return true;
 }
@@ -171,7 +171,7 @@ static bool check_int(verifier *v, const loop_ins *ins)
         const loop_buffer *b = NULL;
         if (!check_place(v, ins, &b) || !b || !check_empty(v, &ins->lo))
             return false;
-        if (b->dtype != DT_I32 && b->dtype != DT_I8)
+        if (b->dtype != DT_I32 && b->dtype != DT_I8 && b->dtype != DT_U8)
             return wrong(v, "an integer is read from a buffer of %s", dtype_info[b->dtype].name);
     } else if (!check_index(v, &ins->lo, "the value")) {
         return false;
@@ -255,15 +255,32 @@ static bool check_streamed(verifier *v, const loop_ins *ins)
            wrong(v, "what is streamed is no whole vector of an argument");
 }
 
+static bool is_integer(int dtype)
+{
+    return dtype == DT_I32 || dtype == DT_QUAD;
+}
+
+/* Quads lie in bytes; what is i32 in a register is an integer in memory. */
+static bool check_stored_type(verifier *v, int dtype, const loop_buffer *b)
+{
+    bool bytes = b->dtype == DT_U8 || b->dtype == DT_I8;
+    return (bytes || (dtype == DT_I32 && b->dtype == DT_I32)) ||
+           wrong(v, "%s in a buffer of %s", dtype_info[dtype].name, dtype_info[b->dtype].name);
+}
+
 static bool check_memory(verifier *v, const loop_ins *ins)
 {
     const loop_buffer *b = NULL;
     if (!check_place(v, ins, &b) || !b)
         return false;
     if (ins->op != LOOP_STORE)
-        return define_register(v, ins->dst);
+        return define_register(v, ins->dst) &&
+               (!is_integer(v->k->regs.at[ins->dst].dtype) || check_stored_type(v, v->k->regs.at[ins->dst].dtype, b));
     if (!check_read(v, ins->src[0]))
         return false;
+    if (is_integer(v->k->regs.at[ins->src[0]].dtype))
+        return check_stored_type(v, v->k->regs.at[ins->src[0]].dtype, b) &&
+               (!ins->step || wrong(v, "integers are not streamed"));
     bool narrow = b->dtype != DT_F32 && b->dtype != DT_F64;
     if (narrow && v->k->regs.at[ins->src[0]].dtype != DT_F32)
         return wrong(v, "f64 is stored to a buffer of %s", dtype_info[b->dtype].name);
@@ -281,7 +298,21 @@ static bool check_misc(verifier *v, const loop_ins *ins)
         return false;
     loop_reg a = v->k->regs.at[ins->src[0]], dst = v->k->regs.at[ins->dst];
     switch (ins->op) {
+    case LOOP_FROM_INT:
+        return !is_integer(dst.dtype) || wrong(v, "the result is no float");
+    case LOOP_DOT4:
+    case LOOP_DOT4S:
+        return (a.dtype == DT_QUAD && has_type(v, ins->src[1], DT_QUAD, a.lanes) &&
+                has_type(v, ins->src[2], DT_I32, a.lanes) && has_type(v, ins->dst, DT_I32, a.lanes)) ||
+               wrong(v, "its types are not quad, quad, i32 and i32");
+    case LOOP_QUADS:
+        for (int i = 0; i < 4; i++)
+            if (!has_type(v, ins->src[i], DT_QUAD, dst.lanes / 4))
+                return wrong(v, "operand r%d has not a quarter of the result's lanes", ins->src[i]);
+        return dst.dtype == DT_QUAD || wrong(v, "the result is no quad");
     case LOOP_CONVERT:
+        if (is_integer(dst.dtype) || is_integer(a.dtype))
+            return wrong(v, "converts integers");
         return dst.lanes == a.lanes ? true : wrong(v, "lanes change from %d to %d", a.lanes, dst.lanes);
     case LOOP_LANE:
         if (ins->step < 0 || ins->step >= a.lanes)
@@ -298,6 +329,26 @@ static bool check_misc(verifier *v, const loop_ins *ins)
     }
 }
 
+static bool has_operation(int op, int dtype)
+{
+    switch (op) {
+    case LOOP_MAX:
+    case LOOP_MIN:
+    case LOOP_MOVE:
+        return true;
+    case LOOP_ADD:
+    case LOOP_SUB:
+    case LOOP_MUL:
+        return dtype != DT_QUAD;
+    case LOOP_FLIP:
+        return dtype == DT_QUAD;
+    case LOOP_REQUANTISE:
+        return dtype == DT_I32;
+    default:
+        return !is_integer(dtype);
+    }
+}
+
 static bool check_math(verifier *v, const loop_ins *ins)
 {
     for (int i = 0; i < loop_op_info[ins->op].operands; i++)
@@ -309,6 +360,10 @@ static bool check_math(verifier *v, const loop_ins *ins)
     for (int i = 0; i < loop_op_info[ins->op].operands; i++)
         if (!has_type(v, ins->src[i], dst.dtype, dst.lanes))
             return wrong(v, "operand r%d has another type than the result", ins->src[i]);
+    if (!has_operation(ins->op, dst.dtype))
+        return wrong(v, "%s registers have not this operation", dtype_info[dst.dtype].name);
+    if (ins->op == LOOP_REQUANTISE && (ins->step < 15 || ins->step > 21))
+        return wrong(v, "a step of %d, expected 15 to 21", ins->step);
     bool expanded = ins->op == LOOP_EXP || ins->op == LOOP_LOG || ins->op == LOOP_TANH || ins->op == LOOP_SIGMOID;
     if (expanded && dst.dtype != DT_F32)
         return wrong(v, "only f32 registers have this operation");
@@ -393,7 +448,7 @@ static bool check_unused(verifier *v, const loop_ins *ins)
 {
     enum loop_kind kind = loop_op_info[ins->op].kind;
     bool has_step = kind == LOOP_STRUCT || kind == LOOP_INT || ins->op == LOOP_LANE || ins->op == LOOP_HALF ||
-                    ins->op == LOOP_STORE;
+                    ins->op == LOOP_STORE || ins->op == LOOP_REQUANTISE;
     bool has_place = kind == LOOP_MEM || kind == LOOP_HINT || ins->op == LOOP_INT_LOAD;
     bool has_dst = ins->op != LOOP_IF && ins->op != LOOP_ELSE && ins->op != LOOP_END && ins->op != LOOP_STORE &&
                    kind != LOOP_HINT && kind != LOOP_SYNC;

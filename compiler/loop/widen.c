@@ -23,7 +23,8 @@ kernel *loop_widen(arena *a, const kernel *k)
     widen_buffers(wide->args.at, wide->args.count);
     widen_buffers(wide->scratch.at, wide->scratch.count);
     for (int r = 0; r < wide->regs.count; r++)
-        wide->regs.at[r].dtype = DT_F64;
+        if (wide->regs.at[r].dtype == DT_F32)
+            wide->regs.at[r].dtype = DT_F64;
     for (int i = 0; i < wide->ins.count; i++)
         if (wide->ins.at[i].op == LOOP_CONVERT) /* between two registers that are f64 now */
             wide->ins.at[i].op = LOOP_MOVE;

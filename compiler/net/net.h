@@ -123,7 +123,16 @@ typedef struct net_type {
     X(norm2, 1, 1, VECTOR)          /* Σ x² of a flat vector, float64 within blocks of 4096, blocks in order: (1,1,1,1) */\
     X(row_softmax, 1, 1, VECTOR)    /* (1,1,rows,K): softmax of each row */                                               \
     X(row_softmax_dx, 2, 2, VECTOR) /* p, g: p·(g - Σ g·p) a row */                                                       \
-    X(row_rescale, 3, 3, VECTOR)    /* a, b, marks (0 or 1): b - marks·log(Σ marks·exp b / Σ marks·exp a) a row */
+    X(row_rescale, 3, 3, VECTOR)    /* a, b, marks (0 or 1): b - marks·log(Σ marks·exp b / Σ marks·exp a) a row */        \
+    /* ---- written by quantise: maps of u8, value = (byte - zero) · scale; what coefficients hold says quantise.h ---- */ \
+    X(q_images, 1, 1, IMAGE)        /* f32 x to u8: round(x · attr.value) + attr.begin, clamped */                        \
+    X(q_conv, 3, 3, IMAGE)          /* x, packed weights (i8), rows of output channels (i32); attr.count of them;         \
+                                       attr.floor: of x the larger of it and the floor; attr.step */                      \
+    X(q_add, 2, -1, IMAGE)          /* x_1 … x_n of one shape, coefficients; attr.step */                                 \
+    X(q_max_pool, 1, 1, IMAGE)                                                                                            \
+    X(q_avg_pool, 2, 2, IMAGE)      /* x, multipliers by rows and columns of the window inside the map */                 \
+    X(q_global_pool, 2, 2, IMAGE)   /* x, coefficients; attr.step */                                                      \
+    X(q_logits, 1, 1, IMAGE)        /* u8 x to f32: (x - attr.begin) · attr.value */
 
 enum net_class { NET_LEAF, NET_MAP, NET_WINDOW, NET_REDUCE, NET_IMAGE, NET_VECTOR, NET_VIEW, NET_COMPOSITE };
 
@@ -159,6 +168,8 @@ typedef struct net_attr {
     int first_region;    /* select: region of candidate 0; candidates follow */
     enum net_slot slot;
     int64_t offset;      /* in the slot, in elements (masks: elements an image; mask i begins at offset · batch) */
+    int step;            /* q_…: of requantise, see loop.h */
+    bool floor;
     double value;        /* constant, label smoothing, drop rate */
     double eps, momentum;
     bool train;          /* batch_norm: batch statistics */
@@ -290,6 +301,8 @@ bool net_verify(const net *n, nasc_diag *d);
 void net_print(text *t, const net *n);
 net *net_parse(arena *a, const char *source, const char *file, nasc_diag *d);
 
+/* Words of 32 bits that they take, of those of one byte rounded up. */
+int64_t net_words(const net_type *t);
 int64_t net_elements(const net_type *t); /* an image's, a chunk row's or the whole tensor's */
 bool net_type_equal(const net_type *a, const net_type *b);
 /* Whether a node of region `from` may use a value of region `to` (see Regions). */

@@ -158,8 +158,9 @@ static enum net_prim prim(parser *p)
 static net_type type(parser *p)
 {
     net_type t = {0};
-    const char *const words[] = {dtype_info[0].name, dtype_info[1].name, dtype_info[2].name, dtype_info[3].name,
-                                 dtype_info[4].name};
+    const char *words[DT_COUNT];
+    for (int i = 0; i < DT_COUNT; i++)
+        words[i] = dtype_info[i].name;
     t.dtype = (enum dtype)one_of(p, words, DT_COUNT, "an element type");
     skip_blank(p);
     t.chunked = *p->at == 'K';

@@ -91,6 +91,12 @@
 #define cost_row_softmax    cost_map
 #define cost_row_softmax_dx cost_map
 #define cost_row_rescale    cost_map
+#define cost_q_images       cost_map
+#define cost_q_add          cost_madds
+#define cost_q_global_pool  cost_map
+#define cost_q_logits       cost_map
+#define cost_q_max_pool     cost_window
+#define cost_q_avg_pool     cost_window
 #define cost_linear         cost_conv
 #define cost_conv_dx        cost_conv
 #define cost_conv_dw        cost_conv
@@ -144,6 +150,13 @@
 #define grad_row_rescale    grad_none
 #define grad_correct        grad_none
 #define grad_softmax_xent   grad_none
+#define grad_q_images       grad_none
+#define grad_q_conv         grad_none
+#define grad_q_add          grad_none
+#define grad_q_max_pool     grad_none
+#define grad_q_avg_pool     grad_none
+#define grad_q_global_pool  grad_none
+#define grad_q_logits       grad_none
 #define grad_relu           grad_activation
 #define grad_relu6          grad_activation
 #define grad_hard_swish     grad_activation

@@ -44,7 +44,8 @@ static int place(settler *s, int node, int region)
 
 static bool is_dense_home(const settler *s, int node)
 {
-    return s->readers[node] > MANY_READERS && net_is_map_sized(&s->from->nodes.at[node].type);
+    const net_type *t = &s->from->nodes.at[node].type; /* bytes are few anyway */
+    return s->readers[node] > MANY_READERS && net_is_map_sized(t) && t->dtype != DT_U8;
 }
 
 /* Has `node` no memory that a kernel could read as it is? */

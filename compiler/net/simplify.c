@@ -69,6 +69,8 @@ static int64_t *node_key(simplifier *s, const net_node *v, size_t *words)
                             a->act,
                             a->select,
                             a->first_region,
+                            a->step,
+                            a->floor,
                             a->slot,
                             a->offset,
                             bits_of(a->value),

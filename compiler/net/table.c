@@ -15,6 +15,12 @@ int64_t net_elements(const net_type *t)
     return rows * t->h * t->w * t->c;
 }
 
+int64_t net_words(const net_type *t)
+{
+    int64_t elements = net_elements(t);
+    return dtype_info[t->dtype].bytes == 1 ? (elements + 3) / 4 : elements;
+}
+
 bool net_type_equal(const net_type *a, const net_type *b)
 {
     return a->dtype == b->dtype && a->chunked == b->chunked && a->n == b->n && a->h == b->h && a->w == b->w &&

@@ -42,13 +42,13 @@ static bool verify_operands(const net *n, int id, nasc_diag *d)
     return true;
 }
 
-/* Whether [offset, offset + elements) lies inside the slot. Gradients share their weights' offsets. */
-static bool place_fits(const net *n, enum net_slot slot, int64_t offset, int64_t elements)
+/* Whether [offset, offset + words) lies inside the slot. Gradients share their weights' offsets. */
+static bool place_fits(const net *n, enum net_slot slot, int64_t offset, int64_t words)
 {
     enum net_slot size_of = slot == SLOT_WEIGHT_GRAD ? SLOT_WEIGHTS : slot == SLOT_MIX_GRAD ? SLOT_MIX : slot;
     bool flat = size_of == SLOT_WEIGHTS || size_of == SLOT_STATS || size_of == SLOT_MIX || size_of == SLOT_MASKS ||
                 size_of == SLOT_SCALARS;
-    return !flat || (offset >= 0 && elements <= n->slot_size[size_of] && offset <= n->slot_size[size_of] - elements);
+    return !flat || (offset >= 0 && words <= n->slot_size[size_of] && offset <= n->slot_size[size_of] - words);
 }
 
 static bool verify_node(const net *n, int id, nasc_diag *d)
@@ -66,7 +66,7 @@ static bool verify_node(const net *n, int id, nasc_diag *d)
         return node_fail(n, id, d, why);
     if (!net_type_equal(&type, &node->type))
         return node_fail(n, id, d, "its type is not what its shape rule says");
-    if (node->prim == NET_input && !place_fits(n, node->attr.slot, node->attr.offset, net_elements(&node->type)))
+    if (node->prim == NET_input && !place_fits(n, node->attr.slot, node->attr.offset, net_words(&node->type)))
         return node_fail(n, id, d, "it lies outside of its slot");
     return true;
 }
@@ -85,7 +85,7 @@ static bool verify_outputs(const net *n, nasc_diag *d)
         const net_output *out = &n->outputs.at[i];
         if (out->value < 0 || out->value >= n->nodes.count)
             return diag_fail(d, DIAG_INPUT, "net", "output %d has no value", i);
-        if (!place_fits(n, out->slot, out->offset, net_elements(&n->nodes.at[out->value].type)))
+        if (!place_fits(n, out->slot, out->offset, net_words(&n->nodes.at[out->value].type)))
             return node_fail(n, out->value, d, "an output of it lies outside of its slot");
     }
     return true;

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_ALIGN = 16 }; /* elements: 64 bytes */
+enum {
+    ARENA_ALIGN = 16, /* elements: 64 bytes */
+    QUAD = 1          /* of bytes four are read at once: words beyond the last that are */
+};
 
 typedef struct object {
     int value; /* -1: a launch's scratch */
@@ -29,7 +32,9 @@ int64_t memory_elements(const net *n, int value, int batch)
 {
     const net_type *t = &n->nodes.at[value].type;
     int64_t rows = t->n != NET_BATCH ? t->n : t->chunked ? (batch + n->chunk - 1) / n->chunk : batch;
-    return rows * t->h * t->w * t->c;
+    int64_t elements = rows * t->h * t->w * t->c;
+    bool bytes = dtype_info[t->dtype].bytes == 1;
+    return bytes ? (elements + 3) / 4 + QUAD : elements;
 }
 
 static void find_homes(planner *p, int *stride)
@@ -207,6 +212,10 @@ memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch)
         offset[i] = p.object_of[i] < 0 ? -1 : p.objects.at[p.object_of[i]].offset;
     m->home = p.home;
     m->stride = stride;
+    int *channel = NEW_ARRAY(a, int, count + 1);
+    for (int i = 0; i < count; i++)
+        channel[i] = (int)p.home[i].channel;
+    m->channel = channel;
     m->offset = offset;
     bool *lines = NEW_ARRAY(a, bool, count + 1), *row_lines = NEW_ARRAY(a, bool, count + 1);
     for (int i = 0; i < count; i++) {

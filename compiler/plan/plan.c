@@ -100,8 +100,9 @@ static program_arg bind(const planner *p, const lower_arg *arg)
                              memory_elements(p->n, arg->value, p->o->batch) - arg->offset, written};
     }
     const home *at = &p->memory->home[arg->value];
+    bool bytes = dtype_info[v->type.dtype].bytes == 1; /* kernels know their channels' place: it may be within a word */
     const net_output *output = p->memory->home[at->owner].output;
-    int64_t from = at->channel + arg->offset;
+    int64_t from = bytes ? 0 : at->channel + arg->offset;
     int64_t elements = memory_elements(p->n, at->owner, p->o->batch) - from;
     if (output)
         return (program_arg){output->slot, output->offset + from, elements, written};
@@ -117,6 +118,7 @@ static lowered *lower_best(planner *p, const group *g, int64_t scratch_most, uns
     bool large = p->memory->elements * (int64_t)sizeof(float) > p->t->l3_bytes;
     lower_layout layout = {.batch = p->o->batch,
                            .stride = p->memory->stride,
+                           .channel = p->memory->channel,
                            .large = large,
                            .lines = large ? p->memory->lines : NULL,
                            .row_lines = large ? p->memory->row_lines : NULL};

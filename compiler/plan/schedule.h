@@ -27,6 +27,7 @@ typedef struct home {
 typedef struct memory {
     const home *home;      /* of each value */
     const int *stride;     /* elements from pixel to pixel */
+    const int *channel;    /* elements from the object's start, of its home */
     const int64_t *offset; /* of each owner in the arena; -1: none */
     int64_t elements;      /* of the whole arena, for `batch` images */
     int64_t alive;         /* of them at once, at most: the arena's lower bound, where there are no choices */
@@ -40,7 +41,7 @@ memory *memory_layout(arena *a, const fusion *f, const schedule *s, int batch);
 int64_t memory_gap(const memory *m, int launch, int64_t below);
 /* Where a launch finds so many elements that no tensor has while it runs; maybe beyond the arena's end. */
 int64_t memory_scratch(const memory *m, int launch, int64_t elements);
-/* Elements of a value for a batch. */
+/* Elements of a value for a batch; of bytes, words of four, with what readers of quads touch behind them. */
 int64_t memory_elements(const net *n, int value, int batch);
 
 #endif

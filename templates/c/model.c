@@ -60,14 +60,14 @@ int @NAME@_init(@NAME@ *model, const void *weights, size_t size)
     if (!(@CPU@))
         return @NAME@_CPU;
 @end
-    model->weights = (const float *)weights + HEADER_WORDS;
+    model->weights = (const @ELEMENT@ *)weights + HEADER_WORDS;
     return @NAME@_OK;
 }
 
 /* ---- the network ---- */
 
-/* Places in the weights and in the arena, in floats. Kernels take all buffers in one table; of `weights` and `in` they
- * only read. */
+/* Places in the weights and in the arena, in words of 32 bits. Kernels take all buffers in one table; of `weights` and
+ * `in` they only read. */
 #define W(place) ((void *)(weights + (place)))
 #define A(place) ((void *)((float *)arena + (place)))
 
@@ -88,15 +88,20 @@ static void run_parts(kernel *run, void *const *buffer, ptrdiff_t units, void *s
 }
 
 @end
+@if PLAIN
 int @NAME@_run(const @NAME@ *model, const float *in, float *out, void *arena)
+@end
+@if BYTES
+int @NAME@_run_u8(const @NAME@ *model, const uint8_t *in, uint8_t *out, void *arena)
+@end
 {
     if (!model || !model->weights || !in || !out || !arena)
         return @NAME@_NULL;
-    const float *weights = model->weights;
+    const @ELEMENT@ *weights = model->weights;
     if ((uintptr_t)arena % @NAME@_ARENA_ALIGN != 0)
         return @NAME@_ARENA_MISALIGNED;
 @if NCHW
-    float *image = (float *)arena + @IMAGE@; /* channels last */
+    @PIXEL@ *image = (@PIXEL@ *)A(@IMAGE@); /* channels last */
     for (int c = 0; c < @C@; c++)
         for (int pixel = 0; pixel < @H@ * @W@; pixel++)
             image[pixel * @C@ + c] = in[c * (@H@ * @W@) + pixel];
@@ -104,3 +109,29 @@ int @NAME@_run(const @NAME@ *model, const float *in, float *out, void *arena)
 @RUN@
     return @NAME@_OK;
 }
+@if BYTES
+
+/* To the nearest byte. */
+static uint8_t quantised(float x)
+{
+    float byte = x * @IN_INVERSE@ + (@NAME@_INPUT_ZERO + 0.5f);
+    byte = byte > 0.0f ? byte : 0.0f;
+    return (uint8_t)(byte < 255.0f ? byte : 255.0f);
+}
+
+int @NAME@_run(const @NAME@ *model, const float *in, float *out, void *arena)
+{
+    enum { PIXELS = @H@ * @W@ * @C@ };
+    if (!in || !out || !arena)
+        return @NAME@_NULL;
+    if ((uintptr_t)arena % @NAME@_ARENA_ALIGN != 0)
+        return @NAME@_ARENA_MISALIGNED;
+    uint8_t *bytes = (uint8_t *)A(@BORDER@), *logits = bytes + PIXELS;
+    for (int i = 0; i < PIXELS; i++)
+        bytes[i] = quantised(in[i]);
+    int result = @NAME@_run_u8(model, bytes, logits, arena);
+    for (int k = 0; k < @NAME@_CLASSES && result == @NAME@_OK; k++)
+        out[k] = ((float)logits[k] - @NAME@_OUTPUT_ZERO) * @NAME@_OUTPUT_SCALE;
+    return result;
+}
+@end

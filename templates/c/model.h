@@ -5,7 +5,7 @@
 #define @NAME@_H
 
 #include <stddef.h>
-@if ARRAY
+@if STDINT
 #include <stdint.h>
 @end
 
@@ -25,6 +25,14 @@ extern "C" {
 #define @NAME@_THREADS @PARTS@ /* most that a run uses, where it is compiled with -fopenmp */
 @end
 #define @NAME@_WEIGHTS_BYTES @WEIGHTS_BYTES@
+@if BYTES
+
+/* Bytes stand for (byte - ZERO) * SCALE. */
+#define @NAME@_INPUT_SCALE @IN_SCALE@
+#define @NAME@_INPUT_ZERO @IN_ZERO@
+#define @NAME@_OUTPUT_SCALE @OUT_SCALE@
+#define @NAME@_OUTPUT_ZERO @OUT_ZERO@
+@end
 
 /* What the functions return. */
 enum {
@@ -41,14 +49,14 @@ enum {
 };
 
 typedef struct @NAME@ {
-    const float *weights;
+    const @ELEMENT@ *weights;
 } @NAME@;
 @if ARRAY
 
 /* The weights, for @NAME@_init(&model, &@NAME@_weights, sizeof @NAME@_weights). */
 struct @NAME@_weights {
     uint32_t header[@HEADER_WORDS@];
-    float value[@CONSTANTS@];
+    @ELEMENT@ value[@CONSTANTS@];
 };
 extern const struct @NAME@_weights @NAME@_weights;
 @end
@@ -70,6 +78,10 @@ int @NAME@_init(@NAME@ *model, const void *weights, size_t size);
  * `arena`: @NAME@_ARENA_BYTES, aligned to @NAME@_ARENA_ALIGN, contents do not matter. Runs at the same time need an arena
  * each; they may share the model. */
 int @NAME@_run(const @NAME@ *model, const float *in, float *out, void *arena);
+@if BYTES
+/* The same of bytes, in and out; what @NAME@_run is made of. */
+int @NAME@_run_u8(const @NAME@ *model, const uint8_t *in, uint8_t *out, void *arena);
+@end
 
 #ifdef __cplusplus
 }

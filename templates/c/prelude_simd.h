@@ -6,10 +6,15 @@
 #pragma GCC diagnostic ignored "-Wpsabi" /* wide vectors are passed between inlined functions alone */
 #if defined(SIMD_AVX512)
 #include <immintrin.h>
-#ifdef __clang__ /* keeps vectors of 512 bits whole unless told otherwise */
-#define TARGET __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")))
+#ifdef DOT_VNNI
+#define DOT ",avx512vnni"
 #else
-#define TARGET __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw,prefer-vector-width=512")))
+#define DOT ""
+#endif
+#ifdef __clang__ /* keeps vectors of 512 bits whole unless told otherwise */
+#define TARGET __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw" DOT)))
+#else
+#define TARGET __attribute__((target("avx2,fma,avx512f,avx512vl,avx512dq,avx512bw,prefer-vector-width=512" DOT)))
 #endif
 #elif defined(SIMD_AVX2)
 #include <immintrin.h>
@@ -19,7 +24,11 @@
 #define TARGET __attribute__((target("simd128")))
 #else
 #include <arm_neon.h>
+#ifdef DOT_NEON
+#define TARGET __attribute__((target("arch=armv8.2-a+dotprod")))
+#else
 #define TARGET
+#endif
 #endif
 #define KERNEL static TARGET
 #define SIMD static inline __attribute__((unused, always_inline)) TARGET
@@ -126,6 +135,7 @@ SIMD uint16_t to_bf16_d(double a)
     BITWISE(N, d, double, 52, 1023, 4503599627370496.0, 0x000fffffffffffffu)                                \
     ELEMENTS(N, f, float, i8, int8_t, (float), (int8_t))                                                    \
     ELEMENTS(N, d, double, i8, int8_t, (double), (int8_t))                                                  \
+    ELEMENTS(N, f, float, u8, uint8_t, (float), (uint8_t))                                                  \
     ELEMENTS(N, f, float, i32, int32_t, (float), (int32_t))                                                 \
     ELEMENTS(N, d, double, i32, int32_t, (double), (int32_t))                                               \
     ELEMENTS(N, f, float, bf16, uint16_t, from_bf16, to_bf16)                                               \

@@ -94,7 +94,7 @@ static void scratch_is_undefined_at_first(void **state)
 {
     (void)state;
     arena a = {0};
-    for (int t = 0; t < DT_COUNT; t++) {
+    for (int t = 0; t < DT_QUAD; t++) {
         kernel k = {0};
         loop_pen p = {.arena = &a, .k = &k};
         int x = loop_arg(&p, DT_F32, LOOP_OUT);
@@ -163,14 +163,16 @@ static void types_convert(void **state)
 {
     (void)state;
     static const float in[8] = {1.00390625f, 1.01171875f, -2.5f, 2.5f, 100.9f, -100.9f, 0, -7};
+    static const float above[8] = {1.00390625f, 1.01171875f, 2.5f, 254.9f, 100.9f, 255, 0, 7};
     static const float out[DT_COUNT][8] = {
         [DT_F32] = {1.00390625f, 1.01171875f, -2.5f, 2.5f, 100.9f, -100.9f, 0, -7},
         [DT_F64] = {1.00390625f, 1.01171875f, -2.5f, 2.5f, 100.9f, -100.9f, 0, -7},
         [DT_BF16] = {1, 1.015625f, -2.5f, 2.5f, 101, -101, 0, -7}, /* ties to even, up and down */
         [DT_I8] = {1, 1, -2, 2, 100, -100, 0, -7},
         [DT_I32] = {1, 1, -2, 2, 100, -100, 0, -7},
+        [DT_U8] = {1, 1, 2, 254, 100, 255, 0, 7}, /* of what is not below 0 */
     };
-    for (int t = 0; t < DT_COUNT; t++) {
+    for (int t = 0; t < DT_QUAD; t++) {
         arena a = {0};
         kernel k = {0};
         loop_pen p = {.arena = &a, .k = &k};
@@ -180,7 +182,7 @@ static void types_convert(void **state)
         loop_store(&p, x, loop_at(0), loop_load(&p, DT_F32, 8, s, loop_at(0)));
         loop_end(&p);
         float got[8];
-        memcpy(got, in, sizeof in);
+        memcpy(got, t == DT_U8 ? above : in, sizeof in);
         int64_t size = 8;
         loop_call call = {.buffer = (void *[]){got}, .sizes = &size, .n = 1, .end = 1};
         nasc_diag d = {0};

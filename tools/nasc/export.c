@@ -35,6 +35,10 @@ static const char *choose_name(const exporting *e, nasc_diag *d)
 /* An engine on this machine whose results are those of the target: what fused multiply-adds do is all that differs. */
 static engine *open_reference(const exporting *e, target *host, nasc_diag *d)
 {
+    if (export_is_int8(e)) { /* weights are packed for the target's vectors; any engine has its bits */
+        *host = e->target;
+        return engine_open(ENGINE_INTERPRETER, host, 1, d);
+    }
     nasc_diag none = {0};
     bool as_host = host->fma || !e->target.fma;
     host->fma = e->target.fma;
@@ -49,12 +53,12 @@ static bool run_reference(exporting *e, engine *with, const target *host, float 
     session *s = &e->session;
     pipeline_options o = {.batch = 1, .sequential = true};
     program_code code;
-    program *p = pipeline_compile(s->arena, e->network.net, host, &o, d);
+    program *p = pipeline_compile(s->arena, export_is_int8(e) ? e->bytes.net : e->network.net, host, &o, d);
     if (!p || !engine_load(with, p, &code, d) || !device_prepare(s->device, p, &code, d))
         return false;
     device_run run = {.program = p, .code = &code, .n = 1};
     run.slot[SLOT_IMAGES] = in;
-    run.slot[SLOT_WEIGHTS] = e->constants;
+    run.slot[SLOT_WEIGHTS] = export_is_int8(e) ? (void *)e->bytes.constants : e->constants;
     run.slot[SLOT_LOGITS] = e->expected;
     return device_execute(s->device, &run, d);
 }
@@ -140,11 +144,14 @@ static bool is_onnx(const exporting *e)
 static bool check_options(const exporting *e, nasc_diag *d)
 {
     const export_arguments *a = e->a;
-    const char *alone = a->target       ? "--target"
-                        : a->weights_as ? "--weights-as"
-                        : a->optimize   ? "--optimize"
-                        : a->parallel   ? "--parallel"
-                                        : NULL;
+    if (a->calibration && !export_is_int8(e))
+        return diag_fail(d, DIAG_INPUT, "--calibration", "is for --dtype int8");
+    const char *alone = export_is_int8(e) ? "--dtype int8"
+                        : a->target       ? "--target"
+                        : a->weights_as   ? "--weights-as"
+                        : a->optimize     ? "--optimize"
+                        : a->parallel     ? "--parallel"
+                                          : NULL;
     return !is_onnx(e) || !alone || diag_fail(d, DIAG_INPUT, alone, "is for --to c: an ONNX file has none");
 }
 
@@ -163,6 +170,11 @@ static bool check_parallel(const exporting *e, nasc_diag *d)
         return diag_fail(d, DIAG_INPUT, "--threads", "found %d, expected 2 to %d with --parallel openmp",
                          e->session.threads, PARTS_MOST);
     return true;
+}
+
+bool export_is_int8(const exporting *e)
+{
+    return e->a->dtype && strcmp(e->a->dtype, "int8") == 0;
 }
 
 static bool build(exporting *e, nasc_diag *d)
@@ -186,16 +198,20 @@ static bool build(exporting *e, nasc_diag *d)
 static uint64_t network_key(const exporting *e)
 {
     text printed = {.arena = e->session.arena};
-    net_print(&printed, e->network.net);
+    net_print(&printed, export_is_int8(e) ? e->bytes.bytes : e->network.net);
     return XXH3_64bits(printed.at, printed.length);
 }
 
-static void print_json(const export_model *m, const export_sizes *sizes)
+static void print_json(const exporting *e, const export_model *m, const export_sizes *sizes)
 {
     json_t *all = json_pack("{ss ss sI sI sI ss}", "name", m->name, "target", m->target->name, "arena_bytes",
                             (json_int_t)sizes->arena_bytes, "weights_bytes", (json_int_t)sizes->weights_bytes,
                             "code_bytes_estimated", (json_int_t)sizes->code_bytes, "weights_as",
                             m->weights_as_file ? "file" : "array");
+    if (export_is_int8(e)) {
+        json_object_set_new(all, "accuracy", json_real(e->accuracy));
+        json_object_set_new(all, "float_accuracy", json_real(e->float_accuracy));
+    }
     json_dumpf(all, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(all);
@@ -206,12 +222,17 @@ static bool for_size(const exporting *e)
     return e->a->optimize && strcmp(e->a->optimize, "size") == 0;
 }
 
+static int64_t constant_count(const exporting *e)
+{
+    return export_is_int8(e) ? e->bytes.words : e->network.constants;
+}
+
 /* A board has flash, and no files. */
 static bool weights_as_file(const exporting *e)
 {
     if (e->a->weights_as)
         return strcmp(e->a->weights_as, "file") == 0;
-    return e->target.place != ON_BOARD && 4 * e->network.constants > ARRAY_BYTES_MOST;
+    return e->target.place != ON_BOARD && 4 * constant_count(e) > ARRAY_BYTES_MOST;
 }
 
 static bool write_c(exporting *e, nasc_diag *d)
@@ -226,8 +247,9 @@ static bool write_c(exporting *e, nasc_diag *d)
                           .lower = {.small = for_size(e), .tiles_least = parts}};
     const char *name = choose_name(e, d);
     e->constants = name ? trained_constants(&e->trained, &e->network, d) : NULL;
-    program *p =
-        e->constants && make_case(e, d) ? pipeline_compile(e->session.arena, e->network.net, &e->target, &o, d) : NULL;
+    bool int8 = export_is_int8(e), ready = e->constants && (!int8 || export_quantise(e, d)) && make_case(e, d);
+    const net *what = int8 ? e->bytes.bytes : e->network.net;
+    program *p = ready ? pipeline_compile(e->session.arena, what, &e->target, &o, d) : NULL;
     export_model m = {.program = p,
                       .target = &e->target,
                       .name = name,
@@ -240,8 +262,10 @@ static bool write_c(exporting *e, nasc_diag *d)
                       .weights_as_file = weights_as_file(e),
                       .small = for_size(e),
                       .parts = parts,
-                      .constants = e->constants,
-                      .constant_count = e->network.constants,
+                      .constants = int8 ? (const float *)(const void *)e->bytes.constants : e->constants,
+                      .constant_count = constant_count(e),
+                      .in = {int8 ? e->bytes.in.scale : 0, e->bytes.in.zero},
+                      .out = {e->bytes.out.scale, e->bytes.out.zero},
                       .image = e->image,
                       .expected = e->expected};
     if (!p)
@@ -252,12 +276,25 @@ static bool write_c(exporting *e, nasc_diag *d)
     if (!export_c(&m, a->out, &sizes, d))
         return false;
     if (a->common.json)
-        print_json(&m, &sizes);
+        print_json(e, &m, &sizes);
     else
         printf("%s for %s: arena %" PRId64 " bytes, weights %" PRId64 " bytes in %s, code about %" PRId64
                " kB (estimated)\n",
                name, e->target.name, sizes.arena_bytes, sizes.weights_bytes, m.weights_as_file ? "a file" : "an array",
                (sizes.code_bytes + 999) / 1000);
+    if (int8 && !a->common.json)
+        printf("accuracy of int8 %.2f %%, of float %.2f %%, on %" PRId64 " test images\n", 100 * e->accuracy,
+               100 * e->float_accuracy, e->images);
+    return true;
+}
+
+static bool choose_target(exporting *e, nasc_diag *d)
+{
+    bool native = !e->a->target || strcmp(e->a->target, "native") == 0;
+    if (!session_target(&e->session, e->a->target, &e->target, d))
+        return false;
+    if (native && export_is_int8(e))
+        e->target = target_host_integers();
     return true;
 }
 
@@ -265,8 +302,8 @@ static enum exit_code run(void *arguments, nasc_diag *d)
 {
     exporting e = {.a = arguments};
     const export_arguments *a = e.a;
-    bool ok = check_options(&e, d) && session_open(&e.session, &a->common, NULL, d) &&
-              session_target(&e.session, a->target, &e.target, d) && check_parallel(&e, d) &&
+    bool ok = check_options(&e, d) && session_open(&e.session, &a->common, NULL, d) && choose_target(&e, d) &&
+              check_parallel(&e, d) &&
               trained_open(&e.trained, &e.session, a->common.operand[0], a->weights, a->data, d) && build(&e, d) &&
               (is_onnx(&e) ? export_to_onnx : write_c)(&e, d);
     trained_close(&e.trained);
@@ -293,7 +330,8 @@ static const option_row options[] = {
      .value = "TARGET",
      .kind = OPTION_TEXT,
      .offset = AT(target),
-     .help = "generic (strict C11), native, x86-64-v3, x86-64-v4, aarch64, cortex-m, wasm; native unless given"},
+     .help = "generic (strict C11), native, x86-64-v3, x86-64-v4, x86-64-v4+vnni, aarch64, aarch64+dotprod, cortex-m, "
+             "wasm; native unless given"},
     {.name = "name",
      .value = "NAME",
      .kind = OPTION_TEXT,
@@ -323,7 +361,20 @@ static const option_row options[] = {
      .value = "KIND:PATH",
      .kind = OPTION_TEXT,
      .offset = AT(data),
-     .help = "the data whose mean and deviation normalise the input; a run's own unless given"},
+     .help =
+         "the data whose mean and deviation normalise the input, and for int8 whose training images say the ranges; "
+         "a run's own unless given"},
+    {.name = "dtype",
+     .value = "f32|int8",
+     .kind = OPTION_TEXT,
+     .offset = AT(dtype),
+     .help = "what the network computes in: floats, or bytes with sums of 32 bits (needs data)"},
+    {.name = "calibration",
+     .value = "N",
+     .kind = OPTION_INT,
+     .offset = AT(calibration),
+     .least = 1,
+     .help = "training images by which int8's ranges are found (256)"},
     {.name = "layout",
      .value = "nhwc|nchw",
      .kind = OPTION_TEXT,

@@ -91,7 +91,7 @@ void session_close(session *s)
 
 bool session_target(const session *s, const char *wanted, target *to, nasc_diag *d)
 {
-    const char *names[16] = {"native"};
+    const char *names[24] = {"native"};
     int count = 1;
     text list = {.arena = s->arena};
     wanted = wanted ? wanted : names[0];
