@@ -303,6 +303,14 @@ static bool goes_by_channel(const simd *s, const stage *g)
 
 static void emit_shuffled_row(simd *s, const stage *g, loop_index rel);
 
+/* A row of the block of channels that `b` begins with. */
+static void emit_run(simd *s, const stage *g, block b, const channel_run *run)
+{
+    b.vectors = run->vectors;
+    b.lanes = run->lanes;
+    emit_columns(s, g, b, g->w, simd_block_pixels(s, g->kind == STAGE_MAXIMA ? -1 : g->core, g->w, b.vectors));
+}
+
 static void emit_row(simd *s, const stage *g, loop_index rel)
 {
     int groups = groups_of(s, g->core), channels = g->c / groups, core = g->kind == STAGE_MAXIMA ? -1 : g->core;
@@ -328,13 +336,39 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
     }
     for (int r = 0; r < runs; r++) {
         b.c = loop_sum(first, simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes));
-        b.vectors = run[r].vectors;
-        b.lanes = run[r].lanes;
-        emit_columns(s, g, b, g->w, simd_block_pixels(s, core, g->w, b.vectors));
+        emit_run(s, g, b, &run[r]);
         simd_close(s, run[r].count);
     }
     if (groups > 1)
         loop_end(&s->pen);
+}
+
+/* Would each row read weights that the first cache has lost since the last one? A block of channels then takes all rows: it
+ * reads the source again, of which it needs less. */
+static bool keeps_weights(const simd *s, const stage *g)
+{
+    if (g->kind != STAGE_STORE || groups_of(s, g->core) > 1 || simd_row_phases(s, g->core) > 1)
+        return false;
+    for (int r = 0; r < g->gathered.count; r++)
+        if (g->gathered.at[r] >= 0) /* a whole row at a time */
+            return false;
+    int vectors = simd_block_vectors(s, g->core, g->w, g->c);
+    double weights = g->core < 0 ? 0 : simd_work_of(s, g->core) * g->c * 4;
+    return vectors > 1 && weights * 2 > (double)s->t->l1_bytes && g->w < vectors * s->t->lanes;
+}
+
+/* Rows [0, rows), for one block of channels after the other. */
+static void emit_by_channels(simd *s, const stage *g, int rows)
+{
+    channel_run run[8];
+    int runs = simd_channel_runs(s, g->c, simd_block_vectors(s, g->core, g->w, g->c), run);
+    for (int r = 0; r < runs; r++) {
+        block b = {.c = simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes)};
+        b.rel = simd_open(s, 0, rows, 1);
+        emit_run(s, g, b, &run[r]);
+        simd_close(s, rows);
+        simd_close(s, run[r].count);
+    }
 }
 
 /* Channel by channel: shuffle (out[c·g + k] = in[k·(C/g) + c]) and channels with zeros around. */
@@ -401,6 +435,10 @@ static void emit_filled_row(simd *s, const stage *g, loop_index rel)
 /* The first `rows`, in order; where they differ by phase, one of each phase after the other. */
 static void emit_own_rows(simd *s, const stage *g, int rows)
 {
+    if (keeps_weights(s, g)) {
+        emit_by_channels(s, g, rows);
+        return;
+    }
     int phases = simd_row_phases(s, g->core), whole = rows / phases, y = 0;
     if (whole)
         y = loop_for(&s->pen, loop_at(0), loop_at(whole), 1);

@@ -181,6 +181,8 @@ void simd_count_work(simd *s);
 void simd_lower_vector(simd *s, int root);
 void simd_lower_image(simd *s, int root);
 void simd_lower_flat(simd *s);
+/* simd_linear.c, likewise */
+void simd_lower_linear_dw(simd *s, int root);
 enum { SIMD_FLAT_BLOCK = 16384 }; /* elements of a flat vector a unit */
 /* Σ over the chunks of elements [c, c + lanes) of rows of `width`, in float64. */
 int simd_fold_rows(simd *s, int buffer, int rows, int64_t width, loop_index c, int lanes);
