@@ -19,6 +19,12 @@ enum stage_kind {
     STAGE_WEIGHTS, /* memory = a convolution's partial weight gradient */
 };
 
+/* A map in memory of which a stage fetches, at each of its pixels, what the next tile reads. */
+typedef struct fetch {
+    int node;
+    int further; /* rows of the next tile that this one has read already */
+} fetch;
+
 typedef struct stage {
     enum stage_kind kind;
     int value;   /* TILE, CHIP: what stands in scratch; MAXIMA: the max_pool_dx; WEIGHTS: the conv_dw */
@@ -31,7 +37,7 @@ typedef struct stage {
     int pixel;               /* elements a pixel in it */
     VEC(int) roots;          /* STORE */
     VEC(int) sums;           /* STORE: chan_sum roots */
-    VEC(int) fetches;        /* CHIP, STORE: maps in memory of which the next tile is fetched meanwhile */
+    VEC(fetch) fetches;      /* CHIP, STORE */
     VEC(int) gathered;       /* STORE: scratch for a row of each root, which is streamed from there; -1: none */
 } stage;
 
