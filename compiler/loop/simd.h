@@ -140,11 +140,12 @@ void simd_fetch_ahead(simd *s, const stage *g, const spot *at);
 void simd_plan_gathers(simd *s);
 void simd_store_map(simd *s, int root, const spot *at, int value);
 void simd_stream_rows(simd *s, const stage *g, loop_index rel); /* what a row's stores have gathered */
-/* simd_window.c: windows in registers: acc[p * vectors + v] for `pixels` columns from x on, `vectors` vectors from c on
- */
+/* simd_window.c: windows in registers: acc[p * vectors + v] for `pixels` columns from x on, `vectors` vectors from c on;
+ * acc[pixels * vectors + p] for the channels behind them, where these fill part of a vector and are computed along */
 typedef struct block {
     loop_index rel, x, c;
     int pixels, vectors, lanes;
+    int tail;  /* of the channels behind: lanes; 0: none */
     int group; /* variable of the loop over a grouped convolution's groups; 0: none */
 } block;
 void simd_window(simd *s, int core, const block *b, int acc[]);
@@ -161,7 +162,9 @@ filter simd_filter(simd *s, int core, loop_index c, loop_index group);
 /* Vectors of a block of so many channels; columns of one of so many vectors: as many accumulators as the registers hold
  * beside the operands, few columns left over. */
 int simd_block_vectors(const simd *s, int core, int width, int channels);
-int simd_block_pixels(const simd *s, int core, int width, int vectors);
+int simd_block_pixels(const simd *s, int core, int width, int vectors, int tail);
+/* Can a block compute the channels behind its last vector along? */
+bool simd_takes_tail(const simd *s, int core, int tail);
 /* Rows and columns after which a window sees the same taps again: the stride of one that takes a gradient back, else 1.
  * Loops of its stage take so many at a time. */
 int simd_row_phases(const simd *s, int core);
@@ -202,6 +205,7 @@ void simd_each(simd *s, int64_t count, int lanes, void (*body)(simd *s, loop_ind
 /* Channels as runs of vectors: `count` blocks of `vectors` vectors of `lanes`, from channel `lo` on. */
 typedef struct channel_run {
     int lo, count, vectors, lanes;
+    int tail; /* see block */
 } channel_run;
 int simd_channel_runs(const simd *s, int channels, int vectors, channel_run run[8]);
 enum { SIMD_ACC_MAX = 64 };
