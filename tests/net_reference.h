@@ -141,6 +141,16 @@ static void ref_conv_dw(reference *r)
     ref_windows(r, ref_type(r, 1)->h, ref_type(r, 1)->w, ref_type(r, 0)->h, ref_type(r, 0)->w, ref_conv_dw_tap);
 }
 
+static void ref_linear_dw(reference *r)
+{
+    const net_type *x = ref_type(r, 0), *g = ref_type(r, 1);
+    for (int n = 0; n < r->batch; n++)
+        for (int ci = 0; ci < x->c; ci++)
+            for (int co = 0; co < g->c; co++)
+                r->out[(int64_t)ci * g->c + co] +=
+                    ref_value(r, 0)[ref_at(x, n, 0, 0, ci)] * ref_value(r, 1)[ref_at(g, n, 0, 0, co)];
+}
+
 static void ref_linear(reference *r)
 {
     const net_type *w = ref_type(r, 1);
@@ -703,7 +713,7 @@ static void ref_select(reference *r)
     X(constant)                                                                                                        \
     X(conv)                                                                                                            \
     X(linear) X(max_pool) X(avg_pool) X(global_pool) X(batch_norm) X(concat) X(slice) X(pad) X(shuffle) X(zero)        \
-        X(softmax_xent) X(batch_mean) X(correct) X(select) X(conv_dx) X(conv_dw) X(transpose) X(sum_pool)              \
+        X(softmax_xent) X(batch_mean) X(correct) X(select) X(conv_dx) X(conv_dw) X(linear_dw) X(transpose) X(sum_pool)              \
             X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(bn_fixed) X(bn_move) \
                 X(bn_coef) X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(mean_dx) X(norm2) X(row_softmax)                 \
                     X(row_softmax_dx) X(row_rescale)

@@ -255,6 +255,12 @@ static expression half(c_writer *w, const loop_ins *i)
     return (expression){arena_printf(w->arena, "%s_%s(%s)", which, reg_suffix(w, i->dst), from), LEVEL_ATOM};
 }
 
+static expression join(c_writer *w, const loop_ins *i)
+{
+    const char *lower = operand(w, i->src[0]).text, *upper = operand(w, i->src[1]).text;
+    return (expression){arena_printf(w->arena, "join_%s(%s, %s)", reg_suffix(w, i->dst), lower, upper), LEVEL_ATOM};
+}
+
 static expression lane(c_writer *w, const loop_ins *i)
 {
     expression from = operand(w, i->src[0]);
@@ -283,6 +289,8 @@ static expression value_text(c_writer *w, const loop_ins *i)
         return lane(w, i);
     case LOOP_HALF:
         return half(w, i);
+    case LOOP_JOIN:
+        return join(w, i);
     case LOOP_MOVE:
         return operand(w, i->src[0]);
     case LOOP_ADD:

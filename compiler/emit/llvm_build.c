@@ -265,6 +265,19 @@ static LLVMValueRef half(const builder *b, LLVMValueRef vector, int lanes, int u
                                   LLVMConstVector(mask, (unsigned)lanes), "");
 }
 
+static LLVMValueRef join(const builder *b, LLVMValueRef lower, LLVMValueRef upper, int lanes)
+{
+    LLVMValueRef mask[LOOP_LANES_MAX];
+    if (lanes == 2) {
+        LLVMValueRef pair = LLVMGetPoison(LLVMVectorType(LLVMTypeOf(lower), 2));
+        pair = LLVMBuildInsertElement(b->at, pair, lower, LLVMConstInt(b->i32, 0, false), "");
+        return LLVMBuildInsertElement(b->at, pair, upper, LLVMConstInt(b->i32, 1, false), "");
+    }
+    for (int l = 0; l < lanes; l++)
+        mask[l] = LLVMConstInt(b->i32, (unsigned)l, false);
+    return LLVMBuildShuffleVector(b->at, lower, upper, LLVMConstVector(mask, (unsigned)lanes), "");
+}
+
 static LLVMValueRef intrinsic(const builder *b, const char *name, LLVMTypeRef type, LLVMValueRef *operands, int count)
 {
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
@@ -435,6 +448,8 @@ static LLVMValueRef misc(const builder *b, const loop_ins *ins)
         return LLVMBuildExtractElement(b->at, value, LLVMConstInt(b->i32, (unsigned)ins->step, false), "");
     case LOOP_HALF:
         return half(b, value, to->lanes, ins->step);
+    case LOOP_JOIN:
+        return join(b, value, slot_get(b, &b->regs[ins->src[1]]), to->lanes);
     default:
         BUG("unknown operation %d", ins->op);
     }

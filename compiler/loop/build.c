@@ -285,6 +285,13 @@ int loop_half(loop_pen *p, int value, int upper)
     return reg;
 }
 
+int loop_join(loop_pen *p, int lower, int upper)
+{
+    int reg = new_reg(p, reg_of(p, lower).dtype, reg_of(p, lower).lanes * 2);
+    append(p, (loop_ins){.op = LOOP_JOIN, .dst = reg, .src = {lower, upper}});
+    return reg;
+}
+
 void loop_math_to(loop_pen *p, int dst, enum loop_op op, int a, int b, int c, int d)
 {
     CHECK(loop_op_info[op].kind == LOOP_MATH);

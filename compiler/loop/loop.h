@@ -41,7 +41,7 @@
  *           f32x8 r0 = fma r0, r1, r1
  *           if i2 < 8 {
  *             f32x8 r2 = const 1.5
- *             f32x4 r3 = half r2, 1              (dst = half a, STEP · lane a, STEP · convert a · fromint lo)
+ *             f32x4 r3 = half r2, 1              (dst = half a, STEP · lane a, STEP · join a, b · convert a · fromint lo)
  *           } else {
  *             store s0[16*i2] = r0             (barrier)
  *           }
@@ -125,6 +125,7 @@ typedef struct loop_place {
                                         dst's lanes, each of four bytes */      \
     X(LANE, "lane", MISC, 1)   /* dst (1 lane) = lane `step` of a */                                                    \
     X(HALF, "half", MISC, 1)   /* dst (half the lanes of a) = lower (step 0) or upper (step 1) half of a */             \
+    X(JOIN, "join", MISC, 2)   /* dst (twice the lanes of a) = a, then b */                                             \
     X(MOVE, "move", MATH, 1)                                                                                            \
     X(ADD, "add", MATH, 2)                                                                                              \
     X(SUB, "sub", MATH, 2)                                                                                              \
@@ -246,6 +247,7 @@ int loop_half(loop_pen *p, int value, int upper);
 void loop_dot4_to(loop_pen *p, int dst, int a, int b, bool a_signed);
 int loop_quads(loop_pen *p, int a, int b, int c, int d);
 int loop_requantise(loop_pen *p, int a, int s, int m, int z, int step);
+int loop_join(loop_pen *p, int lower, int upper);
 int loop_math(loop_pen *p, enum loop_op op, int a, int b, int c,
               int d); /* a new register = op(a, b, c, d); unused: -1 */
 /* The same into a register that stands already: accumulators. */

@@ -14,10 +14,10 @@ int simd_channel_runs(const simd *s, int channels, int vectors, channel_run run[
     for (int lanes = s->t->lanes; lanes >= 1; lanes /= 2) {
         int whole = (channels - lo) / lanes, blocks = whole / vectors, rest = whole % vectors;
         if (blocks)
-            run[runs++] = (channel_run){lo, blocks, vectors, lanes};
+            run[runs++] = (channel_run){lo, blocks, vectors, lanes, 0};
         lo += blocks * vectors * lanes;
         if (rest)
-            run[runs++] = (channel_run){lo, 1, rest, lanes};
+            run[runs++] = (channel_run){lo, 1, rest, lanes, 0};
         lo += rest * lanes;
     }
     CHECK(lo == channels && runs <= 8);
@@ -237,10 +237,33 @@ static void compute_block(simd *s, const stage *g, const block *b, int acc[])
         simd_window(s, g->core, b, acc);
 }
 
+/* The channels behind a block's vectors, as a block. */
+static block tail_of(const block *b)
+{
+    block t = *b;
+    t.c = loop_offset(b->c, (int64_t)b->vectors * b->lanes);
+    t.vectors = 1;
+    t.lanes = b->tail;
+    t.tail = 0;
+    return t;
+}
+
+static void sink_all(simd *s, const stage *g, const block *b, const int acc[], const row_sums *sums,
+                     const row_sums *tail_sums)
+{
+    block t = tail_of(b);
+    sink_block(s, g, b, acc, sums);
+    if (b->tail)
+        sink_block(s, g, &t, acc + b->pixels * b->vectors, tail_sums);
+}
+
 static void emit_columns(simd *s, const stage *g, block b, int width, int pixels)
 {
-    row_sums sums = {0};
+    row_sums sums = {0}, tail_sums = {0};
+    block t = tail_of(&b);
     begin_sums(s, g, &b, &sums);
+    if (b.tail)
+        begin_sums(s, g, &t, &tail_sums);
     int blocks = width / pixels, rest = width % pixels, acc[SIMD_ACC_MAX], phases = simd_column_phases(s, g->core);
     bool alike = pixels % phases == 0; /* else (a stride wider than a block) each block is written out */
     for (int i = 0; i < (alike ? blocks > 0 : blocks); i++) {
@@ -249,7 +272,7 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
         if (alike && blocks > 1)
             b.x = loop_times(simd_open(s, 0, blocks, pixels / phases), phases);
         compute_block(s, g, &b, acc);
-        sink_block(s, g, &b, acc, &sums);
+        sink_all(s, g, &b, acc, &sums, &tail_sums);
         if (alike)
             simd_close(s, blocks);
     }
@@ -257,9 +280,11 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
         b.pixels = rest;
         b.x = loop_at((int64_t)blocks * pixels);
         compute_block(s, g, &b, acc);
-        sink_block(s, g, &b, acc, &sums);
+        sink_all(s, g, &b, acc, &sums, &tail_sums);
     }
     end_sums(s, g, &b, &sums);
+    if (b.tail)
+        end_sums(s, g, &t, &tail_sums);
 }
 
 /* Maps alone: all channels of some columns, then the next columns, as memory has them. */
@@ -303,6 +328,33 @@ static bool goes_by_channel(const simd *s, const stage *g)
 
 static void emit_shuffled_row(simd *s, const stage *g, loop_index rel);
 
+/* Runs of a stage's channels; what fills part of a vector goes with the last that are whole, where it can. */
+static int stage_runs(const simd *s, const stage *g, int core, int channels, channel_run run[9])
+{
+    int runs = simd_channel_runs(s, channels, simd_block_vectors(s, core, g->w, channels), run);
+    int last = runs - 2;
+    if (last < 0 || run[last].lanes != s->t->lanes || !simd_takes_tail(s, core, run[last + 1].lanes))
+        return runs;
+    channel_run whole = run[last], with = whole;
+    with.lo += (whole.count - 1) * whole.vectors * whole.lanes;
+    with.count = 1;
+    with.tail = run[last + 1].lanes;
+    if (--whole.count > 0)
+        run[last++] = whole;
+    run[last] = with;
+    return last + 1;
+}
+
+/* A row of the block of channels that `b` begins with. */
+static void emit_run(simd *s, const stage *g, block b, const channel_run *run)
+{
+    b.vectors = run->vectors;
+    b.lanes = run->lanes;
+    b.tail = run->tail;
+    int core = g->kind == STAGE_MAXIMA ? -1 : g->core;
+    emit_columns(s, g, b, g->w, simd_block_pixels(s, core, g->w, b.vectors, b.tail));
+}
+
 static void emit_row(simd *s, const stage *g, loop_index rel)
 {
     int groups = groups_of(s, g->core), channels = g->c / groups, core = g->kind == STAGE_MAXIMA ? -1 : g->core;
@@ -316,25 +368,51 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
         b.group = loop_for(&s->pen, loop_at(0), loop_at(groups), 1);
         first = loop_plus(first, b.group, channels);
     }
-    channel_run run[8];
-    int runs = simd_channel_runs(s, channels, simd_block_vectors(s, core, g->w, channels), run);
+    channel_run run[9];
+    int runs = stage_runs(s, g, core, channels, run);
     if (simd_goes_by_rows(s, g)) {
         simd_emit_by_rows(s, g, rel);
         return;
     }
     if (g->core < 0 && g->sums.count == 0 && g->kind != STAGE_MAXIMA) {
-        emit_maps(s, g, b, run, runs, simd_block_pixels(s, core, g->w, 1));
+        emit_maps(s, g, b, run, runs, simd_block_pixels(s, core, g->w, 1, 0));
         return;
     }
     for (int r = 0; r < runs; r++) {
         b.c = loop_sum(first, simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes));
-        b.vectors = run[r].vectors;
-        b.lanes = run[r].lanes;
-        emit_columns(s, g, b, g->w, simd_block_pixels(s, core, g->w, b.vectors));
+        emit_run(s, g, b, &run[r]);
         simd_close(s, run[r].count);
     }
     if (groups > 1)
         loop_end(&s->pen);
+}
+
+/* Would each row read weights that the first cache has lost since the last one? A block of channels then takes all rows: it
+ * reads the source again, of which it needs less. */
+static bool keeps_weights(const simd *s, const stage *g)
+{
+    if (g->kind != STAGE_STORE || groups_of(s, g->core) > 1 || simd_row_phases(s, g->core) > 1)
+        return false;
+    for (int r = 0; r < g->gathered.count; r++)
+        if (g->gathered.at[r] >= 0) /* a whole row at a time */
+            return false;
+    int vectors = simd_block_vectors(s, g->core, g->w, g->c);
+    double weights = g->core < 0 ? 0 : simd_work_of(s, g->core) * g->c * 4;
+    return vectors > 1 && weights * 2 > (double)s->t->l1_bytes && g->w < vectors * s->t->lanes;
+}
+
+/* Rows [0, rows), for one block of channels after the other. */
+static void emit_by_channels(simd *s, const stage *g, int rows)
+{
+    channel_run run[9];
+    int runs = stage_runs(s, g, g->core, g->c, run);
+    for (int r = 0; r < runs; r++) {
+        block b = {.c = simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes)};
+        b.rel = simd_open(s, 0, rows, 1);
+        emit_run(s, g, b, &run[r]);
+        simd_close(s, rows);
+        simd_close(s, run[r].count);
+    }
 }
 
 /* Channel by channel: shuffle (out[c·g + k] = in[k·(C/g) + c]) and channels with zeros around. */
@@ -401,6 +479,10 @@ static void emit_filled_row(simd *s, const stage *g, loop_index rel)
 /* The first `rows`, in order; where they differ by phase, one of each phase after the other. */
 static void emit_own_rows(simd *s, const stage *g, int rows)
 {
+    if (keeps_weights(s, g)) {
+        emit_by_channels(s, g, rows);
+        return;
+    }
     int phases = simd_row_phases(s, g->core), whole = rows / phases, y = 0;
     if (whole)
         y = loop_for(&s->pen, loop_at(0), loop_at(whole), 1);

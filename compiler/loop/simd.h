@@ -19,6 +19,12 @@ enum stage_kind {
     STAGE_WEIGHTS, /* memory = a convolution's partial weight gradient */
 };
 
+/* A map in memory of which a stage fetches, at each of its pixels, what the next tile reads. */
+typedef struct fetch {
+    int node;
+    int further; /* rows of the next tile that this one has read already */
+} fetch;
+
 typedef struct stage {
     enum stage_kind kind;
     int value;   /* TILE, CHIP: what stands in scratch; MAXIMA: the max_pool_dx; WEIGHTS: the conv_dw */
@@ -31,7 +37,7 @@ typedef struct stage {
     int pixel;               /* elements a pixel in it */
     VEC(int) roots;          /* STORE */
     VEC(int) sums;           /* STORE: chan_sum roots */
-    VEC(int) fetches;        /* CHIP, STORE: maps in memory of which the next tile is fetched meanwhile */
+    VEC(fetch) fetches;      /* CHIP, STORE */
     VEC(int) gathered;       /* STORE: scratch for a row of each root, which is streamed from there; -1: none */
 } stage;
 
@@ -134,11 +140,12 @@ void simd_fetch_ahead(simd *s, const stage *g, const spot *at);
 void simd_plan_gathers(simd *s);
 void simd_store_map(simd *s, int root, const spot *at, int value);
 void simd_stream_rows(simd *s, const stage *g, loop_index rel); /* what a row's stores have gathered */
-/* simd_window.c: windows in registers: acc[p * vectors + v] for `pixels` columns from x on, `vectors` vectors from c on
- */
+/* simd_window.c: windows in registers: acc[p * vectors + v] for `pixels` columns from x on, `vectors` vectors from c on;
+ * acc[pixels * vectors + p] for the channels behind them, where these fill part of a vector and are computed along */
 typedef struct block {
     loop_index rel, x, c;
     int pixels, vectors, lanes;
+    int tail;  /* of the channels behind: lanes; 0: none */
     int group; /* variable of the loop over a grouped convolution's groups; 0: none */
 } block;
 void simd_window(simd *s, int core, const block *b, int acc[]);
@@ -155,7 +162,9 @@ filter simd_filter(simd *s, int core, loop_index c, loop_index group);
 /* Vectors of a block of so many channels; columns of one of so many vectors: as many accumulators as the registers hold
  * beside the operands, few columns left over. */
 int simd_block_vectors(const simd *s, int core, int width, int channels);
-int simd_block_pixels(const simd *s, int core, int width, int vectors);
+int simd_block_pixels(const simd *s, int core, int width, int vectors, int tail);
+/* Can a block compute the channels behind its last vector along? */
+bool simd_takes_tail(const simd *s, int core, int tail);
 /* Rows and columns after which a window sees the same taps again: the stride of one that takes a gradient back, else 1.
  * Loops of its stage take so many at a time. */
 int simd_row_phases(const simd *s, int core);
@@ -181,6 +190,8 @@ void simd_count_work(simd *s);
 void simd_lower_vector(simd *s, int root);
 void simd_lower_image(simd *s, int root);
 void simd_lower_flat(simd *s);
+/* simd_linear.c, likewise */
+void simd_lower_linear_dw(simd *s, int root);
 enum { SIMD_FLAT_BLOCK = 16384 }; /* elements of a flat vector a unit */
 /* Σ over the chunks of elements [c, c + lanes) of rows of `width`, in float64. */
 int simd_fold_rows(simd *s, int buffer, int rows, int64_t width, loop_index c, int lanes);
@@ -194,6 +205,7 @@ void simd_each(simd *s, int64_t count, int lanes, void (*body)(simd *s, loop_ind
 /* Channels as runs of vectors: `count` blocks of `vectors` vectors of `lanes`, from channel `lo` on. */
 typedef struct channel_run {
     int lo, count, vectors, lanes;
+    int tail; /* see block */
 } channel_run;
 int simd_channel_runs(const simd *s, int channels, int vectors, channel_run run[8]);
 enum { SIMD_ACC_MAX = 64 };

@@ -21,7 +21,7 @@ static stage *fetcher_of(simd *s, int node)
     double most = 0;
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
-        bool fits = g->h == t->h && g->w == t->w && g->c == t->c;
+        bool fits = g->h == t->h && g->w == t->w && t->c == g->c;
         if (!fits || g->core < 0 || (g->kind != STAGE_CHIP && g->kind != STAGE_STORE))
             continue;
         double work = simd_work_of(s, g->core) / (1 + g->fetches.count);
@@ -33,6 +33,24 @@ static stage *fetcher_of(simd *s, int node)
     return best;
 }
 
+/* Rows below a tile's own that its first reader of `node` has taken along. */
+static int rows_below(simd *s, int node)
+{
+    for (int i = 0; i < s->stages.count; i++) {
+        const stage *g = &s->stages.at[i];
+        node_list reads = {0};
+        if (g->kind != STAGE_TILE)
+            continue;
+        if (g->value == node)
+            return g->hi;
+        fusion_reads(s->a, s->f, g->value, &reads);
+        for (int k = 0; k < reads.count; k++)
+            if (reads.at[k] == node)
+                return g->hi;
+    }
+    return 0;
+}
+
 void simd_plan_fetches(simd *s)
 {
     node_list reads = {0};
@@ -40,10 +58,11 @@ void simd_plan_fetches(simd *s)
         fusion_reads(s->a, s->f, s->g->roots.at[i], &reads);
     for (int i = 0; i < reads.count; i++) {
         int node = reads.at[i];
-        bool map = s->n->nodes.at[node].type.n == NET_BATCH && s->f->place[node] == PLACE_MEMORY;
+        const net_type *t = &s->n->nodes.at[node].type;
+        bool map = t->n == NET_BATCH && s->f->place[node] == PLACE_MEMORY;
         stage *by = map && !is_own(s, node) ? fetcher_of(s, node) : NULL;
         if (by)
-            VEC_PUSH(s->a, &by->fetches, node);
+            VEC_PUSH(s->a, &by->fetches, ((fetch){node, rows_below(s, node)}));
     }
 }
 
@@ -51,10 +70,11 @@ void simd_plan_fetches(simd *s)
 void simd_fetch_ahead(simd *s, const stage *g, const spot *at)
 {
     for (int i = 0; i < g->fetches.count; i++) {
-        int node = g->fetches.at[i];
-        int64_t row = (int64_t)s->n->nodes.at[node].type.w * s->layout->stride[node];
-        loop_index next = loop_offset(simd_element(s, node, at), s->rows * g->ratio * row);
-        loop_prefetch(&s->pen, simd_arg(s, node, LOOP_IN), next);
+        const fetch *f = &g->fetches.at[i];
+        int further = s->tiles > 1 ? f->further : 0;
+        int64_t row = (int64_t)s->n->nodes.at[f->node].type.w * s->layout->stride[f->node];
+        loop_index next = loop_offset(simd_element(s, f->node, at), (s->rows * g->ratio + further) * row);
+        loop_prefetch(&s->pen, simd_arg(s, f->node, LOOP_IN), next);
     }
 }
 

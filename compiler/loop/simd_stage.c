@@ -418,14 +418,21 @@ static bool keeps_to_scratch(const simd *s, int rows)
     return elements * 4 <= s->o->scratch_most;
 }
 
+/* What waits in the caches for the next tile. */
+static double fetched_elements(const stage *g, int rows)
+{
+    return (double)g->fetches.count * g->c * g->w * rows * g->ratio;
+}
+
 /* Relative cost of a tile of so many rows: halos, made again or carried on, and traffic to the cache level that scratch
  * needs. */
 static double tile_cost(const simd *s, int rows)
 {
-    double work = 0, elements = 0, moved = 0;
+    double work = 0, elements = 0, moved = 0, waiting = 0;
     for (int i = 0; i < s->stages.count; i++) {
         const stage *g = &s->stages.at[i];
         moved += AGAIN * weight_elements(s, g);
+        waiting += fetched_elements(g, rows);
         if (!in_scratch(g))
             continue;
         double pixels = g->w + g->left + g->right, held = (double)rows_of(s, g, rows) * pixels;
@@ -438,8 +445,8 @@ static double tile_cost(const simd *s, int rows)
                  : g->kind == STAGE_MAXIMA ? 2 * simd_work_of(s, g->value)
                                            : 3);
     }
-    double bytes = elements * 4;
-    double reach = bytes <= s->t->l1_bytes * 0.9 ? 0 : bytes <= s->t->l2_bytes * 0.8 ? 2 : 16;
+    double bytes = elements * 4, with = bytes + waiting * 4; /* what is fetched ahead waits in the second cache */
+    double reach = bytes <= s->t->l1_bytes * 0.9 ? 0 : with <= s->t->l2_bytes * 0.8 ? 2 : 16;
     return (work + moved + elements * reach + 64) / rows;
 }
 
@@ -569,6 +576,8 @@ void simd_plan(simd *s)
         g->map_w = g->w;
         s->whole |= g->h % s->smallest != 0;
     }
+    if (s->layout->large)
+        simd_plan_fetches(s);
     choose_rows(s);
     s->images_most = images_of(s);
     for (int i = 0; i < s->stages.count; i++) {
@@ -576,8 +585,6 @@ void simd_plan(simd *s)
         if (in_scratch(g))
             g->scratch = loop_scratch(&s->pen, DT_F32, s->images_most * scratch_elements(s, g, s->rows));
     }
-    if (s->layout->large) {
-        simd_plan_fetches(s);
+    if (s->layout->large)
         simd_plan_gathers(s);
-    }
 }

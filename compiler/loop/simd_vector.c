@@ -115,34 +115,64 @@ static void finish_norm(simd *s, loop_index c, int lanes)
     store_norm(s, c, lanes, mean, var, 3);
 }
 
-/* Σ over images and pixels of x (or of (x - mean)²), in float64. */
-static int sum_pixels(simd *s, loop_index c, int lanes, int mean)
+enum { EXACT_VECTORS = 4 }; /* at once: chains of additions that do not wait for each other */
+
+/* Σ over images and pixels of x (or of (x - mean)²), in float64, of `vectors` vectors of channels from c on. */
+static void sum_pixels(simd *s, loop_index c, int lanes, int vectors, const int *mean, int sum[])
 {
-    int node = operand(s, 0), buffer = in(s, 0), acc = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+    int node = operand(s, 0), buffer = in(s, 0);
     const net_type *t = &s->n->nodes.at[node].type;
-    spot at = {.c = c, .lanes = lanes, .ratio = 1};
+    spot at = {.lanes = lanes, .ratio = 1};
+    for (int v = 0; v < vectors; v++)
+        sum[v] = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
     s->image = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_plus(loop_at(0), 0, 1), 1), 1);
     s->tile = loop_at(0);
     at.rel = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(t->h), 1), 1);
     at.x = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(t->w), 1), 1);
-    int x = loop_load(&s->pen, DT_F64, lanes, buffer, simd_element(s, node, &at));
-    if (mean >= 0) {
-        x = math(s, LOOP_SUB, x, mean);
-        x = math(s, LOOP_MUL, x, x);
+    for (int v = 0; v < vectors; v++) {
+        at.c = loop_offset(c, (int64_t)v * lanes);
+        int x = loop_load(&s->pen, DT_F64, lanes, buffer, simd_element(s, node, &at));
+        if (mean) {
+            x = math(s, LOOP_SUB, x, mean[v]);
+            x = math(s, LOOP_MUL, x, x);
+        }
+        loop_math_to(&s->pen, sum[v], LOOP_ADD, sum[v], x, -1, -1);
     }
-    loop_math_to(&s->pen, acc, LOOP_ADD, acc, x, -1, -1);
     for (int i = 0; i < 3; i++)
         loop_end(&s->pen);
-    return acc;
 }
 
 /* Two passes: exact where a norm sees few values, however close together they lie. */
+static void exact_vectors(simd *s, loop_index c, int lanes, int vectors)
+{
+    int count = pixel_count(s, lanes), mean[EXACT_VECTORS], var[EXACT_VECTORS];
+    sum_pixels(s, c, lanes, vectors, NULL, mean);
+    for (int v = 0; v < vectors; v++)
+        mean[v] = math(s, LOOP_DIV, mean[v], count);
+    sum_pixels(s, c, lanes, vectors, mean, var);
+    for (int v = 0; v < vectors; v++)
+        store_norm(s, loop_offset(c, (int64_t)v * lanes), lanes, mean[v], math(s, LOOP_DIV, var[v], count), 2);
+}
+
 static void exact_norm(simd *s, loop_index c, int lanes)
 {
-    int count = pixel_count(s, lanes);
-    int mean = math(s, LOOP_DIV, sum_pixels(s, c, lanes, -1), count);
-    int var = math(s, LOOP_DIV, sum_pixels(s, c, lanes, mean), count);
-    store_norm(s, c, lanes, mean, var, 2);
+    exact_vectors(s, c, lanes, 1);
+}
+
+/* Passes over all images take their time: a unit is some vectors of channels, where these leave none over. */
+static void exact_norms(simd *s, int channels)
+{
+    int lanes = wide_lanes(s), vectors = EXACT_VECTORS;
+    while (vectors > 1 && channels % (vectors * lanes))
+        vectors--;
+    if (s->t->capability || channels % (vectors * lanes)) {
+        each_channel(s, channels, exact_norm);
+        return;
+    }
+    s->unit = loop_parallel(&s->pen);
+    exact_vectors(s, loop_plus(loop_at(0), s->unit, (int64_t)vectors * lanes), lanes, vectors);
+    loop_end(&s->pen);
+    s->out->unit_tiles = channels / (vectors * lanes);
 }
 
 static void fixed_norm(simd *s, loop_index c, int lanes)
@@ -258,21 +288,44 @@ static void batch_mean(simd *s, loop_index c, int lanes)
     store_narrow(s, out(s), c, math(s, LOOP_DIV, acc, loop_from_int(&s->pen, DT_F64, lanes, n)));
 }
 
-/* (ky, kx, ci, co) → (ky, kx, co, ci); a unit is an output channel. */
+enum { TURNED = 16 }; /* channels each way of a block that is transposed at once: a cache line of floats */
+
+/* Row `co` of the result, from input channel `ci` on: `many` elements. */
+static void transpose_run(simd *s, loop_index tap, loop_index ci, loop_index co, int many)
+{
+    const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
+    loop_index from = loop_sum(loop_sum(tap, loop_times(ci, t->c)), co);
+    loop_index to = loop_sum(loop_sum(tap, loop_times(co, t->w)), ci);
+    for (int i = 0; i < many; i++)
+        loop_store(&s->pen, out(s), loop_offset(to, i),
+                   loop_load(&s->pen, DT_F32, 1, in(s, 0), loop_offset(from, (int64_t)i * t->c)));
+}
+
+/* (ky, kx, ci, co) → (ky, kx, co, ci). A unit is some output channels, which share the lines that they are read from; a GPU's
+ * is one. */
 static void transpose(simd *s)
 {
     const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
-    int64_t taps = (int64_t)t->n * t->h;
+    int channels = s->t->capability ? 1 : TURNED, whole = t->w - t->w % channels;
     s->unit = loop_parallel(&s->pen);
-    int tap = loop_for(&s->pen, loop_at(0), loop_at(taps), 1);
-    int ci = loop_for(&s->pen, loop_at(0), loop_at(t->w), 1);
-    loop_index from = loop_plus(loop_plus(loop_plus(loop_at(0), tap, (int64_t)t->w * t->c), ci, t->c), s->unit, 1);
-    loop_index to = loop_plus(loop_plus(loop_plus(loop_at(0), tap, (int64_t)t->w * t->c), s->unit, t->w), ci, 1);
-    loop_store(&s->pen, out(s), to, loop_load(&s->pen, DT_F32, 1, in(s, 0), from));
+    loop_index first = loop_plus(loop_at(0), s->unit, channels);
+    loop_index end =
+        loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, channels), loop_at(t->c), 0), 1);
+    int tap = loop_for(&s->pen, loop_at(0), loop_at((int64_t)t->n * t->h), 1);
+    for (int part = 0; part < 2; part++) {
+        int lo = part ? whole : 0, hi = part ? t->w : whole;
+        if (lo == hi)
+            continue;
+        int many = part ? 1 : channels, ci = loop_for(&s->pen, loop_at(lo), loop_at(hi), many);
+        int co = loop_for(&s->pen, first, end, 1);
+        transpose_run(s, loop_plus(loop_at(0), tap, (int64_t)t->w * t->c), loop_plus(loop_at(0), ci, 1),
+                      loop_plus(loop_at(0), co, 1), many);
+        loop_end(&s->pen);
+        loop_end(&s->pen);
+    }
     loop_end(&s->pen);
     loop_end(&s->pen);
-    loop_end(&s->pen);
-    s->out->unit_tiles = t->c;
+    s->out->unit_tiles = (t->c + channels - 1) / channels;
 }
 
 /* ---- flat vectors ------------------------------------------------------------------------------------------------ */
@@ -399,7 +452,7 @@ void simd_lower_vector(simd *s, int root)
         each_channel(s, v->type.c, finish_norm);
         break;
     case NET_bn_exact:
-        each_channel(s, v->type.c, exact_norm);
+        exact_norms(s, v->type.c);
         break;
     case NET_bn_fixed:
         each_channel(s, v->type.c, fixed_norm);
@@ -424,6 +477,9 @@ void simd_lower_vector(simd *s, int root)
         break;
     case NET_transpose:
         transpose(s);
+        break;
+    case NET_linear_dw:
+        simd_lower_linear_dw(s, root);
         break;
     case NET_norm2:
         s->t->capability ? simt_sum_squares(s, root) : sum_squares(s);

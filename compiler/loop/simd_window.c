@@ -4,6 +4,7 @@
 #include "loop/simd.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { UNROLLED_TAPS = 25, UNROLLED_CHANNELS = 4, SMALL_PIXELS = 4 };
 
@@ -180,6 +181,50 @@ static int rank_of(const sweep *q, const block *b, int kx, int p)
     return meets_column(q, b, tap_column(q, kx, p)) ? rank : -1;
 }
 
+/* ---- channels that fill part of a vector ---- */
+
+/* Part i of a vector of so many parts. */
+static int part_of(simd *s, int x, int i, int parts)
+{
+    for (; parts > 1; parts /= 2)
+        x = loop_half(&s->pen, x, i / (parts / 2) % 2);
+    return x;
+}
+
+/* Registers of a power of two, one behind the other. */
+static int joined(simd *s, const int x[], int count)
+{
+    return count == 1 ? x[0] : loop_join(&s->pen, joined(s, x, count / 2), joined(s, x + count / 2, count / 2));
+}
+
+/* Each pixel's value in its part of a vector; missing pixels repeat the last. */
+static int in_parts(simd *s, const int x[], int pixels, int parts)
+{
+    int part[LOOP_LANES_MAX] = {0};
+    for (int i = 0; i < parts; i++)
+        part[i] = part_of(s, x[i < pixels ? i : pixels - 1], i, parts);
+    return joined(s, part, parts);
+}
+
+/* The weights of the tail, for each of the pixels that share a vector. */
+static int tail_weights(simd *s, const sweep *q, const block *b, loop_index at)
+{
+    int part[LOOP_LANES_MAX] = {0}, parts = b->lanes / b->tail;
+    int w = loop_load(&s->pen, DT_F32, b->tail, q->weights, loop_offset(at, (int64_t)b->vectors * b->lanes));
+    for (int i = 0; i < parts; i++)
+        part[i] = w;
+    return joined(s, part, parts);
+}
+
+/* After all taps: the tail of each pixel out of the vector that it shared. */
+static void part_tails(simd *s, const block *b, int acc[])
+{
+    int *tail = acc + b->pixels * b->vectors, shared[SIMD_ACC_MAX], parts = b->lanes / b->tail;
+    memcpy(shared, tail, (size_t)b->pixels * sizeof *tail);
+    for (int p = 0; p < b->pixels; p++)
+        tail[p] = part_of(s, shared[p / parts], p % parts, parts);
+}
+
 /* One input channel of one tap: a vector of weights, a broadcast of each pixel that it is the `rank`th tap of. */
 static void dense_step(simd *s, const sweep *q, const block *b, loop_index ky, int kx, int rank, loop_index k,
                        const int acc[])
@@ -191,16 +236,21 @@ static void dense_step(simd *s, const sweep *q, const block *b, loop_index ky, i
         return;
     loop_index at = loop_sum(loop_times(ky, q->kw * q->weight_tap), loop_at(kx * q->weight_tap));
     at = loop_sum(loop_sum(at, loop_times(k, q->weight_inner)), q->weight_base);
-    int w[SIMD_ACC_MAX];
+    int w[SIMD_ACC_MAX], x[SIMD_ACC_MAX] = {0}, parts = b->tail ? b->lanes / b->tail : 1;
     for (int v = 0; v < b->vectors; v++)
         w[v] = loop_load(&s->pen, DT_F32, b->lanes, q->weights, loop_offset(at, (int64_t)v * b->lanes));
+    int tail = b->tail ? tail_weights(s, q, b, at) : -1;
     for (int p = 0; p < b->pixels; p++) {
         if (rank_of(q, b, kx, p) != rank)
             continue;
         loop_index e = loop_sum(loop_sum(tap_element(q, b, ky, tap_column(q, kx, p)), q->inner_base), k);
-        int x = loop_bcast(&s->pen, DT_F32, b->lanes, q->x.buffer, e);
+        x[p] = loop_bcast(&s->pen, DT_F32, b->lanes, q->x.buffer, e);
         for (int v = 0; v < b->vectors; v++)
-            simd_fma_to(s, acc[p * b->vectors + v], x, w[v]);
+            simd_fma_to(s, acc[p * b->vectors + v], x[p], w[v]);
+        if (b->tail && (p % parts == parts - 1 || p == b->pixels - 1)) {
+            int first = p - p % parts, shared = in_parts(s, x + first, p + 1 - first, parts);
+            simd_fma_to(s, acc[b->pixels * b->vectors + p / parts], shared, tail);
+        }
     }
 }
 
@@ -298,7 +348,7 @@ static void pool(simd *s, int core, const block *b, int acc[])
 void simd_window(simd *s, int core, const block *b, int acc[])
 {
     const net_node *v = &s->n->nodes.at[core];
-    CHECK(b->pixels * b->vectors <= SIMD_ACC_MAX);
+    CHECK(b->pixels * (b->vectors + (b->tail > 0)) <= SIMD_ACC_MAX);
     if (v->prim == NET_max_pool_dx) {
         simd_gather(s, core, b, acc);
         return;
@@ -308,9 +358,12 @@ void simd_window(simd *s, int core, const block *b, int acc[])
         return;
     }
     int zero = loop_const(&s->pen, DT_F32, b->lanes, 0);
-    for (int i = 0; i < b->pixels * b->vectors; i++)
+    int parts = b->tail ? b->lanes / b->tail : 1, shared = b->tail ? (b->pixels + parts - 1) / parts : 0;
+    for (int i = 0; i < b->pixels * b->vectors + shared; i++)
         acc[i] = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
     convolve(s, core, b, acc);
+    if (b->tail)
+        part_tails(s, b, acc);
 }
 
 /* Of the columns that a stride takes at once, how many see a tap? */
@@ -345,11 +398,34 @@ int simd_block_vectors(const simd *s, int core, int width, int channels)
     return 2;
 }
 
-int simd_block_pixels(const simd *s, int core, int width, int vectors)
+/* At least a quarter of a vector, and pixels that are all alike. */
+bool simd_takes_tail(const simd *s, int core, int tail)
+{
+    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
+    return is_dense(s, v) && v->attr.window.groups <= 1 && tail < s->t->lanes && tail * 4 >= s->t->lanes &&
+           simd_row_phases(s, core) == 1 && simd_column_phases(s, core) == 1;
+}
+
+/* Of a block with a tail: pixels share its vectors, and two more registers put these together. */
+static int pixels_with_tail(const simd *s, int registers, int width, int vectors, int tail)
+{
+    int parts = s->t->lanes / tail, most = (registers - vectors - 4) * parts / (vectors * parts + 1);
+    most = most > 14 ? 14 : most < 1 ? 1 : most;
+    if (width <= most)
+        return width;
+    for (int p = most; p > most / 2; p--)
+        if (width % p == 0 && p % parts == 0)
+            return p;
+    return most > parts ? most - most % parts : most;
+}
+
+int simd_block_pixels(const simd *s, int core, int width, int vectors, int tail)
 {
     const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
     bool convolution = v && (v->prim == NET_conv || v->prim == NET_conv_dx);
     int registers = s->t->registers < 16 ? 16 : s->t->registers;
+    if (tail)
+        return pixels_with_tail(s, registers, width, vectors, tail);
     int most = convolution ? (registers - 1 - vectors) / vectors : v ? 8 : 4;
     if (s->t->lanes == 1 || s->o->small)
         most = SMALL_PIXELS;

@@ -70,21 +70,32 @@ static int64_t stage_flops(simd *s, const stage *g)
     return flops * rows_computed(s, g) / g->h;
 }
 
+/* Does a kernel whose units are no images read what has images? Then a run reads that of all of them. */
+static bool is_over_batch(const simd *s)
+{
+    const net_node *v = &s->n->nodes.at[s->g->roots.at[0]];
+    for (int k = 0; k < v->count && s->out->unit_images == 0; k++)
+        if (s->n->nodes.at[v->operand[k]].type.n == NET_BATCH)
+            return true;
+    return false;
+}
+
 /* Multiply-adds count as two operations, zeros that stand between a strided gradient's rows and columns as none. Per
- * image, or once where units are no images. */
+ * image, or in all where units are no images. */
 void simd_count_work(simd *s)
 {
     node_list seen = {0};
+    int64_t images = is_over_batch(s) ? s->layout->batch : 1;
     for (int i = 0; i < s->stages.count; i++)
         s->out->flops_image += stage_flops(s, &s->stages.at[i]);
     for (int i = 0; i < s->g->roots.count && s->stages.count == 0; i++)
-        s->out->flops_image += root_flops(s, s->g->roots.at[i], &seen);
+        s->out->flops_image += images * root_flops(s, s->g->roots.at[i], &seen);
     for (int i = 0; i < s->out->args.count; i++) {
         const net_type *t = &s->n->nodes.at[s->out->args.at[i].value].type;
         int64_t bytes = net_elements(t) * dtype_info[t->dtype].bytes;
         if (t->n == NET_BATCH && t->chunked)
-            s->out->bytes_image += bytes / s->n->chunk;
+            s->out->bytes_image += bytes * images / s->n->chunk;
         else if (t->n == NET_BATCH || s->out->unit_images == 0) /* else weights and rows, which stay in the cache */
-            s->out->bytes_image += bytes;
+            s->out->bytes_image += bytes * (t->n == NET_BATCH ? images : 1);
     }
 }

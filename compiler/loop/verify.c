@@ -324,6 +324,11 @@ static bool check_misc(verifier *v, const loop_ins *ins)
         return a.lanes > 1 && has_type(v, ins->dst, a.dtype, a.lanes / 2)
                    ? true
                    : wrong(v, "the result has not the type of a half");
+    case LOOP_JOIN:
+        if (!has_type(v, ins->src[1], a.dtype, a.lanes))
+            return wrong(v, "operand r%d has another type", ins->src[1]);
+        return has_type(v, ins->dst, a.dtype, a.lanes * 2) ? true
+                                                           : wrong(v, "the result has not the type of two operands");
     default:
         return true;
     }

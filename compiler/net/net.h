@@ -82,6 +82,8 @@ typedef struct net_type {
     X(conv_dx, 2, 2, WINDOW)        /* g, weights: gradient by x; attr.window of the conv, attr.h, w, count (channels) of \
                                        x. Depthwise (groups == count): weights as they are; else through `transpose` */   \
     X(conv_dw, 2, 2, REDUCE)        /* x, g: partial gradient by w (chunks, ky, kx·ci/groups, co) */                      \
+    X(linear_dw, 2, 2, VECTOR)      /* x (N,1,1,ci), g (N,1,1,co): fold of conv_dw at once, as (1,1,ci,co): many weights, \
+                                       each of few products */                                                            \
     X(transpose, 1, 1, VECTOR)      /* (ky,kx,ci,co) → (ky,kx,co,ci) */                                                   \
     X(sum_pool, 1, 1, WINDOW)                                                                                             \
     X(sum_pool_dx, 1, 1, WINDOW)    /* g: attr.window of the pool, attr.h, w of x */                                      \

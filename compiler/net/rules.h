@@ -100,6 +100,7 @@
 #define cost_linear         cost_conv
 #define cost_conv_dx        cost_conv
 #define cost_conv_dw        cost_conv
+#define cost_linear_dw      cost_conv
 #define cost_max_pool       cost_window
 #define cost_avg_pool       cost_window
 #define cost_sum_pool       cost_window
@@ -120,6 +121,7 @@
 #define grad_standard       grad_none
 #define grad_conv_dx        grad_none
 #define grad_conv_dw        grad_none
+#define grad_linear_dw      grad_none
 #define grad_transpose      grad_none
 #define grad_sum_pool_dx    grad_none
 #define grad_max_pool_dx    grad_none

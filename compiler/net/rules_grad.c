@@ -33,6 +33,26 @@ void grad_select(net_grad_context *g, int node, int gradient)
 
 /* ---- windows ----------------------------------------------------------------------------------------------------- */
 
+/* Does a convolution multiply each image's one pixel by a matrix, and by one whose gradient had better not stand in memory
+ * once a chunk? A small one is a by-product of the pass that takes the gradient back. */
+static bool is_large_linear(const net_grad_context *g, const net_node *v)
+{
+    net_type x = type_of(g, v->operand[0]);
+    const net_window *w = &v->attr.window;
+    enum { LARGE = 4096 }; /* weights */
+    return x.h * x.w == 1 && w->kh * w->kw == 1 && w->groups == 1 && v->type.h * v->type.w == 1 &&
+           (int64_t)x.c * v->type.c >= LARGE;
+}
+
+/* The gradient by the weights of a convolution. */
+static int weights_gradient(net_grad_context *g, const net_node *v, int gradient)
+{
+    net_attr attr = {.window = v->attr.window}, whole = {.type = type_of(g, v->operand[1])};
+    if (is_large_linear(g, v))
+        return GRAD_NEW(g, NET_linear_dw, NULL, v->operand[0], gradient);
+    return GRAD_NEW(g, NET_fold, &whole, GRAD_NEW(g, NET_conv_dw, &attr, v->operand[0], gradient));
+}
+
 void grad_conv(net_grad_context *g, int node, int gradient)
 {
     net_node v = node_of(g, node);
@@ -44,11 +64,8 @@ void grad_conv(net_grad_context *g, int node, int gradient)
             w = GRAD_NEW(g, NET_transpose, NULL, w);
         grad_give(g, v.operand[0], GRAD_NEW(g, NET_conv_dx, &attr, gradient, w));
     }
-    if (grad_needs(g, node, 1)) {
-        net_attr attr = {.window = v.attr.window}, whole = {.type = type_of(g, v.operand[1])};
-        int rows = GRAD_NEW(g, NET_conv_dw, &attr, v.operand[0], gradient);
-        grad_give(g, v.operand[1], GRAD_NEW(g, NET_fold, &whole, rows));
-    }
+    if (grad_needs(g, node, 1))
+        grad_give(g, v.operand[1], weights_gradient(g, &v, gradient));
     if (v.count > 2 && grad_needs(g, node, 2)) {
         net_attr whole = {.type = type_of(g, v.operand[2])};
         int rows = GRAD_NEW(g, NET_chan_sum, NULL, gradient);

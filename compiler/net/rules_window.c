@@ -141,6 +141,15 @@ bool shape_conv_dw(const net *n, const net_node *node, net_type *result, char *w
     return true;
 }
 
+bool shape_linear_dw(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *x = operand_type(n, node, 0), *g = operand_type(n, node, 1);
+    if (!is_image(x) || x->h != 1 || x->w != 1 || !is_image(g) || g->h != 1 || g->w != 1)
+        return refuse(why, size, "input is %s and gradient %s, expected Nx1x1xC", type_show(x).at, type_show(g).at);
+    *result = (net_type){x->dtype, false, 1, 1, x->c, g->c};
+    return true;
+}
+
 bool shape_transpose(const net *n, const net_node *node, net_type *result, char *why, size_t size)
 {
     const net_type *w = operand_type(n, node, 0);

@@ -161,6 +161,8 @@ static void arithmetic(enum dtype t, int lanes)
         keep(&b, loop_lane(p, v[0], lane));
     for (int upper = 0; upper < 2 && lanes > 1; upper++)
         keep(&b, loop_half(p, v[0], upper));
+    if (lanes > 1)
+        keep(&b, loop_join(p, loop_half(p, v[0], 1), loop_half(p, v[1], 0)));
     bench_close(&b, "arithmetic");
 }
 

@@ -81,6 +81,8 @@ static const error_case wrong_kernels[] = {
     {"f32x4 r0 = const 1 f64 r1 = lane r0, 1", "2 (lane)", "not the type of a lane"},
     {"f32x4 r0 = const 1 f32x2 r1 = half r0, 2", "2 (half)", "half 2 of 2"},
     {"f32x4 r0 = const 1 f32 r1 = half r0, 1", "2 (half)", "not the type of a half"},
+    {"f32x4 r0 = const 1 f32x2 r1 = const 1 f32x8 r2 = join r0, r1", "3 (join)", "operand r1 has another type"},
+    {"f32x4 r0 = const 1 f32x4 r1 = join r0, r0", "2 (join)", "not the type of two operands"},
     {"f32x4 r0 = const 1 stream a1[4*i1 + 2] = r0", "2 (store)", "no whole vector of an argument"},
     {"f32x4 r0 = const 1 for i2 = 0 to 8 step 2 { stream a1[i2] = r0 }", "3 (store)", "no whole vector of an argument"},
     {"f32x4 r0 = const 1 i2 = imod i1, 4 stream a1[i2] = r0", "3 (store)", "no whole vector of an argument"},

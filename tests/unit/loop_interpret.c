@@ -222,11 +222,13 @@ static void halves_and_lanes(void **state)
     loop_store(&p, x, loop_at(8), loop_half(&p, all, 1));
     loop_store(&p, x, loop_at(12), loop_half(&p, loop_half(&p, all, 0), 1));
     loop_store(&p, x, loop_at(14), loop_lane(&p, all, 5));
+    loop_store(&p, x, loop_at(16), loop_join(&p, loop_half(&p, all, 1), loop_half(&p, all, 0)));
+    loop_store(&p, x, loop_at(24), loop_join(&p, loop_lane(&p, all, 3), loop_lane(&p, all, 6)));
     loop_store(&p, x, loop_at(15), loop_bcast(&p, DT_F32, 1, x, loop_at(7)));
     loop_end(&p);
-    float got[16] = {0, 1, 2, 3, 4, 5, 6, 7};
-    static const float want[16] = {0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7, 2, 3, 5, 7};
-    int64_t size = 16;
+    float got[26] = {0, 1, 2, 3, 4, 5, 6, 7};
+    static const float want[26] = {0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7, 2, 3, 5, 7, 4, 5, 6, 7, 0, 1, 2, 3, 3, 6};
+    int64_t size = 26;
     loop_call call = {.buffer = (void *[]){got}, .sizes = &size, .n = 1, .end = 1};
     nasc_diag d = {0};
     assert_true(loop_interpret(&k, &call, &d));
