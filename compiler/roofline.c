@@ -26,7 +26,7 @@ static const gpu gpus[] = {
      .blocks = 32,
      .registers = 65536,
      .launch = 1.5e-6,
-     .latency = {.f32 = 4, .f64 = 8, .shared = 30, .global = 600}},
+     .latency = {.f32 = 4, .f64 = 8, .shared = 30, .l1 = 40, .l2 = 270, .memory = 600}},
     {.name = "rtx4090",
      .title = "RTX 4090",
      .target = "sm_89",
@@ -44,7 +44,7 @@ static const gpu gpus[] = {
      .blocks = 24,
      .registers = 65536,
      .launch = 1.5e-6,
-     .latency = {.f32 = 4, .f64 = 40, .shared = 30, .global = 550}},
+     .latency = {.f32 = 4, .f64 = 40, .shared = 30, .l1 = 40, .l2 = 280, .memory = 550}},
 };
 
 const char *const roof_names[ROOF_COUNT] = {
@@ -96,7 +96,7 @@ static double evenness(const gpu *g, double blocks)
 static void find_roofs(const gpu *g, roofline *r)
 {
     const loop_counts *c = &r->counts;
-    double second = g->sms * g->clock / evenness(g, (double)c->blocks);
+    double second = g->sms * g->clock;
     double waves = (double)c->blocks / ((double)g->sms * r->resident);
     r->roof[ROOF_memory] = c->bytes / g->memory;
     r->roof[ROOF_flops] = c->flops / (2.0 * g->f32 * g->sms * g->clock);
@@ -119,11 +119,14 @@ roofline roofline_of(arena *a, const gpu *g, const kernel *k, const loop_grid *g
     r.resident = r.resident > 0 ? r.resident : 1;
     r.occupancy = (double)(r.resident * r.counts.threads) / g->threads;
     find_roofs(g, &r);
-    for (int i = 0; i < ROOF_COUNT; i++)
-        if (r.roof[i] > r.seconds) {
-            r.seconds = r.roof[i];
+    for (int i = 0; i < ROOF_COUNT; i++) {
+        bool shared = i == ROOF_memory || i == ROOF_flops || i == ROOF_l2 || i == ROOF_latency;
+        double alone = r.roof[i] * (shared ? 1 : evenness(g, (double)r.counts.blocks));
+        if (alone > r.seconds) {
+            r.seconds = alone;
             r.limit = (enum roof)i;
         }
+    }
     r.bound = r.roof[ROOF_memory] > r.roof[ROOF_flops] ? r.roof[ROOF_memory] : r.roof[ROOF_flops];
     return r;
 }

@@ -33,7 +33,7 @@ const gpu *gpu_find(const char *name, const char **names);
     X(f32, "f32")                                                                                                      \
     X(f64, "f64")                                                                                                      \
     X(alu, "integers")                                                                                                 \
-    X(latency, "latency") /* one warp after the other, as many at a time as there is room for */
+    X(latency, "latency") /* one block after the other, as many at a time as there is room for */
 enum roof {
 #define X(name, words) ROOF_##name,
     ROOFS(X)
@@ -44,11 +44,12 @@ extern const char *const roof_names[ROOF_COUNT];
 
 typedef struct roofline {
     loop_counts counts;
-    struct cubin_use use; /* no registers: not known, 64 are taken to be used */
-    int resident;         /* blocks on a multiprocessor */
-    double occupancy;     /* of its threads */
-    double roof[ROOF_COUNT], seconds;
-    double bound; /* the greater of memory and flops: what no schedule of this arithmetic is below */
+    struct cubin_use use;    /* no registers: not known, 64 are taken to be used */
+    int resident;            /* blocks on a multiprocessor */
+    double occupancy;        /* of its threads */
+    double roof[ROOF_COUNT]; /* seconds, all multiprocessors at work; latency: alone */
+    double seconds;          /* alone on the machine: the greatest, of as many multiprocessors as there are blocks */
+    double bound;            /* the greater of memory and flops: what no schedule of this arithmetic is below */
     enum roof limit;
 } roofline;
 

@@ -2,8 +2,8 @@
  * no data. Floats are never computed. Each access is split into the transactions that the warp makes of it; which of them
  * the block, or the run of blocks, has made before is known from a table of all that were touched.
  *
- * How long one warp takes by itself is found by the way, for the first warp: an instruction waits for its operands, but
- * loads go ahead of what stands before them, as compilers place them. */
+ * How long a block takes by itself is found by the way, for the first: an instruction waits for its operands, but loads
+ * go ahead of what stands before them, as compilers place them, and at barriers all warps wait for the slowest. */
 #include "count.h"
 
 #include <string.h>
@@ -27,12 +27,14 @@ typedef struct counter {
     const loop_latency *latency;
     loop_counts c; /* of the run */
     int64_t (*ints)[WARP];
-    int64_t block, work, units; /* units: those of the run, where they are threads */
+    int64_t first, block, work, units; /* units: those of the run, where they are threads */
     touched *table;
     int64_t slots, used;
     int64_t *once[2]; /* of each argument: sectors read, written */
-    /* the first warp's time */
+    /* the first block's time: of each stretch between barriers, its slowest warp's */
     bool timed;
+    VEC(int64_t) stretch;
+    int stretches; /* that the present warp has behind it */
     int64_t now, barrier, *ready, ring[AHEAD], steps;
 } counter;
 
@@ -57,7 +59,8 @@ static void grow(counter *q)
     q->slots = slots;
 }
 
-static void touch(counter *q, int arg, bool write, int64_t sector)
+/* How far away the sector was: since this block, or one before it, has touched it. */
+static int touch(counter *q, int arg, bool write, int64_t sector)
 {
     if (2 * q->used >= q->slots)
         grow(q);
@@ -69,8 +72,10 @@ static void touch(counter *q, int arg, bool write, int64_t sector)
         q->used++;
         q->once[write][arg]++;
     }
-    q->c.sectors_block += t->block != q->block;
+    int64_t before = t->block;
+    q->c.sectors_block += before != q->block;
     t->block = q->block;
+    return before == q->block ? q->latency->l1 : before >= 0 ? q->latency->l2 : q->latency->memory;
 }
 
 /* ---- indices ----------------------------------------------------------------------------------------------------- */
@@ -138,6 +143,25 @@ static void loaded_after(counter *q, const loop_ins *i, int cycles)
     q->ready[i->dst] = begin + cycles > q->now ? begin + cycles : q->now;
 }
 
+/* The warp has come to a barrier, or to its end. */
+static void end_stretch(counter *q)
+{
+    int64_t took = q->now - q->barrier;
+    if (q->stretches == q->stretch.count)
+        VEC_PUSH(q->a, &q->stretch, took);
+    else if (q->stretch.at[q->stretches] < took)
+        q->stretch.at[q->stretches] = took;
+    q->stretches++;
+    q->barrier = q->now;
+}
+
+static void begin_warp(counter *q)
+{
+    q->now = q->barrier = q->steps = 0;
+    q->stretches = 0;
+    memset(q->ready, 0, (size_t)(q->k->regs.count + 1) * sizeof *q->ready);
+}
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static const loop_buffer *buffer_of(const counter *q, const loop_ins *i)
@@ -164,13 +188,18 @@ static int sectors_of(const int64_t at[WARP], uint32_t mask, int64_t bytes, int6
     return count;
 }
 
-static void global_access(counter *q, const loop_ins *i, const int64_t at[WARP], uint32_t mask, int64_t bytes)
+/* Cycles until what is loaded is there. */
+static int global_access(counter *q, const loop_ins *i, const int64_t at[WARP], uint32_t mask, int64_t bytes)
 {
     int64_t sector[WARP * 4];
+    int most = 0;
     int count = sectors_of(at, mask, bytes, sector);
     q->c.sectors += count;
-    for (int s = 0; s < count; s++)
-        touch(q, i->place.buffer, i->op == LOOP_STORE, sector[s]);
+    for (int s = 0; s < count; s++) {
+        int cycles = touch(q, i->place.buffer, i->op == LOOP_STORE, sector[s]);
+        most = cycles > most ? cycles : most;
+    }
+    return most;
 }
 
 /* Lanes whose words fill a row of banks go together; how many rows their words need. */
@@ -192,7 +221,7 @@ static int rows_of_banks(const int64_t at[WARP], uint32_t mask, int first, int l
     return most;
 }
 
-static void shared_access(counter *q, const int64_t at[WARP], uint32_t mask, int64_t bytes)
+static int shared_access(counter *q, const int64_t at[WARP], uint32_t mask, int64_t bytes)
 {
     int together = bytes > 8 ? WARP / 4 : bytes > 4 ? WARP / 2 : WARP;
     for (int first = 0; first < WARP; first += together) {
@@ -200,6 +229,7 @@ static void shared_access(counter *q, const int64_t at[WARP], uint32_t mask, int
         q->c.shared += rows;
         q->c.conflicts += rows > 1 ? rows - 1 : 0;
     }
+    return q->latency->shared;
 }
 
 static void access(counter *q, const loop_ins *i, uint32_t mask)
@@ -216,14 +246,11 @@ static void access(counter *q, const loop_ins *i, uint32_t mask)
     if (write)
         wait_for(q, i, 1);
     issue(q, 1, NULL);
-    if (local)
-        ;
-    else if (scratch)
-        shared_access(q, at, mask, bytes);
-    else
-        global_access(q, i, at, mask, bytes);
+    int cycles = local     ? q->latency->f32
+                 : scratch ? shared_access(q, at, mask, bytes)
+                           : global_access(q, i, at, mask, bytes);
     if (!write && i->op != LOOP_INT_LOAD)
-        loaded_after(q, i, scratch ? q->latency->shared : q->latency->global);
+        loaded_after(q, i, cycles);
 }
 
 /* ---- arithmetic -------------------------------------------------------------------------------------------------- */
@@ -351,7 +378,9 @@ static void step(counter *q, const loop_ins *i, uint32_t mask)
         break;
     case LOOP_SYNC:
         issue(q, 1, NULL);
-        q->barrier = q->now += q->timed ? q->latency->shared : 0;
+        q->now += q->timed ? q->latency->shared : 0;
+        if (q->timed)
+            end_stretch(q);
         break;
     case LOOP_HINT:
         break;
@@ -396,15 +425,17 @@ static void run_warp(counter *q, const loop_grid *g, int64_t block, int first)
         mask |= (uint32_t)there << lane;
     }
     q->units += __builtin_popcount(mask);
+    q->timed = q->block == q->first && (threads || first == 0);
+    begin_warp(q);
     if (mask)
         run(q, threads ? 2 : 1, k->ins.count, mask);
-    q->c.serial = q->timed ? (double)q->now : q->c.serial;
-    q->timed = false;
+    if (q->timed)
+        end_stretch(q);
 }
 
 static counter open_counter(arena *a, const kernel *k, const loop_latency *latency)
 {
-    counter q = {.a = a, .k = k, .latency = latency, .timed = true};
+    counter q = {.a = a, .k = k, .latency = latency};
     q.ints = arena_alloc(a, (size_t)k->ints * sizeof *q.ints);
     memset(q.ints, 0, (size_t)k->ints * sizeof *q.ints);
     q.ready = NEW_ARRAY(a, int64_t, k->regs.count + 1);
@@ -439,12 +470,15 @@ loop_counts loop_count(arena *at, const kernel *k, const loop_grid *g, const loo
     counter q = open_counter(at, k, latency);
     int own = loop_threads_of(k), threads = own ? own : g->threads;
     int64_t blocks = own ? g->units : (g->units + threads - 1) / threads, first = blocks / 3, done = 0;
+    q.first = first;
     for (q.block = first; q.block < blocks && done < BLOCKS_MOST && q.work < WORK; q.block++, done++)
         for (int warp = 0; warp < threads && (own || done > 0 || q.work < WORK); warp += WARP)
             run_warp(&q, g, q.block, warp);
     double scale = !done ? 0 : own ? (double)blocks / (double)done : (double)g->units / (double)q.units;
     q.c.bytes = bytes_touched(&q, g, scale);
     scale_all(&q.c, scale);
+    for (int i = 0; i < q.stretch.count; i++)
+        q.c.serial += (double)q.stretch.at[i];
     q.c.blocks = blocks;
     q.c.threads = threads;
     return q.c;

@@ -8,7 +8,7 @@ enum { WARP = 32, SECTOR = 32, SHARED_BANKS = 32 }; /* threads; bytes of a trans
 
 /* Cycles from an operation to the next that needs its result. */
 typedef struct loop_latency {
-    int f32, f64, shared, global;
+    int f32, f64, shared, l1, l2, memory; /* the last three: of a load, by where it finds what it loads */
 } loop_latency;
 
 /* A grid that is counted. */
@@ -29,7 +29,7 @@ typedef struct loop_counts {
     double sectors_block;     /* once a block: what its first cache does not hold */
     double bytes;             /* of global memory that are touched, once a grid (read and written count apart) */
     double shared, conflicts; /* accesses to shared memory, a row of banks each; of them those that conflicts add */
-    double serial;            /* cycles of one warp, had it the machine to itself */
+    double serial;            /* cycles of one block, had each of its warps the machine to itself */
 } loop_counts;
 
 /* Runs what decides about control and addresses of some neighbouring blocks in the middle of the grid, and scales. What

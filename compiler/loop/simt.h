@@ -32,6 +32,15 @@ loop_index simt_tap(simd *s, const axis *q, loop_index at, loop_index k, int *op
 void simt_inside(simd *s, const axis *q, loop_index row, int *opened);
 void simt_close(simd *s, int opened);
 
+/* Loads the per-channel rows and candidate weights that reading `node` at spots of this channel needs: simt_read finds
+ * them, as long as they stand in s->channel_memo. */
+void simt_load_rows(simd *s, int node, const spot *at);
+int simt_read(simd *s, int node, const spot *at);
+
+/* Are all full-size tensors that reading `node` needs maps of t's height and width, so that a pixel's number, image after
+ * image, says where it lies in each? */
+bool simt_is_flat(const simd *s, int node, const net_type *t);
+
 /* Opens an IF for i < most where i, in blocks of `at_once` from 0 on, may reach it. How many were opened: 0 or 1. */
 int simt_below(simd *s, loop_index i, int most, int at_once);
 
@@ -44,11 +53,22 @@ void simt_lower_tile(simd *s, int root, int core);
 /* simt_weights.c: partial weight gradients of dense convolutions that have weights enough for tiles */
 bool simt_weights_go_by_tiles(const simd *s, int root);
 void simt_weight_tile(simd *s, int root);
+/* simt_stream.c: filling shared memory and using it at the same time */
+typedef struct stream {
+    int thread, threads, users; /* the thread's variable; how many there are, and of them those that use, the first */
+    /* Step `step` into part 0 or 1; a thread's share are elements turn, turn + turns, … */
+    void (*fill)(simd *s, void *user, loop_index step, loop_index part, loop_index turn, int turns);
+    void (*use)(simd *s, void *user, loop_index step, loop_index part);
+} stream;
+void simt_stream(simd *s, const stream *q, loop_index steps, void *user);
+/* simt_depthwise.c: those of depthwise convolutions */
+bool simt_weights_stream(const simd *s, int root);
+void simt_weight_stream(simd *s, int root);
 /* simt_window.c: a window's result at a spot */
 int simt_window(simd *s, int node, const spot *at);
 /* simt_sum.c: sums over images and pixels */
-void simt_weights(simd *s, int root);     /* another conv_dw's partial rows: a thread a weight */
-void simt_channel_sum(simd *s, int root); /* a chan_sum's: threads a row of pixels each */
+void simt_weights(simd *s, int root); /* another conv_dw's partial rows: a thread a weight */
+void simt_channel_sums(simd *s);      /* the group's chan_sums: threads a row of pixels each */
 void simt_total_channels(simd *s, int root);
 void simt_sum_squares(simd *s, int root);
 

@@ -63,3 +63,30 @@ INLINE double floor_d(double a)
 {
     return floor(a);
 }
+
+/* Floats side by side in shared memory, loaded at once: from a multiple of their size. */
+struct __align__(8) v2f {
+    float at[2];
+    __device__ float operator[](int i) const
+    {
+        return at[i];
+    }
+};
+
+struct __align__(16) v4f {
+    float at[4];
+    __device__ float operator[](int i) const
+    {
+        return at[i];
+    }
+};
+
+INLINE v2f load_2f(const float *p)
+{
+    return *(const v2f *)p;
+}
+
+INLINE v4f load_4f(const float *p)
+{
+    return *(const v4f *)p;
+}

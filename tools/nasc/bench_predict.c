@@ -65,7 +65,7 @@ static void add_launches(prediction *p, const program *q)
         double roof[ROOF_COUNT] = {0}, most = 0;
         for (int i = launch->first; i < launch->first + launch->count; i++) {
             const row *r = row_of(p, q, &q->instances.at[i]);
-            double alone = r->r.roof[ROOF_latency];
+            double alone = r->r.seconds;
             most = alone > most ? alone : most;
             for (int k = 0; k < ROOF_latency; k++)
                 roof[k] += r->r.roof[k];
