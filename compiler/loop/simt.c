@@ -53,18 +53,24 @@ static const net_type *source_of(const simd *s, const net_node *v)
     return &s->n->nodes.at[v->operand[v->prim == NET_max_pool_dx ? 1 : 0]].type;
 }
 
-axis simt_rows(const simd *s, int window)
+axes simt_axes_of(const net_window *w, const net_type *source, const net_type *out, bool back)
 {
-    const net_node *v = &s->n->nodes.at[window];
-    net_window w = simd_window_of(s, window);
-    return (axis){w.kh, w.sh, w.dh, w.top, source_of(s, v)->h, v->type.h, goes_back(v->prim)};
+    return (axes){.rows = {w->kh, w->sh, w->dh, w->top, source->h, out->h, back},
+                  .columns = {w->kw, w->sw, w->dw, w->left, source->w, out->w, back}};
 }
 
-axis simt_columns(const simd *s, int window)
+axes simt_axes(const simd *s, int window)
 {
     const net_node *v = &s->n->nodes.at[window];
     net_window w = simd_window_of(s, window);
-    return (axis){w.kw, w.sw, w.dw, w.left, source_of(s, v)->w, v->type.w, goes_back(v->prim)};
+    return simt_axes_of(&w, source_of(s, v), &v->type, goes_back(v->prim));
+}
+
+axes simt_weight_axes(const simd *s, int window)
+{
+    const net_node *v = &s->n->nodes.at[window];
+    return simt_axes_of(&v->attr.window, &s->n->nodes.at[v->operand[0]].type, &s->n->nodes.at[v->operand[1]].type,
+                        false);
 }
 
 loop_index simt_tap(simd *s, const axis *q, loop_index at, loop_index k, int *opened)
@@ -159,12 +165,27 @@ void simt_load_rows(simd *s, int node, const spot *at)
 bool simt_is_flat(const simd *s, int node, const net_type *t)
 {
     const net_node *v = &s->n->nodes.at[node];
+    if (s->f->place[node] == PLACE_REGISTER) /* at its own pixel */
+        return v->type.h == t->h && v->type.w == t->w;
     if (v->type.n == 1 && s->f->place[node] != PLACE_INLINE)
         return true;
     if (s->f->place[node] == PLACE_MEMORY || s->f->place[node] == PLACE_LEAF)
         return v->type.n == NET_BATCH && v->type.h == t->h && v->type.w == t->w;
     if (v->prim == NET_pool_scale || v->prim == NET_global_pool_dx)
         return false; /* of them the place in the map matters */
+    for (int k = 0; k < v->count; k++)
+        if (!simt_is_flat(s, v->operand[k], t))
+            return false;
+    return true;
+}
+
+bool simt_is_flat_root(const simd *s, int root, const net_type *t)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    if (net_prim_info[v->prim].class == NET_WINDOW)
+        return true;
+    if (v->prim == NET_pool_scale || v->prim == NET_global_pool_dx)
+        return false;
     for (int k = 0; k < v->count; k++)
         if (!simt_is_flat(s, v->operand[k], t))
             return false;
@@ -205,6 +226,10 @@ static void lower_pixels(simd *s)
     int root = s->g->roots.at[0], core = core_of(s, root);
     if (simt_goes_by_tiles(s, core)) {
         simt_lower_tile(s, root, core);
+        return;
+    }
+    if (simt_goes_by_columns(s, core)) {
+        simt_lower_columns(s, root, core);
         return;
     }
     spot at = simt_open(s, &s->n->nodes.at[root].type);

@@ -23,8 +23,13 @@ typedef struct axis {
     int taps, stride, dilation, before, size, out;
     bool back; /* a gradient's: from the window's result to what it saw */
 } axis;
-axis simt_rows(const simd *s, int window);
-axis simt_columns(const simd *s, int window);
+typedef struct axes {
+    axis rows, columns;
+} axes;
+axes simt_axes_of(const net_window *w, const net_type *source, const net_type *out, bool back);
+axes simt_axes(const simd *s, int window);
+/* Of the window between operands 0, x, and 1, g, of a gradient. */
+axes simt_weight_axes(const simd *s, int window);
 /* The row of the source that tap k of position `at` sees. Of a gradient with a stride some taps see none: then an IF is
  * opened and counted. */
 loop_index simt_tap(simd *s, const axis *q, loop_index at, loop_index k, int *opened);
@@ -40,6 +45,7 @@ int simt_read(simd *s, int node, const spot *at);
 /* Are all full-size tensors that reading `node` needs maps of t's height and width, so that a pixel's number, image after
  * image, says where it lies in each? */
 bool simt_is_flat(const simd *s, int node, const net_type *t);
+bool simt_is_flat_root(const simd *s, int root, const net_type *t); /* and all that a root's maps need */
 
 /* Opens an IF for i < most where i, in blocks of `at_once` from 0 on, may reach it. How many were opened: 0 or 1. */
 int simt_below(simd *s, loop_index i, int most, int at_once);
@@ -50,6 +56,9 @@ void simt_store(simd *s, int root, int core, int result, const spot *at);
 /* simt_tile.c: pointwise convolutions, of maps that are large enough for tiles */
 bool simt_goes_by_tiles(const simd *s, int core);
 void simt_lower_tile(simd *s, int root, int core);
+/* simt_columns.c: depthwise convolutions */
+bool simt_goes_by_columns(const simd *s, int core);
+void simt_lower_columns(simd *s, int root, int core);
 /* simt_weights.c: partial weight gradients of dense convolutions that have weights enough for tiles */
 bool simt_weights_go_by_tiles(const simd *s, int root);
 void simt_weight_tile(simd *s, int root);

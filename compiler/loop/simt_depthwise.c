@@ -21,10 +21,10 @@ typedef struct band {
 
 typedef struct taps_stream {
     const net_node *v;
-    axis down, along; /* of the window */
-    int h, w;         /* of g */
-    int rows, held;   /* of g, a step; channels of a block */
-    int columns;      /* of g, at a time */
+    axes of;        /* of the window */
+    int h, w;       /* of g */
+    int rows, held; /* of g, a step; channels of a block */
+    int columns;    /* of g, at a time */
     band g, x;
     loop_index image, ky, lane,
         c;            /* image: the chunk's first; lane, c: the thread's channel in the block, and in all */
@@ -43,7 +43,7 @@ static loop_index variable(int var)
 /* Columns of x that the windows of so many columns of g span. */
 static int span(const taps_stream *q, int columns)
 {
-    return (columns - 1) * q->along.stride + (q->along.taps - 1) * q->along.dilation + 1;
+    return (columns - 1) * q->of.columns.stride + (q->of.columns.taps - 1) * q->of.columns.dilation + 1;
 }
 
 /* A multiple of a vector, but an odd one: channels side by side lie in different banks. */
@@ -63,10 +63,10 @@ static band band_of(const taps_stream *q, int rows, int columns)
 static void size_bands(taps_stream *q, int rows)
 {
     int vectors = (span(q, q->columns) + q->columns - 1) / q->columns;
-    int last = (q->w - q->columns) * q->along.stride + vectors * q->columns;
+    int last = (q->w - q->columns) * q->of.columns.stride + vectors * q->columns;
     q->rows = rows;
     q->g = band_of(q, rows, q->w);
-    q->x = band_of(q, (rows - 1) * q->down.stride + (q->down.taps - 1) * q->down.dilation + 1, last);
+    q->x = band_of(q, (rows - 1) * q->of.rows.stride + (q->of.rows.taps - 1) * q->of.rows.dilation + 1, last);
 }
 
 /* False: no row of such maps fits. */
@@ -85,11 +85,9 @@ static bool find_rows(const simd *s, taps_stream *q)
 static taps_stream stream_of(const simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
-    const net_window *w = &v->attr.window;
-    const net_type *x = &s->n->nodes.at[v->operand[0]].type, *g = &s->n->nodes.at[v->operand[1]].type;
-    taps_stream q = {.v = v, .h = g->h, .w = g->w, .columns = g->w % COLUMNS ? 1 : COLUMNS};
-    q.down = (axis){w->kh, w->sh, w->dh, w->top, x->h, g->h, false};
-    q.along = (axis){w->kw, w->sw, w->dw, w->left, x->w, g->w, false};
+    const net_type *g = &s->n->nodes.at[v->operand[1]].type;
+    taps_stream q = {.v = v, .of = simt_weight_axes(s, root), .h = g->h, .w = g->w};
+    q.columns = g->w % COLUMNS ? 1 : COLUMNS;
     q.held = v->type.c < CHANNELS ? v->type.c : CHANNELS;
     q.whole = v->type.c % q.held == 0;
     return q;
@@ -129,7 +127,7 @@ static void fill_band(simd *s, const taps_stream *q, const band *b, int operand,
                .lanes = 1,
                .ratio = 1};
     int value = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-    axis down = {1, 1, 1, operand ? 0 : q->down.before, t->h, t->h + b->rows, false},
+    axis down = {1, 1, 1, operand ? 0 : q->of.rows.before, t->h, t->h + b->rows, false},
          along = {1, 1, 1, before, t->w, b->columns, false};
     if (!operand)
         simt_inside(s, &down, at.rel, &inside);
@@ -148,8 +146,8 @@ static void fill(simd *s, void *user, loop_index step, loop_index part, loop_ind
     loop_index top = loop_times(block, q->rows);
     s->image = loop_sum(q->image, image);
     fill_band(s, q, &q->g, 1, top, 0, part, turn, turns);
-    top = loop_offset(loop_times(top, q->down.stride), -q->down.before);
-    fill_band(s, q, &q->x, 0, top, q->along.before, part, turn, turns);
+    top = loop_offset(loop_times(top, q->of.rows.stride), -q->of.rows.before);
+    fill_band(s, q, &q->x, 0, top, q->of.columns.before, part, turn, turns);
 }
 
 /* ---- using ------------------------------------------------------------------------------------------------------- */
@@ -169,14 +167,14 @@ static void use(simd *s, void *user, loop_index step, loop_index part)
     int g[COLUMNS], x[SPAN_MOST], wide = span(q, q->columns);
     loop_index row = variable(loop_for(&s->pen, loop_at(0), loop_at(q->rows), 1));
     loop_index column = simd_open(s, 0, q->w / q->columns, q->columns);
-    loop_index seen = loop_sum(loop_times(row, q->down.stride), loop_times(q->ky, q->down.dilation));
+    loop_index seen = loop_sum(loop_times(row, q->of.rows.stride), loop_times(q->ky, q->of.rows.dilation));
     load_columns(s, q, q->g.buffer, element_of(&q->g, part, row, q->lane, column, q->held), g);
-    loop_index from = element_of(&q->x, part, seen, q->lane, loop_times(column, q->along.stride), q->held);
+    loop_index from = element_of(&q->x, part, seen, q->lane, loop_times(column, q->of.columns.stride), q->held);
     for (int i = 0; i < wide; i += q->columns)
         load_columns(s, q, q->x.buffer, loop_offset(from, i), &x[i]);
     for (int u = 0; u < q->columns; u++)
-        for (int kx = 0; kx < q->along.taps; kx++)
-            simd_fma_to(s, q->acc[kx], x[u * q->along.stride + kx * q->along.dilation], g[u]);
+        for (int kx = 0; kx < q->of.columns.taps; kx++)
+            simd_fma_to(s, q->acc[kx], x[u * q->of.columns.stride + kx * q->of.columns.dilation], g[u]);
     simd_close(s, q->w / q->columns);
     loop_end(&s->pen);
 }
@@ -185,7 +183,7 @@ static void use(simd *s, void *user, loop_index step, loop_index part)
 
 static int open_kernel(simd *s, taps_stream *q, loop_index *chunk)
 {
-    int groups = (q->v->type.c + q->held - 1) / q->held, users = q->down.taps * q->held;
+    int groups = (q->v->type.c + q->held - 1) / q->held, users = q->of.rows.taps * q->held;
     users = (users + 31) / 32 * 32; /* whole warps */
     q->g.buffer = loop_scratch(&s->pen, DT_F32, 2 * q->g.part);
     q->x.buffer = loop_scratch(&s->pen, DT_F32, 2 * q->x.part);
@@ -199,9 +197,9 @@ static int open_kernel(simd *s, taps_stream *q, loop_index *chunk)
     q->lane = variable(thread);
     q->ky = simt_split(s, &q->lane, q->held);
     /* threads that only make up a warp take part as the last row of taps, and store nothing */
-    q->ky = variable(loop_int(&s->pen, LOOP_INT_MIN, q->ky, loop_at(q->down.taps - 1), 0));
+    q->ky = variable(loop_int(&s->pen, LOOP_INT_MIN, q->ky, loop_at(q->of.rows.taps - 1), 0));
     q->c = loop_sum(q->first, q->lane);
-    for (int kx = 0; kx < q->along.taps; kx++)
+    for (int kx = 0; kx < q->of.columns.taps; kx++)
         q->acc[kx] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
     s->out->unit_images = s->n->chunk;
     s->out->unit_tiles = groups;
@@ -210,11 +208,11 @@ static int open_kernel(simd *s, taps_stream *q, loop_index *chunk)
 
 static void store(simd *s, const taps_stream *q, int root, loop_index chunk, int thread)
 {
-    int64_t channels = q->v->type.c, row = q->along.taps * channels;
-    loop_if(&s->pen, variable(thread), loop_at(q->down.taps * q->held));
+    int64_t channels = q->v->type.c, row = q->of.columns.taps * channels;
+    loop_if(&s->pen, variable(thread), loop_at(q->of.rows.taps * q->held));
     int opened = 1 + (q->whole ? 0 : simt_below(s, q->c, (int)channels, q->held));
-    loop_index to = loop_sum(loop_times(chunk, q->down.taps * row), loop_sum(loop_times(q->ky, row), q->c));
-    for (int kx = 0; kx < q->along.taps; kx++)
+    loop_index to = loop_sum(loop_times(chunk, q->of.rows.taps * row), loop_sum(loop_times(q->ky, row), q->c));
+    for (int kx = 0; kx < q->of.columns.taps; kx++)
         loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), loop_offset(to, kx * channels), q->acc[kx]);
     simt_close(s, opened);
 }
@@ -224,7 +222,7 @@ void simt_weight_stream(simd *s, int root)
     taps_stream q = stream_of(s, root);
     loop_index chunk;
     CHECK(find_rows(s, &q));
-    int thread = open_kernel(s, &q, &chunk), users = (q.down.taps * q.held + 31) / 32 * 32;
+    int thread = open_kernel(s, &q, &chunk), users = (q.of.rows.taps * q.held + 31) / 32 * 32;
     int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(q.image, s->n->chunk), variable(0), 0);
     loop_index images = loop_sum(variable(end), loop_times(q.image, -1));
     stream all = {.thread = thread, .threads = users + FILLERS, .users = users, .fill = fill, .use = use};

@@ -60,10 +60,8 @@ static int open_images(simd *s, loop_index chunk)
 void simt_weights(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
-    const net_window *w = &v->attr.window;
-    const net_type *x = &s->n->nodes.at[v->operand[0]].type, *g = &s->n->nodes.at[v->operand[1]].type;
-    axis rows = {w->kh, w->sh, w->dh, w->top, x->h, g->h, false};
-    axis columns = {w->kw, w->sw, w->dw, w->left, x->w, g->w, false};
+    const net_type *g = &s->n->nodes.at[v->operand[1]].type;
+    axes of = simt_weight_axes(s, root);
     int opened = 0;
     s->unit = loop_parallel(&s->pen);
     s->tile = loop_at(0);
@@ -72,12 +70,12 @@ void simt_weights(simd *s, int root)
     s->image = variable(open_images(s, q.chunk));
     spot of_g = {.rel = simd_open(s, 0, g->h, 1), .c = q.co, .lanes = 1, .ratio = 1}, of_x = of_g;
     of_x.c = q.x;
-    of_x.rel = simt_tap(s, &rows, of_g.rel, q.ky, &opened);
-    simt_inside(s, &rows, of_x.rel, &opened);
+    of_x.rel = simt_tap(s, &of.rows, of_g.rel, q.ky, &opened);
+    simt_inside(s, &of.rows, of_x.rel, &opened);
     int in_row = opened;
     of_g.x = simd_open(s, 0, g->w, 1);
-    of_x.x = simt_tap(s, &columns, of_g.x, q.kx, &opened);
-    simt_inside(s, &columns, of_x.x, &opened);
+    of_x.x = simt_tap(s, &of.columns, of_g.x, q.kx, &opened);
+    simt_inside(s, &of.columns, of_x.x, &opened);
     int value = simd_read_apart(s, v->operand[0], &of_x);
     simd_fma_to(s, acc, value, simd_read_apart(s, v->operand[1], &of_g));
     simt_close(s, opened - in_row);

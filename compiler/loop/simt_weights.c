@@ -18,7 +18,7 @@ enum {
 
 typedef struct weight_tile {
     const net_node *v;
-    axis down, along; /* of the window */
+    axes of; /* of the window */
     int inner, rows, columns;
     int h, w;                         /* of g */
     int held, side, pixels;           /* rows and columns of a thread, and of a tile; pixels a step */
@@ -54,12 +54,10 @@ static int tiles_of(int count, int each)
 static weight_tile tile_of(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
-    const net_window *w = &v->attr.window;
-    const net_type *x = &s->n->nodes.at[v->operand[0]].type, *g = &s->n->nodes.at[v->operand[1]].type;
+    const net_type *g = &s->n->nodes.at[v->operand[1]].type;
     weight_tile q = {.v = v,
-                     .down = {w->kh, w->sh, w->dh, w->top, x->h, g->h, false},
-                     .along = {w->kw, w->sw, w->dw, w->left, x->w, g->w, false},
-                     .inner = x->c,
+                     .of = simt_weight_axes(s, root),
+                     .inner = s->n->nodes.at[v->operand[0]].type.c,
                      .rows = v->type.h * v->type.w,
                      .columns = v->type.c,
                      .h = g->h,
@@ -69,7 +67,8 @@ static weight_tile tile_of(simd *s, int root)
     for (q.pixels = ELEMENTS / q.side; q.pixels > PIXELS_FEW && q.h * q.w % q.pixels;)
         q.pixels /= 2;
     q.whole = q.h * q.w % q.pixels == 0;
-    q.flat = q.w > 1 && net_is_pointwise(w) && simt_is_flat(s, v->operand[0], g) && simt_is_flat(s, v->operand[1], g);
+    q.flat = q.w > 1 && net_is_pointwise(&v->attr.window) && simt_is_flat(s, v->operand[0], g) &&
+             simt_is_flat(s, v->operand[1], g);
     return q;
 }
 
@@ -90,7 +89,7 @@ static void find_share(simd *s, weight_tile *q)
     q->fill_row = q->fill_column = lane;
     q->ci = loop_sum(q->row, lane);
     q->kx = simt_split(s, &q->ci, q->inner);
-    q->ky = simt_split(s, &q->kx, q->along.taps);
+    q->ky = simt_split(s, &q->kx, q->of.columns.taps);
 }
 
 static void open_tile(simd *s, weight_tile *q)
@@ -136,10 +135,10 @@ static int move_to_tap(simd *s, const weight_tile *q, spot *at)
     int inside = 0;
     if (q->flat)
         return 0;
-    at->rel = simt_tap(s, &q->down, at->rel, q->ky, &inside);
-    at->x = simt_tap(s, &q->along, at->x, q->kx, &inside);
-    simt_inside(s, &q->down, at->rel, &inside);
-    simt_inside(s, &q->along, at->x, &inside);
+    at->rel = simt_tap(s, &q->of.rows, at->rel, q->ky, &inside);
+    at->x = simt_tap(s, &q->of.columns, at->x, q->kx, &inside);
+    simt_inside(s, &q->of.rows, at->rel, &inside);
+    simt_inside(s, &q->of.columns, at->x, &inside);
     return inside;
 }
 

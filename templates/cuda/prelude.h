@@ -13,26 +13,7 @@ typedef unsigned long long uint64_t;
 #define INLINE static __device__ inline
 #define PREFETCH(place) ((void)0) /* other threads run while one waits */
 
-INLINE int int_min(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-INLINE int int_max(int a, int b)
-{
-    return a > b ? a : b;
-}
-
-/* Rounds down; b > 0. */
-INLINE int int_div(int a, int b)
-{
-    return a / b - (a % b < 0);
-}
-
-INLINE int int_mod(int a, int b)
-{
-    return a % b < 0 ? a % b + b : a % b;
-}
+typedef int integer; /* of places in memory: no buffer has more elements */
 
 INLINE float fma_f(float a, float b, float c)
 {
