@@ -30,7 +30,7 @@ typedef struct counter {
     int64_t first, block, work, units; /* units: those of the run, where they are threads */
     touched *table;
     int64_t slots, used;
-    int64_t *once[2]; /* of each argument: sectors read, written */
+    int64_t *once[2], *first_once[2]; /* of each argument: sectors read, written; those of the first block */
     /* the first block's time: of each stretch between barriers, its slowest warp's */
     bool timed;
     VEC(int64_t) stretch;
@@ -130,7 +130,7 @@ static void wait_for(counter *q, const loop_ins *i, int operands)
 static void done_after(counter *q, const loop_ins *i, int cycles)
 {
     if (q->timed)
-        q->ready[i->dst] = q->now + cycles;
+        q->ready[i->dst] = q->now - 1 + cycles; /* it has been issued by now */
 }
 
 /* A load begins up to AHEAD instructions before its place, but behind the last barrier. */
@@ -444,15 +444,16 @@ static counter open_counter(arena *a, const kernel *k, const loop_latency *laten
     return q;
 }
 
-/* Sectors that were touched, scaled, but no argument more than whole. */
-static double bytes_touched(const counter *q, const loop_grid *g, double scale)
+/* Each block touches as much more as those of the run did on average after the first; no argument more than whole. */
+static double bytes_touched(const counter *q, const loop_grid *g, double blocks, double done)
 {
     double bytes = 0;
     for (int arg = 0; arg < q->k->args.count; arg++)
         for (int write = 0; write < 2; write++) {
             double whole = (double)g->elements[arg] * dtype_info[q->k->args.at[arg].dtype].bytes;
-            double run = (double)q->once[write][arg] * SECTOR * scale;
-            bytes += run < whole ? run : whole;
+            double first = done > 1 ? (double)q->first_once[write][arg] : 0, all = (double)q->once[write][arg];
+            double run = done > 1 ? first + (all - first) / (done - 1) * (blocks - 1) : all * blocks / done;
+            bytes += run * SECTOR < whole ? run * SECTOR : whole;
         }
     return bytes;
 }
@@ -471,11 +472,17 @@ loop_counts loop_count(arena *at, const kernel *k, const loop_grid *g, const loo
     int own = loop_threads_of(k), threads = own ? own : g->threads;
     int64_t blocks = own ? g->units : (g->units + threads - 1) / threads, first = blocks / 3, done = 0;
     q.first = first;
-    for (q.block = first; q.block < blocks && done < BLOCKS_MOST && q.work < WORK; q.block++, done++)
+    for (q.block = first; q.block < blocks && done < BLOCKS_MOST && q.work < WORK; q.block++, done++) {
         for (int warp = 0; warp < threads && (own || done > 0 || q.work < WORK); warp += WARP)
             run_warp(&q, g, q.block, warp);
-    double scale = !done ? 0 : own ? (double)blocks / (double)done : (double)g->units / (double)q.units;
-    q.c.bytes = bytes_touched(&q, g, scale);
+        for (int write = 0; write < 2 && done == 0; write++)
+            q.first_once[write] = arena_copy(at, q.once[write], (size_t)(k->args.count + 1) * sizeof(int64_t));
+    }
+    double run = own ? (double)done : (double)q.units / threads,
+           all = own ? (double)blocks : (double)g->units / threads;
+    double scale = run > 0 ? all / run : 0;
+    if (run > 0)
+        q.c.bytes = bytes_touched(&q, g, all, run);
     scale_all(&q.c, scale);
     for (int i = 0; i < q.stretch.count; i++)
         q.c.serial += (double)q.stretch.at[i];

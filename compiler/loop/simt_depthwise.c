@@ -164,7 +164,7 @@ static void use(simd *s, void *user, loop_index step, loop_index part)
 {
     taps_stream *q = user;
     (void)step;
-    int g[COLUMNS], x[SPAN_MOST], wide = span(q, q->columns);
+    int g[COLUMNS] = {0}, x[SPAN_MOST] = {0}, wide = span(q, q->columns);
     loop_index row = variable(loop_for(&s->pen, loop_at(0), loop_at(q->rows), 1));
     loop_index column = simd_open(s, 0, q->w / q->columns, q->columns);
     loop_index seen = loop_sum(loop_times(row, q->of.rows.stride), loop_times(q->ky, q->of.rows.dilation));

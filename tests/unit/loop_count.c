@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include "loop/count.h"
 
 enum { ELEMENTS = 1 << 20, THREADS = 256, UNITS = 1024, BLOCKS = UNITS / THREADS };

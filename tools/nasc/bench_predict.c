@@ -246,7 +246,8 @@ bool bench_predict(const model *m, const bench_arguments *a, nasc_diag *d)
     add_up(&p);
     for (int i = 0; i < all.count; i++)
         add_launches(&p, all.at[i]);
-    qsort(p.rows.at, (size_t)p.rows.count, sizeof *p.rows.at, by_time);
+    if (p.rows.count > 0)
+        qsort(p.rows.at, (size_t)p.rows.count, sizeof *p.rows.at, by_time);
     if (a->common.json)
         return print_json(&p, d);
     print_text(&p);
