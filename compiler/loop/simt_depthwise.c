@@ -112,30 +112,48 @@ static loop_index element_of(const band *b, loop_index part, loop_index row, loo
     return loop_sum(e, loop_sum(loop_times(lane, b->pitch), column));
 }
 
-/* Band `b` of a step whose first row of the operand is `top`: every element, channels side by side. What lies outside
- * of the operand, `before` columns to the left among them, is 0. */
+/* One row of a band to shared memory: 0 where the operand has none. `down`: the band's rows as one of its axes. */
+static void fill_element(simd *s, const taps_stream *q, const band *b, int operand, const axis *down, const spot *at,
+                         loop_index to)
+{
+    int value = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1), inside = 0;
+    if (!operand) /* of g all rows are there */
+        simt_inside(s, down, at->rel, &inside);
+    loop_math_to(&s->pen, value, LOOP_MOVE, simt_read(s, q->v->operand[operand], at), -1, -1, -1);
+    simt_close(s, inside);
+    loop_store(&s->pen, b->buffer, to, value);
+}
+
+/* Band `b` of a step whose first row of the operand is `top`: a thread has a channel of some columns, of which it takes
+ * all rows. Columns outside of the operand, `before` to the left among them, stay the 0 that they are. */
 static void fill_band(simd *s, const taps_stream *q, const band *b, int operand, loop_index top, int before,
                       loop_index part, loop_index turn, int turns)
 {
-    int node = q->v->operand[operand], inside = 0;
-    const net_type *t = &s->n->nodes.at[node].type;
-    loop_index lane = variable(loop_for(&s->pen, turn, loop_at((int64_t)b->rows * b->columns * q->held), turns));
-    loop_index column = simt_split(s, &lane, q->held), row = simt_split(s, &column, b->columns);
-    spot at = {.rel = loop_sum(top, row),
-               .x = loop_offset(column, -before),
-               .c = loop_sum(q->first, lane),
-               .lanes = 1,
-               .ratio = 1};
-    int value = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-    axis down = {1, 1, 1, operand ? 0 : q->of.rows.before, t->h, t->h + b->rows, false},
-         along = {1, 1, 1, before, t->w, b->columns, false};
-    if (!operand)
-        simt_inside(s, &down, at.rel, &inside);
+    const net_type *t = &s->n->nodes.at[q->v->operand[operand]].type;
+    axis down = {
+        .taps = 1, .stride = 1, .dilation = 1, .before = q->of.rows.before, .size = t->h, .out = t->h + b->rows};
+    axis along = {.taps = 1, .stride = 1, .dilation = 1, .before = before, .size = t->w, .out = b->columns};
+    loop_index lane = variable(loop_for(&s->pen, turn, loop_at((int64_t)b->columns * q->held), turns));
+    loop_index column = simt_split(s, &lane, q->held);
+    spot at = {.x = loop_offset(column, -before), .c = loop_sum(q->first, lane), .lanes = 1, .ratio = 1};
+    int known = s->channel_memo.count, inside = 0;
     simt_inside(s, &along, at.x, &inside);
     inside += q->whole ? 0 : simt_below(s, at.c, q->v->type.c, q->held);
-    loop_math_to(&s->pen, value, LOOP_MOVE, simd_read_apart(s, node, &at), -1, -1, -1);
+    simt_load_rows(s, q->v->operand[operand], &at);
+    loop_index row = variable(loop_for(&s->pen, loop_at(0), loop_at(b->rows), 1));
+    at.rel = loop_sum(top, row);
+    fill_element(s, q, b, operand, &down, &at, element_of(b, part, row, lane, column, q->held));
+    loop_end(&s->pen);
+    s->channel_memo.count = known;
     simt_close(s, inside);
-    loop_store(&s->pen, b->buffer, element_of(b, part, row, lane, column, q->held), value);
+    loop_end(&s->pen);
+}
+
+/* All threads, before the first step: what no step fills is 0. */
+static void clear_band(simd *s, const band *b, int thread, int threads)
+{
+    int e = loop_for(&s->pen, variable(thread), loop_at(2 * b->part), threads);
+    loop_store(&s->pen, b->buffer, variable(e), loop_const(&s->pen, DT_F32, 1, 0));
     loop_end(&s->pen);
 }
 
@@ -225,6 +243,9 @@ void simt_weight_stream(simd *s, int root)
     int thread = open_kernel(s, &q, &chunk), users = (q.of.rows.taps * q.held + 31) / 32 * 32;
     int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(q.image, s->n->chunk), variable(0), 0);
     loop_index images = loop_sum(variable(end), loop_times(q.image, -1));
+    clear_band(s, &q.g, thread, users + FILLERS);
+    clear_band(s, &q.x, thread, users + FILLERS);
+    loop_barrier(&s->pen);
     stream all = {.thread = thread, .threads = users + FILLERS, .users = users, .fill = fill, .use = use};
     simt_stream(s, &all, loop_times(images, q.h / q.rows), &q);
     store(s, &q, root, chunk, thread);
