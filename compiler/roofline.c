@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Sizes and rates: NVIDIA's H100 and Ada architecture papers, and the tuning guides of compute capability 9.0 and 8.9 for
- * what a multiprocessor holds. Not published, hence as published measurements have them, rounded: the second cache's
+/* Sizes and rates: NVIDIA's H100 and Ada architecture papers, and the tuning guides of compute capability 9.0 and 8.9
+ * for what a multiprocessor holds. Not published, hence as published measurements have them, rounded: the second cache's
  * bandwidth, latencies, and the time between two kernels. */
 static const gpu gpus[] = {
     {.name = "h100",

@@ -1,6 +1,6 @@
 /* Counting by a dry run: 32 threads step together, as a warp does, through control flow and addresses, which depend on
- * no data. Floats are never computed. Each access is split into the transactions that the warp makes of it; which of them
- * the block, or the run of blocks, has made before is known from a table of all that were touched.
+ * no data. Floats are never computed. Each access is split into the transactions that the warp makes of it; which of
+ * them the block, or the run of blocks, has made before is known from a table of all that were touched.
  *
  * How long a block takes by itself is found by the way, for the first: an instruction waits for its operands, but loads
  * go ahead of what stands before them, as compilers place them, and at barriers all warps wait for the slowest. */
@@ -13,7 +13,6 @@ enum {
     BLOCKS_MOST = 64, /* of a run */
     AHEAD = 48,       /* instructions that a load goes ahead, at most */
     DIVISION = 10,    /* instructions that a division or a root becomes, in float; in double twice as many */
-
 };
 
 typedef struct touched {

@@ -1,4 +1,5 @@
-/* The simt lowering: a group of fused values becomes one kernel, a thread an element, or a block a tile. */
+/* The simt lowering: a group of fused values becomes one kernel, a thread an element or some, or
+ * a block a tile. */
 #include "loop/simt.h"
 
 loop_index simt_split(simd *s, loop_index *i, int64_t by)
@@ -115,7 +116,7 @@ void simt_close(simd *s, int opened)
         loop_end(&s->pen);
 }
 
-/* ---- values at many spots of one channel -------------------------------------------------------------------------- */
+/* ---- values at many spots of one channel ------------------------------------------------------------------------- */
 
 int simt_read(simd *s, int node, const spot *at)
 {

@@ -1,9 +1,10 @@
 /* Inside the simt lowering: kernels for GPUs, by elements.
  *
- * A thread computes one element of what a group stores, and all that is inline for itself; a unit is a thread, and
- * neighbours in memory are neighbours among threads. Where threads would compute the same, or one of them sum too much,
- * they work in blocks, which meet in scratch. Values are read, and their maps written, as the simd lowering does it, whose context
- * this is: one lane, no tiles, no stages. Sums keep the net's order, so that results are the same bits. */
+ * A thread computes one element of what a group stores, or a few side by side, and all that is inline for itself; a
+ * unit is a thread, and neighbours in memory are neighbours among threads. Where threads would compute the same, or one
+ * of them sum too much, they work in blocks, which meet in scratch. Values are read, and their maps written, as the simd
+ * lowering does it, whose context this is: one lane, no tiles, no stages. Sums keep the net's order, so that results are
+ * the same bits. */
 #ifndef NASC_SIMT_H
 #define NASC_SIMT_H
 
@@ -42,8 +43,8 @@ void simt_close(simd *s, int opened);
 void simt_load_rows(simd *s, int node, const spot *at);
 int simt_read(simd *s, int node, const spot *at);
 
-/* Are all full-size tensors that reading `node` needs maps of t's height and width, so that a pixel's number, image after
- * image, says where it lies in each? */
+/* Are all full-size tensors that reading `node` needs maps of t's height and width, so that a pixel's number, image
+ * after image, says where it lies in each? */
 bool simt_is_flat(const simd *s, int node, const net_type *t);
 bool simt_is_flat_root(const simd *s, int root, const net_type *t); /* and all that a root's maps need */
 

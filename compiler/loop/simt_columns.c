@@ -1,6 +1,6 @@
 /* Depthwise convolutions, forward and back: a thread has one channel of some columns side by side. What their windows
- * see of a row of the source it reads once, each value for all columns that need it, and so a tap's weight. Taps come in
- * the net's order, in one sum a column; beyond the edge the source is 0, as in the simd lowering. */
+ * see of a row of the source it reads once, each value for all columns that need it, and so a tap's weight. Taps come
+ * in the net's order, in one sum a column; beyond the edge the source is 0, as in the simd lowering. */
 #include "loop/simt.h"
 
 enum { COLUMNS_MOST = 4, TAPS_MOST = 7, SPAN_MOST = 64 };

@@ -1,6 +1,6 @@
 /* A depthwise convolution's partial weight gradients. Some rows of g and the rows of x that their windows see stream
- * through shared memory, a few channels of them. A thread has one channel and one row of the window's taps, whose sums it
- * holds. Pixels come in the net's order; beyond the edge x is 0, as in the simd lowering. */
+ * through shared memory, a few channels of them. A thread has one channel and one row of the window's taps, whose sums
+ * it holds. Pixels come in the net's order; beyond the edge x is 0, as in the simd lowering. */
 #include "loop/simt.h"
 
 enum {

@@ -1,6 +1,6 @@
-/* Pointwise convolutions, forward and back, by tiles: a block of threads makes some pixels of some output channels. A few
- * input channels at a time, what it reads is evaluated once and left in shared memory beside the weights; a thread holds
- * four channels of four pixels, so that it computes sixteen products of two loads. Input channels come in their order,
+/* Pointwise convolutions, forward and back, by tiles: a block of threads makes some pixels of some output channels. A
+ * few input channels at a time, what it reads is evaluated once and left in shared memory beside the weights; a thread
+ * holds four channels of four pixels, so that it computes sixteen products of two loads. Input channels come in their order,
  * so a sum is what it is by elements; what is not there is 0. */
 #include "loop/simt.h"
 

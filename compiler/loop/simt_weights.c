@@ -1,7 +1,7 @@
 /* A dense convolution's partial weight gradients by tiles. Its weights are a matrix: a row a tap and channel of x, a
- * column a channel of g. A block of threads sums a tile of it over the pixels of a chunk: what some of them need streams
- * through shared memory; a thread holds a few rows and columns. Pixels come in the net's order, and beyond the edge x is
- * 0, as in the simd lowering. */
+ * column a channel of g. A block of threads sums a tile of it over the pixels of a chunk: what some of them need
+ * streams through shared memory; a thread holds a few rows and columns. Pixels come in the net's order, and beyond the
+ * edge x is 0, as in the simd lowering. */
 #include "loop/simt.h"
 
 enum {

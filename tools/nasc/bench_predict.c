@@ -1,5 +1,5 @@
-/* nasc bench step --predict: what the step takes on a GPU at least, on paper. Nothing runs: its kernels are counted, and
- * those that cost most are compiled for what they take of registers, where NVRTC is at hand. */
+/* nasc bench step --predict: what the step takes on a GPU at least, on paper. Nothing runs: its kernels are counted,
+ * and those that cost most are compiled for what they take of registers, where NVRTC is at hand. */
 #include "bench.h"
 #include "roofline.h"
 
@@ -94,7 +94,7 @@ static void add_up(prediction *p)
     }
 }
 
-/* Asks NVRTC about the kernels that matter. Where it is not there, or refuses one, they stay as they were taken to be. */
+/* Asks NVRTC about the kernels that matter. Where it is not there, or refuses one, what was taken of them stays. */
 static void compile_rows(prediction *p)
 {
     nasc_diag none = {0};
