@@ -439,7 +439,7 @@ static counter open_counter(arena *a, const kernel *k, const loop_latency *laten
     memset(q.ints, 0, (size_t)k->ints * sizeof *q.ints);
     q.ready = NEW_ARRAY(a, int64_t, k->regs.count + 1);
     for (int write = 0; write < 2; write++)
-        q.once[write] = NEW_ARRAY(a, int64_t, k->args.count + 1);
+        q.once[write] = q.first_once[write] = NEW_ARRAY(a, int64_t, k->args.count + 1);
     return q;
 }
 

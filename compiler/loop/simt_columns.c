@@ -3,7 +3,12 @@
  * in the net's order, in one sum a column; beyond the edge the source is 0, as in the simd lowering. */
 #include "loop/simt.h"
 
-enum { COLUMNS_MOST = 4, TAPS_MOST = 7, SPAN_MOST = 64 };
+enum {
+    ROWS = 8 /* that threads side by side have: they see the same source */,
+    COLUMNS_MOST = 4,
+    TAPS_MOST = 7,
+    SPAN_MOST = 64
+};
 
 typedef struct columns {
     const net_node *v;
@@ -104,11 +109,17 @@ void simt_lower_columns(simd *s, int root, int core)
 {
     const net_node *v = &s->n->nodes.at[core];
     columns q = {.v = v, .of = simt_axes(s, core), .count = count_of(v->type.w)};
-    net_type groups = v->type; /* as if each thread's columns were one */
+    int rows = v->type.h % ROWS ? 1 : ROWS;
+    net_type groups = v->type; /* as if each thread's columns were one, and some rows channels */
+    groups.h /= rows;
     groups.w /= q.count;
+    groups.c *= rows;
     spot at = simt_open(s, &groups);
+    at.h = v->type.h;
     at.w = v->type.w;
     at.x = loop_times(at.x, q.count);
+    if (rows > 1)
+        at.rel = loop_sum(loop_times(at.rel, rows), simt_split(s, &at.c, v->type.c));
     q.f = simd_filter(s, core, at.c, loop_at(0));
     for (int u = 0; u < q.count; u++)
         q.acc[u] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);

@@ -9,7 +9,7 @@ enum {
     TAPS_MOST = 7,
     ROWS_MOST = 8,
     SPAN_MOST = 64,
-    FILLERS = 160,
+    FILLERS = 320,
     SHARED_LEFT = 1 << 10 /* bytes */
 };
 

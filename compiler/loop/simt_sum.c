@@ -5,7 +5,7 @@
 
 enum {
     SUM_THREADS = 1024,
-    SUM_CHANNELS = 32, /* that a block of threads sums side by side: a transaction of memory */
+    SUM_CHANNELS = 8, /* that a block of threads sums side by side: a transaction of memory */
     TOTAL_THREADS = 128,
     NORM_LANES = 16 /* of norm2: the net's */
 };
@@ -145,7 +145,7 @@ static void add_pixel(simd *s, const row_block *b, const spot *at, const int acc
 /* The thread's row of those from `base` on, summed and left in scratch; 0 where there is no such row or channel. */
 static void sum_row(simd *s, const row_block *b, loop_index base)
 {
-    int acc[FUSE_SUMS], known = s->channel_memo.count;
+    int acc[FUSE_SUMS] = {0}, known = s->channel_memo.count;
     loop_index y = loop_sum(base, b->line);
     for (int r = 0; r < b->g->roots.count; r++)
         acc[r] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);

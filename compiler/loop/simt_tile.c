@@ -128,9 +128,8 @@ static void fill_pixels(simd *s, const tile *q, loop_index from)
 static void fill_weights(simd *s, const tile *q, const filter *f, loop_index from)
 {
     loop_index c = variable(loop_for(&s->pen, variable(q->thread), loop_at((int64_t)INNER * q->channels), q->threads));
-    loop_index k = simt_split(s, &c, q->channels), held = c, mine;
-    held = simt_split(s, &c, q->channels / HELD); /* c: the thread whose it is; held: which of its channels */
-    mine = loop_sum(loop_times(held, q->channels / HELD), c);
+    loop_index k = simt_split(s, &c, q->channels), mine = c;
+    loop_index held = simt_split(s, &c, q->channels / HELD); /* which of the channels of thread c it is */
     int value = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
     int opened = simt_below(s, loop_sum(from, k), q->inner, INNER);
     opened += simt_below(s, loop_sum(q->first_c, mine), q->outer, q->channels);

@@ -7,7 +7,7 @@
 enum {
     SIDE = 8, /* threads down and across a tile */
     USERS = SIDE * SIDE,
-    FILLERS = 192,
+    FILLERS = 448,
     ROWS_LEAST = 4, /* of fewer most threads would be without work */
     COLUMNS_LEAST = 4,
     HELD_MOST = 4,
