@@ -18,6 +18,7 @@ static dim3 threadIdx, blockIdx, blockDim;
 #define __global__
 #define __device__
 #define __shared__ static
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __launch_bounds__(threads)
 
 static inline float __fmaf_rn(float a, float b, float c)

@@ -36,7 +36,7 @@ static const c_dialect cuda_c = {.integer = "int", .open = open_outer, .close = 
 
 static void declare_scratch(c_writer *w)
 {
-    const char *where = loop_threads_of(w->k) ? "__shared__ " : "";
+    const char *where = loop_threads_of(w->k) ? "__shared__ __align__(16) " : "";
     for (int i = 0; i < w->k->scratch.count; i++)
         if (w->uses_scratch[i])
             c_line(w, arena_printf(w->arena, "%s%s s%d[%" PRId64 "];", where, c_type[w->k->scratch.at[i].dtype], i,
@@ -54,13 +54,23 @@ static const char *parameters(c_writer *w)
     return t.at;
 }
 
+/* Vectors come from shared memory and fall apart: they are floats that are loaded at once. */
+static bool is_plain(const kernel *k, const loop_ins *i)
+{
+    if (i->op == LOOP_LANE || loop_op_info[i->op].kind == LOOP_STRUCT || !(c_is_reg_def(i) || i->op == LOOP_STORE))
+        return true;
+    const loop_reg *r = &k->regs.at[i->op == LOOP_STORE ? i->src[0] : i->dst];
+    bool shared = i->op == LOOP_LOAD && i->place.buffer >= LOOP_SCRATCH && loop_threads_of(k);
+    return r->lanes == 1 || (shared && r->lanes <= CUDA_VECTOR && r->dtype == DT_F32);
+}
+
 /* Can the target say all that the kernel says? */
 static bool expressible(const kernel *k, const target *t, nasc_diag *d)
 {
     CHECK(t->capability);
-    for (int i = 0; i < k->regs.count; i++)
-        if (k->regs.at[i].lanes > 1)
-            return diag_fail(d, DIAG_INPUT, k->name, "r%d: target %s has no vectors", i, t->name);
+    for (int i = 0; i < k->ins.count; i++)
+        if (!is_plain(k, &k->ins.at[i]))
+            return diag_fail(d, DIAG_INPUT, k->name, "instruction %d: target %s has no such vectors", i, t->name);
     int64_t shared = loop_threads_of(k) ? loop_scratch_offset(k, k->scratch.count) : 0;
     return shared <= t->shared_bytes ||
            diag_fail(d, DIAG_INPUT, k->name, "%" PRId64 " bytes of shared memory, target %s has %d", shared, t->name,

@@ -42,7 +42,7 @@ void emit_c_integers(text *out, const target *t);
  * Writes `extern "C" __global__ void NAME(float *a0, …, int n, int units)`, a parameter an argument: all units of a run,
  * as one grid. Each block has cuda_block_threads; there are as many as units where the kernel has threads, else enough for
  * a thread a unit. The file begins with the prelude. `t`: a GPU. requires: loop_verify, loop_expand_math with fma. */
-enum { CUDA_BLOCK_THREADS = 256 }; /* of a kernel that says nothing of threads */
+enum { CUDA_BLOCK_THREADS = 256, CUDA_VECTOR = 4 }; /* of a kernel that says nothing of threads; floats that shared memory gives at once, at most */
 bool emit_cuda_kernel(text *out, const kernel *k, const target *t, const char *name, nasc_diag *d);
 void emit_cuda_prelude(text *out);
 int cuda_block_threads(const kernel *k);

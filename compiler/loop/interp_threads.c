@@ -63,6 +63,8 @@ static const code *run_watched(interp *s, const code *c)
     bool write = ins->op == LOOP_STORE;
     int lanes = write ? s->k->regs.at[ins->src[0]].lanes : ins->op == LOOP_LOAD ? s->k->regs.at[ins->dst].lanes : 1;
     int64_t first = interp_index(s, c->lo);
+    if (b->scratch && first % lanes != 0) /* of shared memory machines load vectors whole */
+        return interp_fail(s, c, "element %lld of scratch begins no vector of %d", (long long)first, lanes);
     for (int64_t at = first; at >= 0 && at < first + lanes && at < b->size; at++) {
         touch *t = &b->touched[at * b->touches];
         if (races(s->block, t, write, b->scratch))

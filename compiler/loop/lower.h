@@ -51,7 +51,7 @@ typedef struct lowered {
 } lowered;
 
 /* By the simd lowering, where the target is a CPU: vectors over channels, tile by tile, one thread a unit. By the simt
- * lowering, where it is a GPU: an element a thread; `o` does not concern it. requires: what net_fuse gives for such
+ * lowering, where it is a GPU: an element a thread, or a tile a block; `o` does not concern it. requires: what net_fuse gives for such
  * kernels, room for its net. */
 lowered *lower_group(arena *a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
                      const lower_options *o, lower_room *room);

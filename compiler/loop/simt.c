@@ -1,4 +1,5 @@
-/* The simt lowering: a group of fused values becomes one kernel, a thread an element, or a block a tile. */
+/* The simt lowering: a group of fused values becomes one kernel, a thread an element or some, or
+ * a block a tile. */
 #include "loop/simt.h"
 
 loop_index simt_split(simd *s, loop_index *i, int64_t by)
@@ -53,18 +54,24 @@ static const net_type *source_of(const simd *s, const net_node *v)
     return &s->n->nodes.at[v->operand[v->prim == NET_max_pool_dx ? 1 : 0]].type;
 }
 
-axis simt_rows(const simd *s, int window)
+axes simt_axes_of(const net_window *w, const net_type *source, const net_type *out, bool back)
 {
-    const net_node *v = &s->n->nodes.at[window];
-    net_window w = simd_window_of(s, window);
-    return (axis){w.kh, w.sh, w.dh, w.top, source_of(s, v)->h, v->type.h, goes_back(v->prim)};
+    return (axes){.rows = {w->kh, w->sh, w->dh, w->top, source->h, out->h, back},
+                  .columns = {w->kw, w->sw, w->dw, w->left, source->w, out->w, back}};
 }
 
-axis simt_columns(const simd *s, int window)
+axes simt_axes(const simd *s, int window)
 {
     const net_node *v = &s->n->nodes.at[window];
     net_window w = simd_window_of(s, window);
-    return (axis){w.kw, w.sw, w.dw, w.left, source_of(s, v)->w, v->type.w, goes_back(v->prim)};
+    return simt_axes_of(&w, source_of(s, v), &v->type, goes_back(v->prim));
+}
+
+axes simt_weight_axes(const simd *s, int window)
+{
+    const net_node *v = &s->n->nodes.at[window];
+    return simt_axes_of(&v->attr.window, &s->n->nodes.at[v->operand[0]].type, &s->n->nodes.at[v->operand[1]].type,
+                        false);
 }
 
 loop_index simt_tap(simd *s, const axis *q, loop_index at, loop_index k, int *opened)
@@ -109,6 +116,83 @@ void simt_close(simd *s, int opened)
         loop_end(&s->pen);
 }
 
+/* ---- values at many spots of one channel ------------------------------------------------------------------------- */
+
+int simt_read(simd *s, int node, const spot *at)
+{
+    memo_list pixel = s->pixel_memo;
+    int rows = s->channel_memo.count; /* those that are loaded on the way may stand in a branch */
+    s->pixel_memo = (memo_list){0};
+    int reg = simd_read(s, node, at);
+    s->pixel_memo = pixel;
+    s->channel_memo.count = rows;
+    return reg;
+}
+
+static loop_ins definition_of(const kernel *k, int reg, int from)
+{
+    while (from < k->ins.count && !(loop_op_info[k->ins.at[from].op].kind == LOOP_MEM && k->ins.at[from].dst == reg &&
+                                    k->ins.at[from].op != LOOP_STORE))
+        from++;
+    CHECK(from < k->ins.count);
+    return k->ins.at[from];
+}
+
+/* Which rows they are is found by evaluating the value, all of which is then taken back but its arguments. */
+void simt_load_rows(simd *s, int node, const spot *at)
+{
+    kernel *k = s->pen.k;
+    int ins = k->ins.count, regs = k->regs.count, ints = k->ints, known = s->channel_memo.count;
+    memo_list pixel = s->pixel_memo;
+    s->pixel_memo = (memo_list){0};
+    s->image = s->image.count ? s->image : loop_at(0);
+    (void)simd_read(s, node, at);
+    s->pixel_memo = pixel;
+    int count = s->channel_memo.count - known;
+    loop_ins *load = NEW_ARRAY(s->a, loop_ins, count + 1);
+    for (int i = 0; i < count; i++)
+        load[i] = definition_of(k, s->channel_memo.at[known + i].reg, ins);
+    k->ins.count = ins;
+    k->regs.count = regs;
+    k->ints = ints;
+    for (int i = 0; i < count; i++) {
+        const loop_place *from = &load[i].place;
+        s->channel_memo.at[known + i].reg = load[i].op == LOOP_BCAST
+                                                ? loop_bcast(&s->pen, DT_F32, 1, from->buffer, from->index)
+                                                : loop_load(&s->pen, DT_F32, 1, from->buffer, from->index);
+    }
+}
+
+bool simt_is_flat(const simd *s, int node, const net_type *t)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    if (s->f->place[node] == PLACE_REGISTER) /* at its own pixel */
+        return v->type.h == t->h && v->type.w == t->w;
+    if (v->type.n == 1 && s->f->place[node] != PLACE_INLINE)
+        return true;
+    if (s->f->place[node] == PLACE_MEMORY || s->f->place[node] == PLACE_LEAF)
+        return v->type.n == NET_BATCH && v->type.h == t->h && v->type.w == t->w;
+    if (v->prim == NET_pool_scale || v->prim == NET_global_pool_dx)
+        return false; /* of them the place in the map matters */
+    for (int k = 0; k < v->count; k++)
+        if (!simt_is_flat(s, v->operand[k], t))
+            return false;
+    return true;
+}
+
+bool simt_is_flat_root(const simd *s, int root, const net_type *t)
+{
+    const net_node *v = &s->n->nodes.at[root];
+    if (net_prim_info[v->prim].class == NET_WINDOW)
+        return true;
+    if (v->prim == NET_pool_scale || v->prim == NET_global_pool_dx)
+        return false;
+    for (int k = 0; k < v->count; k++)
+        if (!simt_is_flat(s, v->operand[k], t))
+            return false;
+    return true;
+}
+
 /* ---- the kernel -------------------------------------------------------------------------------------------------- */
 
 /* The window that is finished as the map `node`, at its end of a chain of maps; the node itself where it is a window;
@@ -139,10 +223,14 @@ void simt_store(simd *s, int root, int core, int result, const spot *at)
 
 static void lower_pixels(simd *s)
 {
-    CHECK(s->g->roots.count == 1); /* FUSE_ELEMENTS joins flat vectors alone */
+    CHECK(s->g->roots.count == 1); /* FUSE_ELEMENTS joins flat vectors and sums alone */
     int root = s->g->roots.at[0], core = core_of(s, root);
     if (simt_goes_by_tiles(s, core)) {
         simt_lower_tile(s, root, core);
+        return;
+    }
+    if (simt_goes_by_columns(s, core)) {
+        simt_lower_columns(s, root, core);
         return;
     }
     spot at = simt_open(s, &s->n->nodes.at[root].type);
@@ -174,9 +262,11 @@ void simt_lower(simd *s)
     else if (class == NET_MAP && v->type.n == 1)
         simd_lower_flat(s);
     else if (v->prim == NET_chan_sum)
-        simt_channel_sum(s, root);
+        simt_channel_sums(s);
     else if (v->prim == NET_conv_dw && simt_weights_go_by_tiles(s, root))
         simt_weight_tile(s, root);
+    else if (v->prim == NET_conv_dw && simt_weights_stream(s, root))
+        simt_weight_stream(s, root);
     else if (v->prim == NET_conv_dw)
         simt_weights(s, root);
     else

@@ -1,9 +1,10 @@
 /* Inside the simt lowering: kernels for GPUs, by elements.
  *
- * A thread computes one element of what a group stores, and all that is inline for itself; a unit is a thread, and
- * neighbours in memory are neighbours among threads. Where threads would compute the same, or one of them sum too much,
- * they work in blocks, which meet in scratch. Values are read, and their maps written, as the simd lowering does it, whose context
- * this is: one lane, no tiles, no stages. Sums keep the net's order, so that results are the same bits. */
+ * A thread computes one element of what a group stores, or a few side by side, and all that is inline for itself; a
+ * unit is a thread, and neighbours in memory are neighbours among threads. Where threads would compute the same, or one
+ * of them sum too much, they work in blocks, which meet in scratch. Values are read, and their maps written, as the simd
+ * lowering does it, whose context this is: one lane, no tiles, no stages. Sums keep the net's order, so that results are
+ * the same bits. */
 #ifndef NASC_SIMT_H
 #define NASC_SIMT_H
 
@@ -23,14 +24,29 @@ typedef struct axis {
     int taps, stride, dilation, before, size, out;
     bool back; /* a gradient's: from the window's result to what it saw */
 } axis;
-axis simt_rows(const simd *s, int window);
-axis simt_columns(const simd *s, int window);
+typedef struct axes {
+    axis rows, columns;
+} axes;
+axes simt_axes_of(const net_window *w, const net_type *source, const net_type *out, bool back);
+axes simt_axes(const simd *s, int window);
+/* Of the window between operands 0, x, and 1, g, of a gradient. */
+axes simt_weight_axes(const simd *s, int window);
 /* The row of the source that tap k of position `at` sees. Of a gradient with a stride some taps see none: then an IF is
  * opened and counted. */
 loop_index simt_tap(simd *s, const axis *q, loop_index at, loop_index k, int *opened);
 /* Opens IFs around what is done where that row lies inside the source; none where all do. */
 void simt_inside(simd *s, const axis *q, loop_index row, int *opened);
 void simt_close(simd *s, int opened);
+
+/* Loads the per-channel rows and candidate weights that reading `node` at spots of this channel needs: simt_read finds
+ * them, as long as they stand in s->channel_memo. */
+void simt_load_rows(simd *s, int node, const spot *at);
+int simt_read(simd *s, int node, const spot *at);
+
+/* Are all full-size tensors that reading `node` needs maps of t's height and width, so that a pixel's number, image
+ * after image, says where it lies in each? */
+bool simt_is_flat(const simd *s, int node, const net_type *t);
+bool simt_is_flat_root(const simd *s, int root, const net_type *t); /* and all that a root's maps need */
 
 /* Opens an IF for i < most where i, in blocks of `at_once` from 0 on, may reach it. How many were opened: 0 or 1. */
 int simt_below(simd *s, loop_index i, int most, int at_once);
@@ -41,14 +57,28 @@ void simt_store(simd *s, int root, int core, int result, const spot *at);
 /* simt_tile.c: pointwise convolutions, of maps that are large enough for tiles */
 bool simt_goes_by_tiles(const simd *s, int core);
 void simt_lower_tile(simd *s, int root, int core);
+/* simt_columns.c: depthwise convolutions */
+bool simt_goes_by_columns(const simd *s, int core);
+void simt_lower_columns(simd *s, int root, int core);
 /* simt_weights.c: partial weight gradients of dense convolutions that have weights enough for tiles */
 bool simt_weights_go_by_tiles(const simd *s, int root);
 void simt_weight_tile(simd *s, int root);
+/* simt_stream.c: filling shared memory and using it at the same time */
+typedef struct stream {
+    int thread, threads, users; /* the thread's variable; how many there are, and of them those that use, the first */
+    /* Step `step` into part 0 or 1; a thread's share are elements turn, turn + turns, … */
+    void (*fill)(simd *s, void *user, loop_index step, loop_index part, loop_index turn, int turns);
+    void (*use)(simd *s, void *user, loop_index step, loop_index part);
+} stream;
+void simt_stream(simd *s, const stream *q, loop_index steps, void *user);
+/* simt_depthwise.c: those of depthwise convolutions */
+bool simt_weights_stream(const simd *s, int root);
+void simt_weight_stream(simd *s, int root);
 /* simt_window.c: a window's result at a spot */
 int simt_window(simd *s, int node, const spot *at);
 /* simt_sum.c: sums over images and pixels */
-void simt_weights(simd *s, int root);     /* another conv_dw's partial rows: a thread a weight */
-void simt_channel_sum(simd *s, int root); /* a chan_sum's: threads a row of pixels each */
+void simt_weights(simd *s, int root); /* another conv_dw's partial rows: a thread a weight */
+void simt_channel_sums(simd *s);      /* the group's chan_sums: threads a row of pixels each */
 void simt_total_channels(simd *s, int root);
 void simt_sum_squares(simd *s, int root);
 

@@ -4,8 +4,8 @@
 #include "loop/simt.h"
 
 enum {
-    SUM_THREADS = 256,
-    SUM_CHANNELS = 32, /* that a block of threads sums side by side: a transaction of memory */
+    SUM_THREADS = 1024,
+    SUM_CHANNELS = 8, /* that a block of threads sums side by side: a transaction of memory */
     TOTAL_THREADS = 128,
     NORM_LANES = 16 /* of norm2: the net's */
 };
@@ -60,10 +60,8 @@ static int open_images(simd *s, loop_index chunk)
 void simt_weights(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
-    const net_window *w = &v->attr.window;
-    const net_type *x = &s->n->nodes.at[v->operand[0]].type, *g = &s->n->nodes.at[v->operand[1]].type;
-    axis rows = {w->kh, w->sh, w->dh, w->top, x->h, g->h, false};
-    axis columns = {w->kw, w->sw, w->dw, w->left, x->w, g->w, false};
+    const net_type *g = &s->n->nodes.at[v->operand[1]].type;
+    axes of = simt_weight_axes(s, root);
     int opened = 0;
     s->unit = loop_parallel(&s->pen);
     s->tile = loop_at(0);
@@ -72,12 +70,12 @@ void simt_weights(simd *s, int root)
     s->image = variable(open_images(s, q.chunk));
     spot of_g = {.rel = simd_open(s, 0, g->h, 1), .c = q.co, .lanes = 1, .ratio = 1}, of_x = of_g;
     of_x.c = q.x;
-    of_x.rel = simt_tap(s, &rows, of_g.rel, q.ky, &opened);
-    simt_inside(s, &rows, of_x.rel, &opened);
+    of_x.rel = simt_tap(s, &of.rows, of_g.rel, q.ky, &opened);
+    simt_inside(s, &of.rows, of_x.rel, &opened);
     int in_row = opened;
     of_g.x = simd_open(s, 0, g->w, 1);
-    of_x.x = simt_tap(s, &columns, of_g.x, q.kx, &opened);
-    simt_inside(s, &columns, of_x.x, &opened);
+    of_x.x = simt_tap(s, &of.columns, of_g.x, q.kx, &opened);
+    simt_inside(s, &of.columns, of_x.x, &opened);
     int value = simd_read_apart(s, v->operand[0], &of_x);
     simd_fma_to(s, acc, value, simd_read_apart(s, v->operand[1], &of_g));
     simt_close(s, opened - in_row);
@@ -95,8 +93,10 @@ void simt_weights(simd *s, int root)
 
 /* A block of threads: `lines` rows of pixels at a time, `channels` channels of each. */
 typedef struct row_block {
+    const group *g; /* its roots are the sums, which share the pixels that they read */
+    const net_type *t;
     int channels, lines, rows; /* rows: of a chunk, all images */
-    int thread, sums;          /* its variable; scratch: of each thread its row's sum */
+    int thread, sums;          /* its variable; scratch: of each sum and thread its row's */
     loop_index chunk, c;       /* c: the thread's channel */
     loop_index line;           /* which of the rows at a time is the thread's */
 } row_block;
@@ -104,9 +104,11 @@ typedef struct row_block {
 static row_block open_row_block(simd *s, const net_type *t)
 {
     int channels = t->c < SUM_CHANNELS ? t->c : SUM_CHANNELS, groups = (t->c + channels - 1) / channels;
-    row_block b = {.channels = channels, .lines = SUM_THREADS / channels, .rows = s->n->chunk * t->h};
+    row_block b = {
+        .g = s->g, .t = t, .channels = channels, .lines = SUM_THREADS / channels, .rows = s->n->chunk * t->h};
     b.lines = b.lines < b.rows ? b.lines : b.rows;
-    b.sums = loop_scratch(&s->pen, DT_F32, (int64_t)b.lines * channels);
+    b.lines = b.lines > b.g->roots.count ? b.lines : b.g->roots.count; /* a thread for each sum of a channel */
+    b.sums = loop_scratch(&s->pen, DT_F32, (int64_t)b.g->roots.count * b.lines * channels);
     s->unit = loop_parallel(&s->pen);
     b.thread = loop_threads(&s->pen, b.lines * channels);
     s->tile = loop_at(0);
@@ -119,42 +121,79 @@ static row_block open_row_block(simd *s, const net_type *t)
     return b;
 }
 
-/* The thread's row of those from `base` on, summed and left in scratch; 0 where there is no such row or channel. */
-static void sum_row(simd *s, int root, const net_type *t, const row_block *b, loop_index base)
+static void load_rows(simd *s, const row_block *b)
 {
-    loop_index y = loop_sum(base, b->line);
-    int acc = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-    s->image = loop_sum(loop_times(b->chunk, s->n->chunk), simt_split(s, &y, t->h));
-    loop_if(&s->pen, s->image, variable(0));
-    int opened = 1 + simt_below(s, loop_sum(base, b->line), b->rows, b->lines) + simt_below(s, b->c, t->c, b->channels);
-    spot at = {.rel = y, .x = simd_open(s, 0, t->w, 1), .c = b->c, .lanes = 1, .ratio = 1};
-    s->pixel_memo.count = s->channel_memo.count = 0;
-    simd_add_to_sum(s, root, acc, &at);
-    simd_close(s, t->w);
-    simt_close(s, opened);
-    loop_store(&s->pen, b->sums, variable(b->thread), acc);
+    spot at = {.c = b->c, .lanes = 1, .ratio = 1};
+    for (int r = 0; r < b->g->roots.count; r++) {
+        const net_node *v = &s->n->nodes.at[b->g->roots.at[r]];
+        for (int k = 0; k < v->count; k++)
+            simt_load_rows(s, v->operand[k], &at);
+    }
 }
 
-void simt_channel_sum(simd *s, int root)
+/* One pixel to all sums. */
+static void add_pixel(simd *s, const row_block *b, const spot *at, const int acc[])
 {
-    const net_type *t = &s->n->nodes.at[s->n->nodes.at[root].operand[0]].type;
-    row_block b = open_row_block(s, t);
-    int total = move_wide(s, 0);
-    loop_index base = simd_open(s, 0, (b.rows + b.lines - 1) / b.lines, b.lines);
-    sum_row(s, root, t, &b, base);
+    int known = s->channel_memo.count;
+    s->pixel_memo.count = 0;
+    for (int r = 0; r < b->g->roots.count; r++)
+        simd_add_to_sum(s, b->g->roots.at[r], acc[r], at);
+    s->pixel_memo.count = 0;
+    s->channel_memo.count = known;
+}
+
+/* The thread's row of those from `base` on, summed and left in scratch; 0 where there is no such row or channel. */
+static void sum_row(simd *s, const row_block *b, loop_index base)
+{
+    int acc[FUSE_SUMS] = {0}, known = s->channel_memo.count;
+    loop_index y = loop_sum(base, b->line);
+    for (int r = 0; r < b->g->roots.count; r++)
+        acc[r] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
+    s->image = loop_sum(loop_times(b->chunk, s->n->chunk), simt_split(s, &y, b->t->h));
+    loop_if(&s->pen, s->image, variable(0));
+    int opened =
+        1 + simt_below(s, loop_sum(base, b->line), b->rows, b->lines) + simt_below(s, b->c, b->t->c, b->channels);
+    load_rows(s, b);
+    spot at = {.rel = y, .x = simd_open(s, 0, b->t->w, 1), .c = b->c, .lanes = 1, .ratio = 1};
+    add_pixel(s, b, &at, acc);
+    simd_close(s, b->t->w);
+    simt_close(s, opened);
+    s->channel_memo.count = known;
+    for (int r = 0; r < b->g->roots.count; r++)
+        loop_store(&s->pen, b->sums, loop_plus(loop_at((int64_t)r * b->lines * b->channels), b->thread, 1), acc[r]);
+}
+
+/* Rows in their order, a thread for each channel of each sum: sum r of channel c is thread r · channels + c. */
+static void add_rows(simd *s, const row_block *b, int total)
+{
+    loop_index c = variable(b->thread);
     loop_barrier(&s->pen);
-    loop_if(&s->pen, variable(b.thread), loop_at(b.channels));
-    loop_index line = simd_open(s, 0, b.lines, 1);
-    loop_index element = loop_sum(variable(b.thread), loop_times(line, b.channels));
-    loop_math_to(&s->pen, total, LOOP_ADD, total, loop_load(&s->pen, DT_F64, 1, b.sums, element), -1, -1);
-    simd_close(s, b.lines);
+    loop_if(&s->pen, variable(b->thread), loop_at((int64_t)b->channels * b->g->roots.count));
+    loop_index sum = simt_split(s, &c, b->channels), line = simd_open(s, 0, b->lines, 1);
+    loop_index element = loop_sum(loop_times(sum, (int64_t)b->lines * b->channels), loop_times(line, b->channels));
+    int row = loop_load(&s->pen, DT_F64, 1, b->sums, loop_sum(element, c));
+    loop_math_to(&s->pen, total, LOOP_ADD, total, row, -1, -1);
+    simd_close(s, b->lines);
     loop_end(&s->pen);
     loop_barrier(&s->pen);
-    simd_close(s, (b.rows + b.lines - 1) / b.lines);
-    loop_if(&s->pen, variable(b.thread), loop_at(b.channels));
-    int opened = 1 + simt_below(s, b.c, t->c, b.channels);
-    store_narrow(s, root, loop_sum(loop_times(b.chunk, t->c), b.c), total);
-    simt_close(s, opened);
+}
+
+void simt_channel_sums(simd *s)
+{
+    const net_type *t = &s->n->nodes.at[s->n->nodes.at[s->g->roots.at[0]].operand[0]].type;
+    row_block b = open_row_block(s, t);
+    int total = move_wide(s, 0), rounds = (b.rows + b.lines - 1) / b.lines;
+    loop_index base = simd_open(s, 0, rounds, b.lines);
+    sum_row(s, &b, base);
+    add_rows(s, &b, total);
+    simd_close(s, rounds);
+    for (int r = 0; r < b.g->roots.count; r++) { /* its threads are those of the rows' line r */
+        loop_if(&s->pen, loop_offset(b.line, -1), loop_at(r));
+        loop_if(&s->pen, loop_at(r - 1), b.line);
+        int opened = 2 + simt_below(s, b.c, t->c, b.channels);
+        store_narrow(s, b.g->roots.at[r], loop_sum(loop_times(b.chunk, t->c), b.c), total);
+        simt_close(s, opened);
+    }
     loop_end(&s->pen);
     loop_end(&s->pen);
 }

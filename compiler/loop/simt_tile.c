@@ -1,27 +1,28 @@
-/* Pointwise convolutions, forward and back, by tiles: a block of threads makes some pixels of some output channels. What
- * it reads is evaluated once, a few input channels at a time, and left in shared memory, where every thread finds it; a
- * thread holds a few channels of one pixel. Input channels come in their order, so a sum is what it is by elements. */
+/* Pointwise convolutions, forward and back, by tiles: a block of threads makes some pixels of some output channels. A
+ * few input channels at a time, what it reads is evaluated once and left in shared memory beside the weights; a thread
+ * holds four channels of four pixels, so that it computes sixteen products of two loads. Input channels come in their order,
+ * so a sum is what it is by elements; what is not there is 0. */
 #include "loop/simt.h"
 
 enum {
-    PIXELS = 64,
-    HELD = 4,            /* output channels that a thread holds */
-    CHANNELS = 4 * HELD, /* of a block */
-    INNER = 16,          /* input channels at a time */
-    ROW = INNER + 1,     /* of a pixel in shared memory: the pixels of a warp lie in different banks */
-    THREADS = PIXELS * CHANNELS / HELD,
+    HELD = 4,      /* pixels, and output channels, that a thread holds: a vector */
+    INNER = 16,    /* input channels at a time */
+    CHANNELS = 16, /* of a block, at least */
+    CHANNELS_MOST = 64,
+    PIXELS = 64,       /* of a block; of the fewest channels twice as many */
     PIXELS_LEAST = 16, /* maps of fewer would leave most threads without work */
     INNER_LEAST = 4
 };
 
 typedef struct tile {
     const net_node *v;
-    int inner, outer, pixels; /* channels of the source and of the result; pixels of the map */
-    int thread, shared;
-    loop_index first; /* pixel of the tile */
-    loop_index pixel; /* the thread's, in the tile */
-    loop_index c;     /* the first channel that the thread holds */
-    int acc[HELD];
+    int inner, outer, map;         /* channels of the source and of the result; pixels of the map */
+    int pixels, channels, threads; /* of the block */
+    bool flat;                     /* a pixel's number says where it lies */
+    int thread, x, weights;        /* its variable; shared memory, [input channel][pixel], [input channel][channel] */
+    loop_index first, first_c;     /* of the tile: pixel and channel */
+    loop_index pixel, c;           /* the thread's first, in the tile; the others are a quarter of it further each */
+    int acc[HELD * HELD];          /* [pixel][channel] */
 } tile;
 
 bool simt_goes_by_tiles(const simd *s, int core)
@@ -36,93 +37,163 @@ static loop_index variable(int var)
     return loop_plus(loop_at(0), var, 1);
 }
 
-static tile open_tile(simd *s, int core)
+/* ---- the block --------------------------------------------------------------------------------------------------- */
+
+/* Elements from an input channel's pixels to the next one's: a multiple of a vector, but no multiple of the banks. */
+static int pitch(const tile *q)
+{
+    return q->pixels + HELD;
+}
+
+static tile tile_of(const simd *s, int core)
 {
     const net_node *v = &s->n->nodes.at[core];
     tile q = {.v = v, .inner = s->n->nodes.at[v->operand[0]].type.c, .outer = v->type.c};
-    q.pixels = v->type.h * v->type.w;
-    int tiles = (q.pixels + PIXELS - 1) / PIXELS, blocks = (q.outer + CHANNELS - 1) / CHANNELS;
-    q.shared = loop_scratch(&s->pen, DT_F32, PIXELS * ROW);
+    q.map = v->type.h * v->type.w;
+    for (q.channels = CHANNELS; q.channels < q.outer && q.channels < CHANNELS_MOST;)
+        q.channels *= 2;
+    for (q.pixels = q.channels == CHANNELS ? 2 * PIXELS : PIXELS; q.pixels > PIXELS_LEAST && q.pixels / 2 >= q.map;)
+        q.pixels /= 2;
+    q.threads = q.pixels / HELD * (q.channels / HELD);
+    q.flat = v->type.w > 1 && simt_is_flat(s, v->operand[0], &v->type);
+    return q;
+}
+
+static void open_tile(simd *s, tile *q)
+{
+    int tiles = (q->map + q->pixels - 1) / q->pixels, blocks = (q->outer + q->channels - 1) / q->channels;
+    q->x = loop_scratch(&s->pen, DT_F32, (int64_t)INNER * pitch(q));
+    q->weights = loop_scratch(&s->pen, DT_F32, (int64_t)INNER * q->channels);
     s->unit = loop_parallel(&s->pen);
-    q.thread = loop_threads(&s->pen, THREADS);
+    q->thread = loop_threads(&s->pen, q->threads);
     s->tile = loop_at(0);
-    loop_index block = variable(s->unit), held = variable(q.thread);
+    loop_index block = variable(s->unit);
     s->image = simt_split(s, &block, (int64_t)tiles * blocks);
-    q.first = loop_times(simt_split(s, &block, blocks), PIXELS);
-    q.pixel = simt_split(s, &held, CHANNELS / HELD);
-    q.c = loop_sum(loop_times(block, CHANNELS), loop_times(held, HELD));
-    for (int i = 0; i < HELD; i++)
-        q.acc[i] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
+    q->first = loop_times(simt_split(s, &block, blocks), q->pixels);
+    q->first_c = loop_times(block, q->channels);
+    q->c = variable(q->thread);
+    q->pixel = simt_split(s, &q->c, q->channels / HELD);
+    for (int i = 0; i < HELD * HELD; i++)
+        q->acc[i] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
     s->out->unit_images = 1;
     s->out->unit_tiles = tiles * blocks;
-    return q;
+}
+
+/* Pixel and channel number i of the thread's. */
+static loop_index my_pixel(const tile *q, int i)
+{
+    return loop_offset(q->pixel, (int64_t)i * (q->pixels / HELD));
+}
+
+static loop_index my_channel(const tile *q, int i)
+{
+    return loop_offset(q->c, (int64_t)i * (q->channels / HELD));
 }
 
 static spot spot_of(simd *s, const tile *q, loop_index pixel, loop_index c)
 {
     spot at = {.x = pixel, .c = c, .lanes = 1, .h = q->v->type.h, .w = q->v->type.w, .ratio = 1};
-    at.rel = simt_split(s, &at.x, q->v->type.w);
+    if (!q->flat)
+        at.rel = simt_split(s, &at.x, q->v->type.w);
     return at;
 }
 
-/* Input channels [from, from + INNER) of the tile's pixels to shared memory, threads taking turns. */
-static void fill(simd *s, const tile *q, loop_index from)
+/* ---- filling ----------------------------------------------------------------------------------------------------- */
+
+/* Input channels [from, from + INNER) of the tile's pixels, threads taking turns: each has one of the channels. Pixels
+ * of one thread stand side by side. */
+static void fill_pixels(simd *s, const tile *q, loop_index from)
 {
-    loop_index channel = variable(loop_for(&s->pen, variable(q->thread), loop_at(PIXELS * INNER), THREADS));
-    loop_index pixel = simt_split(s, &channel, INNER), whole = loop_sum(q->first, pixel);
-    int opened = simt_below(s, whole, q->pixels, PIXELS);
-    opened += simt_below(s, loop_sum(from, channel), q->inner, INNER);
-    spot at = spot_of(s, q, whole, loop_sum(from, channel));
-    int value = simd_read_apart(s, q->v->operand[0], &at);
-    loop_store(&s->pen, q->shared, loop_sum(loop_times(pixel, ROW), channel), value);
+    loop_index k = variable(q->thread), first = simt_split(s, &k, INNER), channel = loop_sum(from, k);
+    int node = q->v->operand[0], known = s->channel_memo.count, lines = q->threads / INNER;
+    int there = simt_below(s, channel, q->inner, INNER);
+    simt_load_rows(s, node, &(spot){.c = channel, .lanes = 1, .ratio = 1});
+    simt_close(s, there);
+    if (there) /* the rows stand in a branch */
+        s->channel_memo.count = known;
+    loop_index place = variable(loop_for(&s->pen, first, loop_at(q->pixels), lines < 1 ? 1 : lines)), held = place;
+    loop_index pixel = simt_split(s, &held, HELD);
+    pixel = loop_sum(q->first, loop_sum(pixel, loop_times(held, q->pixels / HELD)));
+    int value = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
+    int opened = simt_below(s, pixel, q->map, q->pixels) + simt_below(s, channel, q->inner, INNER);
+    spot at = spot_of(s, q, pixel, channel);
+    loop_math_to(&s->pen, value, LOOP_MOVE, simt_read(s, node, &at), -1, -1, -1);
     simt_close(s, opened);
+    loop_store(&s->pen, q->x, loop_sum(loop_times(k, pitch(q)), place), value);
+    loop_end(&s->pen);
+    s->channel_memo.count = known;
+}
+
+/* Their weights for the tile's channels; those of one thread stand side by side. */
+static void fill_weights(simd *s, const tile *q, const filter *f, loop_index from)
+{
+    loop_index c = variable(loop_for(&s->pen, variable(q->thread), loop_at((int64_t)INNER * q->channels), q->threads));
+    loop_index k = simt_split(s, &c, q->channels), mine = c;
+    loop_index held = simt_split(s, &c, q->channels / HELD); /* which of the channels of thread c it is */
+    int value = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
+    int opened = simt_below(s, loop_sum(from, k), q->inner, INNER);
+    opened += simt_below(s, loop_sum(q->first_c, mine), q->outer, q->channels);
+    loop_index weight = loop_sum(loop_sum(f->base, mine), loop_times(loop_sum(from, k), f->per_inner));
+    loop_math_to(&s->pen, value, LOOP_MOVE, loop_load(&s->pen, DT_F32, 1, f->buffer, weight), -1, -1, -1);
+    simt_close(s, opened);
+    loop_index to = loop_sum(loop_times(k, q->channels), loop_sum(loop_times(c, HELD), held));
+    loop_store(&s->pen, q->weights, to, value);
     loop_end(&s->pen);
 }
 
-/* The same channels into the sums of the thread's pixel. */
-static void multiply(simd *s, const tile *q, const filter *f, loop_index from)
+/* ---- using ------------------------------------------------------------------------------------------------------- */
+
+static void load_held(simd *s, int buffer, loop_index at, int value[HELD])
 {
-    loop_index end = loop_at(q->inner < INNER ? q->inner : INNER);
-    if (q->inner > INNER && q->inner % INNER)
-        end = variable(loop_int(&s->pen, LOOP_INT_MIN, end, loop_offset(loop_times(from, -1), q->inner), 0));
-    int opened = simt_below(s, loop_sum(q->first, q->pixel), q->pixels, PIXELS);
-    opened += simt_below(s, q->c, q->outer, CHANNELS);
-    loop_index k = variable(loop_for(&s->pen, loop_at(0), end, 1));
-    int x = loop_load(&s->pen, DT_F32, 1, q->shared, loop_sum(loop_times(q->pixel, ROW), k));
-    loop_index weight = loop_sum(f->base, loop_times(loop_sum(from, k), f->per_inner));
-    for (int i = 0; i < HELD; i++) {
-        int inside = i ? simt_below(s, loop_offset(q->c, i), q->outer, HELD) : 0;
-        simd_fma_to(s, q->acc[i], x, loop_load(&s->pen, DT_F32, 1, f->buffer, loop_offset(weight, i)));
-        simt_close(s, inside);
-    }
-    loop_end(&s->pen);
-    simt_close(s, opened);
+    int vector = loop_load(&s->pen, DT_F32, HELD, buffer, at);
+    for (int i = 0; i < HELD; i++)
+        value[i] = loop_lane(&s->pen, vector, i);
+}
+
+static void multiply(simd *s, const tile *q)
+{
+    int x[HELD], w[HELD];
+    loop_index k = simd_open(s, 0, INNER, 1);
+    load_held(s, q->x, loop_sum(loop_times(k, pitch(q)), loop_times(q->pixel, HELD)), x);
+    load_held(s, q->weights, loop_sum(loop_times(k, q->channels), loop_times(q->c, HELD)), w);
+    for (int p = 0; p < HELD; p++)
+        for (int c = 0; c < HELD; c++)
+            simd_fma_to(s, q->acc[p * HELD + c], x[p], w[c]);
+    simd_close(s, INNER);
 }
 
 static void store(simd *s, const tile *q, int root, int core)
 {
-    int opened = simt_below(s, loop_sum(q->first, q->pixel), q->pixels, PIXELS);
-    opened += simt_below(s, q->c, q->outer, CHANNELS);
-    spot at = spot_of(s, q, loop_sum(q->first, q->pixel), q->c);
-    for (int i = 0; i < HELD; i++) {
-        int inside = i ? simt_below(s, loop_offset(q->c, i), q->outer, HELD) : 0;
-        at.c = loop_offset(q->c, i);
-        simt_store(s, root, core, q->acc[i], &at);
-        simt_close(s, inside);
+    for (int p = 0; p < HELD; p++) {
+        loop_index pixel = loop_sum(q->first, my_pixel(q, p));
+        int opened = simt_below(s, pixel, q->map, q->pixels);
+        spot at = spot_of(s, q, pixel, q->c);
+        at.rel = q->flat ? loop_at(0) : at.rel;
+        for (int c = 0; c < HELD; c++) {
+            at.c = loop_sum(q->first_c, my_channel(q, c));
+            int inside = simt_below(s, at.c, q->outer, q->channels);
+            simt_store(s, root, core, q->acc[p * HELD + c], &at);
+            simt_close(s, inside);
+        }
+        simt_close(s, opened);
     }
-    simt_close(s, opened);
 }
 
 void simt_lower_tile(simd *s, int root, int core)
 {
-    tile q = open_tile(s, core);
-    filter f = simd_filter(s, core, q.c, loop_at(0));
-    loop_index from = simd_open(s, 0, (q.inner + INNER - 1) / INNER, INNER);
-    fill(s, &q, from);
+    tile q = tile_of(s, core);
+    q.flat = q.flat && simt_is_flat_root(s, root, &q.v->type);
+    open_tile(s, &q);
+    filter f = simd_filter(s, core, q.first_c, loop_at(0));
+    int steps = (q.inner + INNER - 1) / INNER;
+    loop_index from = simd_open(s, 0, steps, INNER);
+    fill_pixels(s, &q, from);
+    fill_weights(s, &q, &f, from);
     loop_barrier(&s->pen);
-    multiply(s, &q, &f, from);
-    loop_barrier(&s->pen);
-    simd_close(s, (q.inner + INNER - 1) / INNER);
+    multiply(s, &q);
+    if (steps > 1)
+        loop_barrier(&s->pen);
+    simd_close(s, steps);
     store(s, &q, root, core);
     loop_end(&s->pen);
     loop_end(&s->pen);

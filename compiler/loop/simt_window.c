@@ -17,7 +17,7 @@ static void move_to(simd *s, int to, int value)
 /* ---- loops over the taps of a window at a spot ------------------------------------------------------------------- */
 
 typedef struct taps {
-    axis rows, columns;
+    axes of;
     loop_index ky, kx;
     loop_index row, column;        /* of the source */
     int if_row, if_column, inside; /* IFs that are open: around taps that see a row, a column, the source */
@@ -26,28 +26,28 @@ typedef struct taps {
 /* Rows, then columns; backwards, so that the windows which cover a pixel come in their order. */
 static taps open_taps(simd *s, int window, const spot *at, bool backwards)
 {
-    taps q = {.rows = simt_rows(s, window), .columns = simt_columns(s, window)};
-    loop_index ky = simd_open(s, 0, q.rows.taps, 1);
-    q.ky = backwards ? loop_offset(loop_times(ky, -1), q.rows.taps - 1) : ky;
-    q.row = simt_tap(s, &q.rows, at->rel, q.ky, &q.if_row);
-    loop_index kx = simd_open(s, 0, q.columns.taps, 1);
-    q.kx = backwards ? loop_offset(loop_times(kx, -1), q.columns.taps - 1) : kx;
-    q.column = simt_tap(s, &q.columns, at->x, q.kx, &q.if_column);
+    taps q = {.of = simt_axes(s, window)};
+    loop_index ky = simd_open(s, 0, q.of.rows.taps, 1);
+    q.ky = backwards ? loop_offset(loop_times(ky, -1), q.of.rows.taps - 1) : ky;
+    q.row = simt_tap(s, &q.of.rows, at->rel, q.ky, &q.if_row);
+    loop_index kx = simd_open(s, 0, q.of.columns.taps, 1);
+    q.kx = backwards ? loop_offset(loop_times(kx, -1), q.of.columns.taps - 1) : kx;
+    q.column = simt_tap(s, &q.of.columns, at->x, q.kx, &q.if_column);
     return q;
 }
 
 static void close_taps(simd *s, const taps *q)
 {
     simt_close(s, q->if_column);
-    simd_close(s, q->columns.taps);
+    simd_close(s, q->of.columns.taps);
     simt_close(s, q->if_row);
-    simd_close(s, q->rows.taps);
+    simd_close(s, q->of.rows.taps);
 }
 
 static void open_inside(simd *s, taps *q)
 {
-    simt_inside(s, &q->rows, q->row, &q->inside);
-    simt_inside(s, &q->columns, q->column, &q->inside);
+    simt_inside(s, &q->of.rows, q->row, &q->inside);
+    simt_inside(s, &q->of.columns, q->column, &q->inside);
 }
 
 static spot source_spot(const taps *q, loop_index c)
@@ -74,7 +74,7 @@ static int convolve(simd *s, int node, const spot *at)
     int acc = move(s, 0);
     taps q = open_taps(s, node, at, false);
     open_inside(s, &q);
-    loop_index tap = loop_sum(loop_times(q.ky, q.columns.taps), q.kx);
+    loop_index tap = loop_sum(loop_times(q.ky, q.of.columns.taps), q.kx);
     loop_index k = f.inner ? simd_open(s, 0, f.inner, 1) : loop_at(0);
     spot from = source_spot(&q, loop_sum(f.first, k));
     int x = simd_read_apart(s, v->operand[0], &from);
@@ -122,14 +122,12 @@ static int pool(simd *s, int node, const spot *at)
 static int first_maximum(simd *s, const net_node *v, const spot *at)
 {
     const net_window *w = &v->attr.window;
-    const net_type *x = &s->n->nodes.at[v->operand[0]].type, *g = &s->n->nodes.at[v->operand[1]].type;
-    taps q = {.rows = {w->kh, w->sh, w->dh, w->top, x->h, g->h, false},
-              .columns = {w->kw, w->sw, w->dw, w->left, x->w, g->w, false}};
+    taps q = {.of = simt_axes_of(w, &s->n->nodes.at[v->operand[0]].type, &s->n->nodes.at[v->operand[1]].type, false)};
     int best = move(s, -INFINITY), where = move(s, 0);
     q.ky = simd_open(s, 0, w->kh, 1);
     q.kx = simd_open(s, 0, w->kw, 1);
-    q.row = simt_tap(s, &q.rows, at->rel, q.ky, &q.if_row);
-    q.column = simt_tap(s, &q.columns, at->x, q.kx, &q.if_column);
+    q.row = simt_tap(s, &q.of.rows, at->rel, q.ky, &q.if_row);
+    q.column = simt_tap(s, &q.of.columns, at->x, q.kx, &q.if_column);
     int value = read_inside(s, v, 0, &q, at->c, -INFINITY);
     int number = loop_from_int(&s->pen, DT_F32, 1, loop_sum(loop_times(q.ky, w->kw), q.kx));
     loop_math_to(&s->pen, where, LOOP_SELECT_LT, best, value, number, where);
@@ -149,7 +147,7 @@ static int gather(simd *s, int node, const spot *at)
     open_inside(s, &q);
     spot window = source_spot(&q, at->c);
     int where = first_maximum(s, v, &window);
-    int here = loop_from_int(&s->pen, DT_F32, 1, loop_sum(loop_times(q.ky, q.columns.taps), q.kx));
+    int here = loop_from_int(&s->pen, DT_F32, 1, loop_sum(loop_times(q.ky, q.of.columns.taps), q.kx));
     int g = simd_read_apart(s, v->operand[1], &window);
     move_to(s, more, loop_math(&s->pen, LOOP_SELECT_EQ, where, here, g, loop_const(&s->pen, DT_F32, 1, 0)));
     simt_close(s, q.inside);

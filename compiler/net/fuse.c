@@ -479,6 +479,25 @@ static void join_gradients(joiner *j, int node)
         join(j, roots.at[0], roots.at[i]);
 }
 
+/* Sums that ride on no kernel: those of one tensor come together, up to FUSE_SUMS. `over`: of each value, the last sum
+ * that reads it, + 1; `count`: of each sum, how many its group has. */
+static void join_sums(joiner *j, int sum, int *over, int *count)
+{
+    const fuser *u = j->u;
+    const net_type *t = &u->n->nodes.at[u->n->nodes.at[sum].operand[0]].type;
+    count[sum] = 1;
+    for (int i = 0; i < j->of[sum].reads.count; i++) {
+        int read = j->of[sum].reads.at[i], other = over[read] - 1;
+        if (!net_is_map_sized(&u->n->nodes.at[read].type))
+            continue;
+        over[read] = sum + 1;
+        if (other < 0 || count[sum] > 1 || count[other] >= FUSE_SUMS ||
+            !net_type_equal(t, &u->n->nodes.at[u->n->nodes.at[other].operand[0]].type) || !join(j, other, sum))
+            continue;
+        count[sum] = count[other] + 1;
+    }
+}
+
 static bool is_flat(const net_type *t)
 {
     return t->n == 1 && t->h == 1 && t->w == 1;
@@ -489,6 +508,7 @@ static void join_all(joiner *j)
     const fuser *u = j->u;
     int flat = -1;
     bool tiles = u->kernels == FUSE_TILES;
+    int *over = NEW_ARRAY(u->a, int, u->n->nodes.count + 1), *sums = NEW_ARRAY(u->a, int, u->n->nodes.count + 1);
     for (int i = 0; i < u->n->nodes.count && tiles; i++)
         join_gradients(j, i);
     for (int i = 0; i < u->n->nodes.count; i++) {
@@ -500,6 +520,8 @@ static void join_all(joiner *j)
             if (newest >= 0)
                 join(j, newest, i);
         }
+        if (!tiles && v->prim == NET_chan_sum)
+            join_sums(j, i, over, sums);
         if (class_of(u->n, i) == NET_MAP && is_flat(&v->type)) { /* steps of optimisers: one pass over the vectors */
             if (flat >= 0 && u->n->nodes.at[flat].type.c == v->type.c)
                 join(j, flat, i);

@@ -27,8 +27,10 @@ typedef struct fusion {
 } fusion;
 
 /* What kernels the lowering makes of groups. Those of tiles keep windows on chip between one stage and the next and sum
- * what they have made; those of elements compute each value for itself, so that what windows compute is stored. */
+ * what they have made; those of elements compute each value for itself, so that what windows compute is stored; sums
+ * over one tensor they take together. */
 enum fuse_kernels { FUSE_TILES, FUSE_ELEMENTS };
+enum { FUSE_SUMS = 8 }; /* that a kernel of elements takes of what it reads, at most */
 
 /* requires: verified, no composites. Outputs are in PLACE_MEMORY, each bound once (net_simplify inserts copies). */
 fusion *net_fuse(arena *a, const net *n, enum fuse_kernels kernels);

@@ -1,4 +1,25 @@
-/* Operations on one lane, in C and in CUDA. */
+/* Operations on integers and on one lane, in C and in CUDA. */
+INLINE integer int_min(integer a, integer b)
+{
+    return a < b ? a : b;
+}
+
+INLINE integer int_max(integer a, integer b)
+{
+    return a > b ? a : b;
+}
+
+/* Rounds down; b > 0. */
+INLINE integer int_div(integer a, integer b)
+{
+    return a / b - (a % b < 0);
+}
+
+INLINE integer int_mod(integer a, integer b)
+{
+    return a % b < 0 ? a % b + b : a % b;
+}
+
 INLINE uint32_t bits_f(float a)
 {
     uint32_t bits;

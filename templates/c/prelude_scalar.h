@@ -25,24 +25,4 @@
 #define PREFETCH(place) ((void)(place))
 #endif
 
-/* Places in memory: as wide as the machine has them. */
-INLINE ptrdiff_t int_min(ptrdiff_t a, ptrdiff_t b)
-{
-    return a < b ? a : b;
-}
-
-INLINE ptrdiff_t int_max(ptrdiff_t a, ptrdiff_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Rounds down; b > 0. */
-INLINE ptrdiff_t int_div(ptrdiff_t a, ptrdiff_t b)
-{
-    return a / b - (a % b < 0);
-}
-
-INLINE ptrdiff_t int_mod(ptrdiff_t a, ptrdiff_t b)
-{
-    return a % b < 0 ? a % b + b : a % b;
-}
+typedef ptrdiff_t integer; /* of places in memory: as wide as the machine has them */

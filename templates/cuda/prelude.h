@@ -13,26 +13,7 @@ typedef unsigned long long uint64_t;
 #define INLINE static __device__ inline
 #define PREFETCH(place) ((void)0) /* other threads run while one waits */
 
-INLINE int int_min(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-INLINE int int_max(int a, int b)
-{
-    return a > b ? a : b;
-}
-
-/* Rounds down; b > 0. */
-INLINE int int_div(int a, int b)
-{
-    return a / b - (a % b < 0);
-}
-
-INLINE int int_mod(int a, int b)
-{
-    return a % b < 0 ? a % b + b : a % b;
-}
+typedef int integer; /* of places in memory: no buffer has more elements */
 
 INLINE float fma_f(float a, float b, float c)
 {
@@ -62,4 +43,31 @@ INLINE float floor_f(float a)
 INLINE double floor_d(double a)
 {
     return floor(a);
+}
+
+/* Floats side by side in shared memory, loaded at once: from a multiple of their size. */
+struct __align__(8) v2f {
+    float at[2];
+    __device__ float operator[](int i) const
+    {
+        return at[i];
+    }
+};
+
+struct __align__(16) v4f {
+    float at[4];
+    __device__ float operator[](int i) const
+    {
+        return at[i];
+    }
+};
+
+INLINE v2f load_2f(const float *p)
+{
+    return *(const v2f *)p;
+}
+
+INLINE v4f load_4f(const float *p)
+{
+    return *(const v4f *)p;
 }

@@ -16,7 +16,7 @@ golden loop eval
 "$nasc" dump $tiny --stage loop --use both --target sm_80 >"$work/threads" || bad=1
 grep -q '^    threads i2 ' "$work/threads" || say "loop: no kernel for a GPU has threads"
 "$nasc" dump $tiny --stage cuda --use both --target sm_80 >"$work/cuda" || bad=1
-grep -q '^    __shared__ float s0\[' "$work/cuda" || say "cuda: nothing is shared"
+grep -q '^    __shared__ __align__(16) float s0\[' "$work/cuda" || say "cuda: nothing is shared"
 
 "$nasc" dump $tiny --stage all --target x86-64-v3 >"$work/all" || bad=1
 for stage in net expand plan c cuda asm; do grep -qx "; ---- $stage" "$work/all" || say "all: no $stage"; done

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "fused_compare.h"
 #include "net/methods.h"
 #include "objective.h"
@@ -106,22 +108,57 @@ static void newer_than_nvrtc(void **state)
     arena_free(&a);
 }
 
+/* Part `part` of the work: a GPU's kernels for cells; behind them, those of the newest for blocks: they take their time. */
+static void compile_part(compiler *c, int part)
+{
+    if (part < target_gpu_count)
+        compile_search(c, &target_gpus[part], darts, cells);
+    else
+        compile_search(c, &target_gpus[target_gpu_count - 1], proxyless, blocks);
+}
+
+enum { PARTS_MOST = 16 };
+
+/* The compiler of one process works on one text at a time: so a process takes every so-many-th part. */
+static void compile_share(int share, int shares)
+{
+    nasc_diag d = {0};
+    compiler c = {.nvrtc = nvrtc_open(&d)};
+    fail_with(&d, "NVRTC");
+    for (int part = share; part <= target_gpu_count; part += shares)
+        compile_part(&c, part);
+    printf("%d kernels compiled or found, %d of them found, at most %d registers a thread\n", c.made, c.cached,
+           c.registers);
+    nvrtc_close(c.nvrtc);
+}
+
 static void every_gpu(void **state)
 {
     (void)state;
     nasc_diag d = {0};
-    compiler c = {.nvrtc = nvrtc_open(&d)};
-    if (!c.nvrtc) {
+    nvrtc *r = nvrtc_open(&d);
+    if (!r) {
         assert_int_equal(d.kind, DIAG_DEVICE);
         printf("skipped, cubins for every GPU: %s: %s\n", d.where, d.message);
         return;
     }
-    for (int i = 0; i < target_gpu_count; i++)
-        compile_search(&c, &target_gpus[i], darts, cells);
-    compile_search(&c, &target_gpus[target_gpu_count - 1], proxyless, blocks); /* of the newest: it takes its time */
-    printf("%d kernels compiled or found, %d of them found, at most %d registers a thread\n", c.made, c.cached,
-           c.registers);
-    nvrtc_close(c.nvrtc);
+    nvrtc_close(r);
+    int shares = (int)sysconf(_SC_NPROCESSORS_ONLN), status, bad = 0;
+    shares = shares < 1 ? 1 : shares > PARTS_MOST ? PARTS_MOST : shares;
+    fflush(stdout);
+    for (int share = 1; share < shares; share++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            compile_share(share, shares); /* what fails does not come back */
+            fflush(stdout);
+            _exit(0);
+        }
+    }
+    compile_share(0, shares);
+    while (wait(&status) > 0)
+        bad += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+    assert_int_equal(bad, 0);
 }
 
 int main(void)

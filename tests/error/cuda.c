@@ -99,7 +99,7 @@ static void kernels_that_are_not_for_a_gpu(void **state)
         const char *kernel, *message;
     } rows[] = {
         {"kernel { arg 0 out f32 parallel i1 { f32x4 r0 = const 1 store a0[i1] = r0 } }",
-         "r0: target sm_75 has no vectors"},
+         "instruction 1: target sm_75 has no such vectors"},
         {"kernel { arg 0 out f32 scratch 0 f32 16384 parallel i1 { threads i2 32 { f32 r0 = const 1"
          " store s0[i2] = r0 } } }",
          "65536 bytes of shared memory, target sm_75 has 49152"},

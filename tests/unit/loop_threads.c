@@ -115,6 +115,7 @@ static const struct {
      "thread 1 races for element 0 of an argument"},
     {"f32 r0 = const 1 store a0[8*i1 + i2 + 50] = r0", "3 (store)",
      "element 64 of argument 0 is out of bounds (it has 64)"},
+    {"f32x4 r0 = load s0[i2 + 1]", "2 (load)", "element 1 of scratch begins no vector of 4"},
     {"if i2 < 3 { barrier }", "3 (barrier)", "thread 0 comes to it and thread 3 does not"},
     {"if 3 < i2 { barrier }", "3 (barrier)", "thread 4 comes to it and thread 0 does not"},
     {"if i2 < 3 { barrier } else { barrier }", "5 (barrier)", "thread 3 comes to it and thread 0 does not"},

@@ -196,7 +196,8 @@ static bool network(session *s, const bench_arguments *a, bool infer, nasc_diag 
                                   : "selects candidates: --order is for mixtures");
     if (ok && a->pass && (infer || m.genotype || !space_selects(m.space)))
         ok = diag_fail(d, DIAG_INPUT, "--pass", "is for steps of spaces that select candidates");
-    ok = ok && measure(s, a, &m, infer, d);
+    if (ok)
+        ok = a->predict ? bench_predict(&m, a, d) : measure(s, a, &m, infer, d);
     model_close(&m);
     return ok;
 }
@@ -238,6 +239,8 @@ static bool check(const bench_arguments *a, nasc_diag *d)
         return diag_fail(d, DIAG_INPUT, "bench peak", "takes no FILE, no settings, no --steps and no --profile");
     if (!is_peak && a->common.operand_count < 2)
         return diag_fail(d, DIAG_INPUT, what, "FILE is missing: a space or a genotype");
+    if (a->predict && (strcmp(what, "step") != 0 || a->profile || a->tune || a->steps))
+        return diag_fail(d, DIAG_INPUT, "--predict", "is for bench step, without --profile, --tune and --steps");
     return !a->order || strcmp(what, "step") == 0 ||
            diag_fail(d, DIAG_INPUT, "--order", "is for bench step, not for bench %s", what);
 }
@@ -273,6 +276,11 @@ static const option_row options[] = {
      .kind = OPTION_FLAG,
      .offset = AT(tune),
      .help = "measure other schedules of each kernel first, and keep the best in the cache"},
+    {.name = "predict",
+     .value = "GPU",
+     .kind = OPTION_TEXT,
+     .offset = AT(predict),
+     .help = "step: the time it takes on h100 or rtx4090 at least, on paper, and what limits each kernel"},
     {.name = "memory",
      .value = "SIZE",
      .kind = OPTION_SIZE,
@@ -302,6 +310,13 @@ const command command_bench = {
         "bench peak: multiply-adds in registers, reading and copying of memory far larger than the caches, for 1, 2, "
         "…\n"
         "threads. --profile compares with the first.\n"
+        "--predict GPU runs nothing and needs no GPU. It counts what the kernels that are made for that GPU do "
+        "(operations,\n"
+        "transactions of memory by warps, conflicts in shared memory, registers where NVRTC is installed) and holds "
+        "that\n"
+        "against the maker's figures. No kernel is faster than that; \"x bound\" is how far it is from what its "
+        "arithmetic\n"
+        "and the tensors that it touches would take alone.\n"
         "--tune takes some minutes. What it finds serves every later run on this machine, and changes no result.",
     .options = options,
     .option_count = COUNT(options),

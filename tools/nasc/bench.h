@@ -6,7 +6,7 @@
 
 typedef struct bench_arguments {
     arguments common;
-    const char *order, *pass;
+    const char *order, *pass, *predict;
     int64_t steps, memory;
     bool profile, tune;
 } bench_arguments;
@@ -62,6 +62,11 @@ typedef struct profile {
 bool profile_take(session *s, const workload *w, int steps, profile *p, nasc_diag *d);
 void profile_print(const profile *p);
 json_t *profile_json(const profile *p);
+
+/* ---- bench_predict.c ---- */
+
+/* Prints what a step takes on the GPU of a->predict, on paper. */
+bool bench_predict(const model *m, const bench_arguments *a, nasc_diag *d);
 
 /* ---- bench_tune.c ---- */
 

@@ -1,0 +1,133 @@
+/* Depthwise convolutions, forward and back: a thread has one channel of some columns side by side. What their windows
+ * see of a row of the source it reads once, each value for all columns that need it, and so a tap's weight. Taps come
+ * in the net's order, in one sum a column; beyond the edge the source is 0, as in the simd lowering. */
+#include "loop/simt.h"
+
+enum {
+    ROWS = 8 /* that threads side by side have: they see the same source */,
+    COLUMNS_MOST = 4,
+    TAPS_MOST = 7,
+    SPAN_MOST = 64
+};
+
+typedef struct columns {
+    const net_node *v;
+    axes of;
+    filter f;
+    int count; /* of the thread */
+    int acc[COLUMNS_MOST];
+} columns;
+
+static int count_of(int w)
+{
+    int count = COLUMNS_MOST;
+    while (w % count)
+        count--;
+    return count;
+}
+
+/* Columns of the source from the first that the thread's windows see to the last. */
+static int span(const axis *q, int count)
+{
+    return (count - 1) * q->stride + (q->taps - 1) * q->dilation + 1;
+}
+
+bool simt_goes_by_columns(const simd *s, int core)
+{
+    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
+    if (!v || (v->prim != NET_conv && v->prim != NET_conv_dx) || !net_is_depthwise(s->n, v))
+        return false;
+    axis along = simt_axes(s, core).columns;
+    int count = count_of(v->type.w);
+    bool back = along.back && (along.stride > 1 || v->attr.window.sh > 1); /* with a stride some taps see nothing */
+    return !back && count > 1 && along.taps <= TAPS_MOST && span(&along, count) <= SPAN_MOST;
+}
+
+/* Where column u's tap kx lies in the span. A gradient's taps go backwards. */
+static int place_of(const axis *q, int u, int kx)
+{
+    return q->back ? u + (q->taps - 1 - kx) * q->dilation : u * q->stride + kx * q->dilation;
+}
+
+/* The source at column `x` of the row, of which it is known that it lies in [lo, hi]: 0 beyond the edge. */
+static int read_column(simd *s, const columns *q, const spot *row, loop_index x, int lo, int hi)
+{
+    int value = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1), opened = 0;
+    spot at = *row;
+    at.x = x;
+    if (lo < 0) {
+        loop_if(&s->pen, loop_at(-1), x);
+        opened++;
+    }
+    if (hi >= q->of.columns.size) {
+        loop_if(&s->pen, x, loop_at(q->of.columns.size));
+        opened++;
+    }
+    int seen = simt_read(s, q->v->operand[0], &at);
+    if (!opened)
+        return seen;
+    loop_math_to(&s->pen, value, LOOP_MOVE, seen, -1, -1, -1);
+    simt_close(s, opened);
+    return value;
+}
+
+/* One row of taps. */
+static void add_row(simd *s, const columns *q, const spot *row, loop_index x, loop_index tap)
+{
+    int seen[SPAN_MOST], reach = (q->of.columns.taps - 1) * q->of.columns.dilation;
+    int before = q->of.columns.back ? reach - q->of.columns.before : q->of.columns.before;
+    for (int i = 0; i < SPAN_MOST; i++)
+        seen[i] = -1;
+    for (int kx = 0; kx < q->of.columns.taps; kx++) {
+        loop_index weight = loop_sum(q->f.base, loop_times(loop_offset(tap, kx), q->f.per_tap));
+        int w = loop_load(&s->pen, DT_F32, 1, q->f.buffer, weight);
+        for (int u = 0; u < q->count; u++) {
+            int i = place_of(&q->of.columns, u, kx), last = (q->of.columns.out - q->count) * q->of.columns.stride;
+            if (seen[i] < 0)
+                seen[i] = read_column(s, q, row, loop_offset(loop_times(x, q->of.columns.stride), i - before),
+                                      i - before, last + i - before);
+            simd_fma_to(s, q->acc[u], seen[i], w);
+        }
+    }
+}
+
+static void convolve(simd *s, const columns *q, const spot *at)
+{
+    int opened = 0, known = s->channel_memo.count;
+    spot row = {.c = at->c, .lanes = 1, .ratio = 1};
+    simt_load_rows(s, q->v->operand[0], &row);
+    loop_index ky = simd_open(s, 0, q->of.rows.taps, 1);
+    row.rel = simt_tap(s, &q->of.rows, at->rel, ky, &opened);
+    simt_inside(s, &q->of.rows, row.rel, &opened);
+    add_row(s, q, &row, at->x, loop_times(ky, q->of.columns.taps));
+    simt_close(s, opened);
+    simd_close(s, q->of.rows.taps);
+    s->channel_memo.count = known;
+}
+
+void simt_lower_columns(simd *s, int root, int core)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    columns q = {.v = v, .of = simt_axes(s, core), .count = count_of(v->type.w)};
+    int rows = v->type.h % ROWS ? 1 : ROWS;
+    net_type groups = v->type; /* as if each thread's columns were one, and some rows channels */
+    groups.h /= rows;
+    groups.w /= q.count;
+    groups.c *= rows;
+    spot at = simt_open(s, &groups);
+    at.h = v->type.h;
+    at.w = v->type.w;
+    at.x = loop_times(at.x, q.count);
+    if (rows > 1)
+        at.rel = loop_sum(loop_times(at.rel, rows), simt_split(s, &at.c, v->type.c));
+    q.f = simd_filter(s, core, at.c, loop_at(0));
+    for (int u = 0; u < q.count; u++)
+        q.acc[u] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
+    convolve(s, &q, &at);
+    loop_index x = at.x;
+    for (int u = 0; u < q.count; u++) {
+        at.x = loop_offset(x, u);
+        simt_store(s, root, core, q.acc[u], &at);
+    }
+    loop_end(&s->pen);
+}
