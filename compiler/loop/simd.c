@@ -237,27 +237,37 @@ static void compute_block(simd *s, const stage *g, const block *b, int acc[])
         simd_window(s, g->core, b, acc);
 }
 
+static void emit_block(simd *s, const stage *g, const block *b, const row_sums *sums)
+{
+    int acc[SIMD_ACC_MAX];
+    compute_block(s, g, b, acc);
+    sink_block(s, g, b, acc, sums);
+}
+
 static void emit_columns(simd *s, const stage *g, block b, int width, int pixels)
 {
     row_sums sums = {0};
     begin_sums(s, g, &b, &sums);
-    int blocks = width / pixels, rest = width % pixels, acc[SIMD_ACC_MAX], phases = simd_column_phases(s, g->core);
+    int blocks = width / pixels, rest = width % pixels, phases = simd_column_phases(s, g->core);
     bool alike = pixels % phases == 0; /* else (a stride wider than a block) each block is written out */
-    for (int i = 0; i < (alike ? blocks > 0 : blocks); i++) {
-        b.pixels = pixels;
+    int first = 0, end = blocks;       /* those that are alike */
+    while (first < end && (!alike || simd_meets_edge(s, g->core, first * pixels, pixels)))
+        first++;
+    while (end > first && simd_meets_edge(s, g->core, (end - 1) * pixels, pixels))
+        end--;
+    b.pixels = pixels;
+    for (int i = 0; i < blocks; i = i == first && end > first ? end : i + 1) {
+        bool many = i == first && end > first + 1;
         b.x = loop_at((int64_t)i * pixels);
-        if (alike && blocks > 1)
-            b.x = loop_times(simd_open(s, 0, blocks, pixels / phases), phases);
-        compute_block(s, g, &b, acc);
-        sink_block(s, g, &b, acc, &sums);
-        if (alike)
-            simd_close(s, blocks);
+        if (many)
+            b.x = loop_times(simd_open(s, first * pixels / phases, end - first, pixels / phases), phases);
+        emit_block(s, g, &b, &sums);
+        simd_close(s, many ? end - first : 1);
     }
     if (rest) {
         b.pixels = rest;
         b.x = loop_at((int64_t)blocks * pixels);
-        compute_block(s, g, &b, acc);
-        sink_block(s, g, &b, acc, &sums);
+        emit_block(s, g, &b, &sums);
     }
     end_sums(s, g, &b, &sums);
 }
@@ -308,6 +318,10 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
     int groups = groups_of(s, g->core), channels = g->c / groups, core = g->kind == STAGE_MAXIMA ? -1 : g->core;
     if (goes_by_channel(s, g)) {
         emit_shuffled_row(s, g, rel);
+        return;
+    }
+    if (simd_is_narrow(s, g)) {
+        simd_emit_narrow_row(s, g, rel);
         return;
     }
     loop_index first = loop_at(0);
@@ -401,6 +415,14 @@ static void emit_filled_row(simd *s, const stage *g, loop_index rel)
 /* The first `rows`, in order; where they differ by phase, one of each phase after the other. */
 static void emit_own_rows(simd *s, const stage *g, int rows)
 {
+    int many = simd_rows_at_once(s, g, rows);
+    if (many > 1) {
+        stage wide = *g;
+        wide.w *= many;
+        emit_row(s, &wide, simd_open(s, 0, rows / many, many));
+        simd_close(s, rows / many);
+        return;
+    }
     int phases = simd_row_phases(s, g->core), whole = rows / phases, y = 0;
     if (whole)
         y = loop_for(&s->pen, loop_at(0), loop_at(whole), 1);
@@ -471,7 +493,10 @@ static void emit_stage(simd *s, const stage *g)
         simd_weights(s, g);
         break;
     default:
+        if (simd_is_narrow(s, g))
+            simd_begin_narrow(s, g);
         emit_rows(s, g);
+        simd_end_narrow(s);
     }
 }
 

@@ -62,6 +62,11 @@ typedef struct share_table {
     int scratch;
 } share_table;
 
+/* Rows of a value a channel, each repeated so often that whole vectors of all phases lie there. */
+typedef struct repeated {
+    int node, period, scratch;
+} repeated;
+
 typedef struct simd {
     arena *a;
     const fusion *f;
@@ -88,6 +93,7 @@ typedef struct simd {
     int finished, finished_row; /* a long sum that stands in a row of scratch; -1: none */
     memo_list pixel_memo, channel_memo;
     VEC(share_table) shares;
+    VEC(repeated) repeats; /* while the rows of a narrow map are written */
 } simd;
 
 void simd_lower(simd *s);
@@ -121,6 +127,8 @@ void simd_span(simd *s, int images);
 /* Do an image's tiles follow each other in one unit? Then each finds its halo where the tile before left it. */
 bool simd_carries(const simd *s);
 double simd_work_of(const simd *s, int core); /* multiply-adds an element of a window's result */
+/* Does window `core` read its operand 0 where it lies, or a cheap map of that, and leave out the taps beyond the edge? */
+bool simd_is_clipped(const simd *s, int core);
 stage *simd_stage_of(simd *s, int value, enum stage_kind kind);
 /* What window `core` reads around a pixel: operand 0, as it stands in scratch or, where it needs no padding, in memory.
  */
@@ -156,10 +164,20 @@ filter simd_filter(simd *s, int core, loop_index c, loop_index group);
  * beside the operands, few columns left over. */
 int simd_block_vectors(const simd *s, int core, int width, int channels);
 int simd_block_pixels(const simd *s, int core, int width, int vectors);
+/* Do the taps of a block of so many columns from x on reach beyond the edge, where nothing stands? */
+bool simd_meets_edge(const simd *s, int core, int x, int pixels);
 /* Rows and columns after which a window sees the same taps again: the stride of one that takes a gradient back, else 1.
  * Loops of its stage take so many at a time. */
 int simd_row_phases(const simd *s, int core);
 int simd_column_phases(const simd *s, int core);
+/* simd_flat_rows.c: how many of a stage's rows are taken as one; divides `rows` */
+int simd_rows_at_once(simd *s, const stage *g, int rows);
+/* simd_narrow.c: maps of few channels, a row as one run; begun before and ended behind a stage's rows */
+bool simd_is_narrow(const simd *s, const stage *g);
+void simd_begin_narrow(simd *s, const stage *g);
+void simd_emit_narrow_row(simd *s, const stage *g, loop_index rel);
+void simd_end_narrow(simd *s);
+const repeated *simd_repeated(const simd *s, int node); /* NULL: it is read where it is */
 /* simd_max_pool.c: the gradient of a max pool, windows first, then pixels */
 void simd_maxima(simd *s, int node, const block *b, int best[]);
 void simd_gather(simd *s, int node, const block *b, int acc[]);

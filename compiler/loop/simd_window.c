@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { UNROLLED_TAPS = 25, UNROLLED_CHANNELS = 4, SMALL_PIXELS = 4 };
+enum { UNROLLED_TAPS = 25, UNROLLED_CHANNELS = 4 };
 
 /* A window as its inner loop sees it, forward or transposed. */
 typedef struct sweep {
@@ -19,6 +19,8 @@ typedef struct sweep {
     loop_index weight_base;           /* of the block's first channel */
     int inner;                        /* channels summed over; 0: depthwise */
     loop_index inner_base;            /* first source channel */
+    bool clipped;                     /* nothing stands beyond the edge: `of` is read, at pixels inside of it */
+    int of, core;
 } sweep;
 
 static bool is_transposed(const net_node *v)
@@ -44,7 +46,11 @@ static sweep sweep_taps(simd *s, int core)
     const net_node *v = &s->n->nodes.at[core];
     const net_window *w = &v->attr.window;
     bool pad = v->prim == NET_pad;
-    sweep q = {.x = simd_source(s, core), .kh = pad ? 1 : w->kh, .kw = pad ? 1 : w->kw};
+    sweep q = {.kh = pad ? 1 : w->kh, .kw = pad ? 1 : w->kw, .clipped = simd_is_clipped(s, core)};
+    q.of = v->operand[0];
+    q.core = core;
+    if (!q.clipped)
+        q.x = simd_source(s, core);
     q.row_over = simd_row_phases(s, core);
     q.column_over = simd_column_phases(s, core);
     if (is_transposed(v)) {
@@ -64,6 +70,18 @@ static sweep sweep_taps(simd *s, int core)
     return q;
 }
 
+/* Weights that lie in panels: blocks of channels are panels, or parts of the last. */
+static void panel_filter(const simd *s, const net_node *v, loop_index c, filter *q)
+{
+    int width = s->n->nodes.at[v->operand[1]].attr.panel, whole = v->type.c / width * width;
+    int64_t sums = (int64_t)v->attr.window.kh * v->attr.window.kw * q->inner;
+    bool last = c.count == 0 && c.base >= whole;
+    CHECK(v->prim == NET_conv && v->attr.window.groups == 1 && !s->t->capability);
+    q->per_inner = last ? v->type.c - whole : width;
+    q->per_tap = q->inner * q->per_inner;
+    q->base = last ? loop_offset(c, whole * (sums - 1)) : loop_times(c, sums);
+}
+
 filter simd_filter(simd *s, int core, loop_index c, loop_index group)
 {
     const net_node *v = &s->n->nodes.at[core];
@@ -77,6 +95,10 @@ filter simd_filter(simd *s, int core, loop_index c, loop_index group)
     }
     q.inner = inner;
     q.first = loop_times(group, inner);
+    if (s->n->nodes.at[v->operand[1]].attr.panel) {
+        panel_filter(s, v, c, &q);
+        return q;
+    }
     if (v->prim == NET_conv) { /* weights [tap][ci][co] */
         q.per_inner = to;
         q.per_tap = (int64_t)inner * to;
@@ -137,6 +159,27 @@ static loop_index tap_element(const sweep *q, const block *b, loop_index ky, int
     return loop_sum(e, loop_times(divided(column, q->column_over), q->x.column));
 }
 
+/* The source at a tap of row ky and `column` from the block's first, in channels from c on. */
+static int depthwise_source(simd *s, const sweep *q, const block *b, loop_index ky, int64_t column, int64_t c)
+{
+    if (!q->clipped)
+        return loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer,
+                         loop_sum(tap_element(q, b, ky, column), loop_offset(q->inner_base, c)));
+    spot at = {.x = loop_offset(loop_times(b->x, q->column_step), q->column_shift + column),
+               .c = loop_offset(q->inner_base, c),
+               .lanes = b->lanes,
+               .ratio = s->n->nodes.at[q->of].type.h / s->smallest};
+    at.rel = loop_sum(loop_offset(loop_times(b->rel, q->row_step), q->row_shift), loop_times(ky, q->row_tap));
+    return simd_read_apart(s, q->of, &at);
+}
+
+/* Is the column inside of the source? Blocks at an edge stand at a constant place. */
+static bool is_inside(const simd *s, const sweep *q, const block *b, int64_t column)
+{
+    int64_t at = b->x.base * q->column_step + q->column_shift + column;
+    return !q->clipped || b->x.count > 0 || (at >= 0 && at < s->n->nodes.at[q->of].type.w);
+}
+
 /* One row of taps: each column of the source is loaded once, for all the pixels and taps that meet there. A pixel still
  * sees its taps from left to right. */
 static void depthwise_row(simd *s, const sweep *q, const block *b, loop_index ky, const int acc[])
@@ -155,16 +198,14 @@ static void depthwise_row(simd *s, const sweep *q, const block *b, loop_index ky
         for (int64_t i = 0; i <= last - first; i++) {
             int64_t column = backwards ? last - i : first + i;
             int x = -1;
-            if (!meets_column(q, b, column))
+            if (!meets_column(q, b, column) || !is_inside(s, q, b, column))
                 continue;
             for (int p = 0; p < b->pixels; p++) {
                 int64_t off = column - p * q->column_step;
                 if (off % q->column_tap || off / q->column_tap < 0 || off / q->column_tap >= q->kw)
                     continue;
-                if (x < 0) {
-                    loop_index e = loop_sum(tap_element(q, b, ky, column), loop_offset(q->inner_base, c));
-                    x = loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer, e);
-                }
+                if (x < 0)
+                    x = depthwise_source(s, q, b, ky, column, c);
                 simd_fma_to(s, acc[p * b->vectors + v], x, w[off / q->column_tap]);
             }
         }
@@ -232,9 +273,29 @@ static int taps_in_a_row(const sweep *q, const block *b)
     return most;
 }
 
+/* Rows of taps inside of the source: y + ky·row_tap for its row y, above or below none. */
+static void clipped_rows(simd *s, const sweep *q, const block *b, const int acc[])
+{
+    const net_type *t = &s->n->nodes.at[q->of].type;
+    loop_index y = loop_sum(b->rel, loop_times(s->tile, s->n->nodes.at[q->core].type.h / s->smallest));
+    loop_index above =
+        loop_offset(loop_times(y, -q->row_step), -q->row_shift); /* rows of the source over the first tap */
+    int first = loop_int(&s->pen, LOOP_INT_DIV, loop_offset(above, q->row_tap - 1), loop_at(0), (int)q->row_tap);
+    int end = loop_int(&s->pen, LOOP_INT_DIV, loop_offset(above, t->h + q->row_tap - 1), loop_at(0), (int)q->row_tap);
+    first = loop_int(&s->pen, LOOP_INT_MAX, loop_plus(loop_at(0), first, 1), loop_at(0), 0);
+    end = loop_int(&s->pen, LOOP_INT_MIN, loop_plus(loop_at(0), end, 1), loop_at(q->kh), 0);
+    int ky = loop_for(&s->pen, loop_plus(loop_at(0), first, 1), loop_plus(loop_at(0), end, 1), 1);
+    depthwise_row(s, q, b, loop_plus(loop_at(0), ky, 1), acc);
+    loop_end(&s->pen);
+}
+
 static void convolve(simd *s, int core, const block *b, const int acc[])
 {
     sweep q = sweep_of(s, core, b);
+    if (q.clipped) {
+        clipped_rows(s, &q, b, acc);
+        return;
+    }
     int first = 0, apart = 1; /* rows of taps that meet rows of the source: which, and how far from each to the next */
     while (first < q.kh && !meets_row(&q, b, first))
         first++;
@@ -311,60 +372,4 @@ void simd_window(simd *s, int core, const block *b, int acc[])
     for (int i = 0; i < b->pixels * b->vectors; i++)
         acc[i] = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
     convolve(s, core, b, acc);
-}
-
-/* Of the columns that a stride takes at once, how many see a tap? */
-static int phases_reached(const net_window *w)
-{
-    int reached = 0;
-    for (int x = 0; x < w->sw; x++) {
-        bool any = false;
-        for (int kx = 0; kx < w->kw; kx++)
-            any |= (x + w->left - kx * w->dw) % w->sw == 0;
-        reached += any;
-    }
-    return reached > 0 ? reached : 1;
-}
-
-static bool is_dense(const simd *s, const net_node *v)
-{
-    return v && (v->prim == NET_conv || v->prim == NET_conv_dx) && !net_is_depthwise(s->n, v);
-}
-
-/* A dense convolution loads a vector of weights for each of a block's vectors and broadcasts each of its pixels. */
-int simd_block_vectors(const simd *s, int core, int width, int channels)
-{
-    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
-    int whole = channels / s->t->lanes;
-    if (!is_dense(s, v) || whole < 2 || s->o->small)
-        return 1;
-    if (s->o->vectors > 0 && s->o->vectors <= whole)
-        return s->o->vectors;
-    if (width < 4 && whole >= 4)
-        return 4;
-    return 2;
-}
-
-int simd_block_pixels(const simd *s, int core, int width, int vectors)
-{
-    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
-    bool convolution = v && (v->prim == NET_conv || v->prim == NET_conv_dx);
-    int registers = s->t->registers < 16 ? 16 : s->t->registers;
-    int most = convolution ? (registers - 1 - vectors) / vectors : v ? 8 : 4;
-    if (s->t->lanes == 1 || s->o->small)
-        most = SMALL_PIXELS;
-    most = most > 14 ? 14 : most;
-    int phases = simd_column_phases(s, core);
-    if (phases > 1) /* columns that no tap reaches take no register */
-        most = most * phases / phases_reached(&v->attr.window);
-    if (v && v->prim == NET_max_pool_dx) /* blocks that begin with a window each */
-        phases = most >= v->attr.window.sw ? v->attr.window.sw : 1;
-    most = most > SIMD_ACC_MAX / vectors ? SIMD_ACC_MAX / vectors : most;
-    if (width > most && phases <= SIMD_ACC_MAX / vectors)
-        most = most < phases ? phases : most - most % phases;
-    int pixels = width < most ? width : most;
-    for (int p = pixels; p > pixels / 2; p--) /* no remainder, if that costs less than half the block */
-        if (width % p == 0 && (p == width || p % phases == 0))
-            return p;
-    return pixels;
 }

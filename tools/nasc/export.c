@@ -226,8 +226,10 @@ static bool write_c(exporting *e, nasc_diag *d)
                           .lower = {.small = for_size(e), .tiles_least = parts}};
     const char *name = choose_name(e, d);
     e->constants = name ? trained_constants(&e->trained, &e->network, d) : NULL;
-    program *p =
-        e->constants && make_case(e, d) ? pipeline_compile(e->session.arena, e->network.net, &e->target, &o, d) : NULL;
+    if (!e->constants || !make_case(e, d))
+        return false;
+    inference_arrange(&e->network, &e->target, e->constants, e->session.arena);
+    program *p = pipeline_compile(e->session.arena, e->network.net, &e->target, &o, d);
     export_model m = {.program = p,
                       .target = &e->target,
                       .name = name,
