@@ -211,8 +211,7 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[],
             } else if (g->kind == STAGE_MAXIMA) {
                 store_maximum(s, g, &at, acc[b->pixels + p]);
             } else {
-                int reg = g->core >= 0 ? s->core_reg : simd_read(s, g->value, &at);
-                loop_store(&s->pen, g->scratch, simd_scratch_element(g, &at), reg);
+                loop_store(&s->pen, g->scratch, simd_scratch_element(g, &at), simd_read(s, g->value, &at));
             }
             if (s->ahead)
                 simd_fetch_ahead(s, g, &at);

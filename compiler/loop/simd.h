@@ -11,7 +11,7 @@
 #include "loop/lower.h"
 
 enum stage_kind {
-    STAGE_TILE,    /* scratch = a value with padding around, for a window to read */
+    STAGE_TILE,    /* scratch = a value with padding around, for a window to read, maybe over a window in registers */
     STAGE_CHIP,    /* scratch = a window's result, with padding around */
     STAGE_MAXIMA,  /* scratch = of each window of a max pool's gradient, its first maximum's place, and what goes there
                     */
@@ -22,7 +22,7 @@ enum stage_kind {
 typedef struct stage {
     enum stage_kind kind;
     int value;   /* TILE, CHIP: what stands in scratch; MAXIMA: the max_pool_dx; WEIGHTS: the conv_dw */
-    int core;    /* CHIP, STORE: the window computed in registers; MAXIMA: the max pool known by the way; -1: none */
+    int core;    /* CHIP, STORE, TILE: the window computed in registers; MAXIMA: the max pool known by the way; -1: none */
     double fill; /* TILE: what stands beyond the edge */
     int h, w, c, ratio;
     int map_h, map_w;        /* of one image */

@@ -121,6 +121,21 @@ static stage *add_stage(simd *s, enum stage_kind kind, int value, const net_type
 
 static void need_read(simd *s, int node);
 
+/* The window in registers under the maps of a root, or -1. */
+static int core_under(const simd *s, int node)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    for (int k = 0; k < v->count; k++) {
+        int x = v->operand[k];
+        if (s->f->place[x] == PLACE_REGISTER)
+            return x;
+        int below = s->f->place[x] == PLACE_INLINE ? core_under(s, x) : -1;
+        if (below >= 0)
+            return below;
+    }
+    return -1;
+}
+
 static void need_source(simd *s, int x, reading how)
 {
     if (s->f->place[x] == PLACE_CHIP && how.fill == 0) {
@@ -130,7 +145,9 @@ static void need_source(simd *s, int x, reading how)
     if ((!how.padded && is_plain(s, x)) || tile_of(s, x, how.fill))
         return;
     need_read(s, x);
-    add_stage(s, STAGE_TILE, x, &s->n->nodes.at[x].type)->fill = how.fill;
+    stage *g = add_stage(s, STAGE_TILE, x, &s->n->nodes.at[x].type);
+    g->fill = how.fill;
+    g->core = s->f->place[x] == PLACE_INLINE ? core_under(s, x) : -1;
 }
 
 /* The pool on chip under `node` whose maxima the gradient `dx` finds again, or -1. */
@@ -197,21 +214,6 @@ static void need_read(simd *s, int node)
     default:
         return;
     }
-}
-
-/* The window in registers under the maps of a root, or -1. */
-static int core_under(const simd *s, int node)
-{
-    const net_node *v = &s->n->nodes.at[node];
-    for (int k = 0; k < v->count; k++) {
-        int x = v->operand[k];
-        if (s->f->place[x] == PLACE_REGISTER)
-            return x;
-        int below = s->f->place[x] == PLACE_INLINE ? core_under(s, x) : -1;
-        if (below >= 0)
-            return below;
-    }
-    return -1;
 }
 
 static void need_map_root(simd *s, int root)
@@ -467,7 +469,7 @@ static double tile_cost(const simd *s, int rows)
         elements += held * g->pixel;
         moved += AGAIN * (held - made) * g->pixel;
         work += made * g->c *
-                (g->kind == STAGE_CHIP     ? simd_work_of(s, g->core)
+                (g->core >= 0 && g->kind != STAGE_MAXIMA ? simd_work_of(s, g->core)
                  : g->kind == STAGE_MAXIMA ? 2 * simd_work_of(s, g->value)
                                            : 3);
     }

@@ -95,7 +95,7 @@ static int64_t stage_flops(simd *s, const stage *g)
         return flops + (g->core >= 0 && g->core != g->value ? flops_of(s, g->core) : 0);
     }
     if (g->kind == STAGE_TILE)
-        flops = inline_flops(s, g->value, &seen);
+        flops = inline_flops(s, g->value, &seen) + (g->core >= 0 ? flops_of(s, g->core) : 0);
     else
         flops = flops_of(s, g->value);
     if (g->kind == STAGE_MAXIMA)

@@ -151,6 +151,45 @@ static bool stays_on_chip(const fuser *u, int node)
     return false;
 }
 
+/* The window that alone reads `node` as its operand 0, through at least one map; -1: there is none. Each map has one
+ * reader and, of full size, reads the one before it alone. */
+static int lone_reader(const fuser *u, int node)
+{
+    int from = node;
+    while (!u->is_output[node] && user_count(u, node) == 1) {
+        user by = u->users[u->first_user[node]];
+        const net_node *v = &u->n->nodes.at[by.node];
+        if (v->region != u->n->nodes.at[from].region)
+            return -1;
+        if (class_of(u->n, by.node) == NET_WINDOW)
+            return by.operand == 0 && node != from ? by.node : -1;
+        if (class_of(u->n, by.node) != NET_MAP || !same_pixels(u, node, by.node))
+            return -1;
+        for (int k = 0; k < v->count; k++)
+            if (k != by.operand && net_is_map_sized(&u->n->nodes.at[v->operand[k]].type))
+                return -1;
+        node = by.node;
+    }
+    return -1;
+}
+
+static bool is_pointwise_conv(const net *n, int node)
+{
+    return node >= 0 && n->nodes.at[node].prim == NET_conv && net_is_pointwise(&n->nodes.at[node].attr.window);
+}
+
+static bool is_depthwise_conv(const net *n, int node)
+{
+    return node >= 0 && n->nodes.at[node].prim == NET_conv && net_is_depthwise(n, &n->nodes.at[node]);
+}
+
+/* Is a window finished in registers, maps and all, where the tile is written that its one reader needs? */
+static bool ends_in_a_tile(const fuser *u, int node)
+{
+    return u->kernels == FUSE_TILES && is_depthwise_conv(u->n, node) &&
+           is_pointwise_conv(u->n, lone_reader(u, node));
+}
+
 /* ---- places ------------------------------------------------------------------------------------------------------ */
 
 static void list_add(arena *a, node_list *list, int node)
@@ -313,7 +352,9 @@ static void place_node(fuser *u, int node)
         *place = u->n->nodes.at[node].prim == NET_concat ? PLACE_MEMORY : PLACE_INLINE;
         return;
     case NET_WINDOW:
-        if (stays_on_chip(u, node)) {
+        if (ends_in_a_tile(u, node)) {
+            *place = PLACE_REGISTER;
+        } else if (stays_on_chip(u, node)) {
             *place = PLACE_CHIP;
         } else {
             *place = PLACE_MEMORY;
