@@ -596,10 +596,10 @@ static void lower_pixels(simd *s)
     simd_plan(s);
     simd_fill_shares(s);
     s->out->unit_images = s->chunked ? s->n->chunk : s->images_most;
-    s->out->unit_tiles = s->chunked ? 1 : s->tiles;
+    s->out->unit_tiles = s->chunked || s->carried ? 1 : s->tiles;
     if (s->chunked)
         clear_sums(s);
-    if (s->chunked || s->images_most > 1)
+    if (s->chunked || s->carried || s->images_most > 1)
         emit_unit(s, s->out->unit_images);
     else
         emit_tile(s);

@@ -81,6 +81,7 @@ typedef struct simd {
     lower_room *room;
     int sum_rows;        /* scratch: the unit's rows of chan_sum, in float64 */
     bool chunked, whole; /* units are chunks of images; a tile is the whole map */
+    bool carried;        /* units are images: what a tile has made of the next one's halo moves on */
     int rows;            /* of the smallest map, a tile */
     int tiles;
     int smallest;               /* height of the smallest map */

@@ -412,7 +412,18 @@ double simd_work_of(const simd *s, int core)
 
 bool simd_carries(const simd *s)
 {
-    return s->chunked && s->tiles > 1;
+    return (s->chunked || s->carried) && s->tiles > 1;
+}
+
+/* Rows that a dense convolution makes for a window are too dear to be made twice. */
+static bool has_dear_halo(const simd *s)
+{
+    bool dear = false;
+    for (int i = 0; i < s->stages.count; i++) {
+        const stage *g = &s->stages.at[i];
+        dear |= g->kind == STAGE_TILE && g->core >= 0 && (g->lo || g->hi);
+    }
+    return dear && !s->chunked;
 }
 
 /* Elements of a weight gradient, which each tile takes up and puts down. */
@@ -464,7 +475,7 @@ static double tile_cost(const simd *s, int rows)
         if (!in_scratch(g))
             continue;
         double pixels = g->w + g->left + g->right, held = (double)rows_of(s, g, rows) * pixels;
-        bool carried = s->chunked && rows < s->smallest;
+        bool carried = (s->chunked || s->carried) && rows < s->smallest;
         double made = carried ? (double)rows * g->ratio * pixels : held;
         elements += held * g->pixel;
         moved += AGAIN * (held - made) * g->pixel;
@@ -603,6 +614,7 @@ void simd_plan(simd *s)
         g->map_w = g->w;
         s->whole |= g->h % s->smallest != 0;
     }
+    s->carried = has_dear_halo(s);
     choose_rows(s);
     s->images_most = images_of(s);
     for (int i = 0; i < s->stages.count; i++) {

@@ -14,6 +14,9 @@ enum {
     INLINE_READS = 2
 }; /* a map over at most so many full-size tensors is cheaper to recompute than to store and load */
 
+/* A map of at least so many elements, and so many times as high as the window that reads it, is made row by row. */
+enum { ROWS_ELEMENTS = 1 << 17, ROWS_WINDOWS = 4 };
+
 typedef struct user {
     int node, operand;
 } user;
@@ -183,11 +186,27 @@ static bool is_depthwise_conv(const net *n, int node)
     return node >= 0 && n->nodes.at[node].prim == NET_conv && net_is_depthwise(n, &n->nodes.at[node]);
 }
 
-/* Is a window finished in registers, maps and all, where the tile is written that its one reader needs? */
+/* Is a depthwise convolution's input so large, and so much taller than what its window sees, that its rows are better
+ * made as the window comes to them? Small maps stay in the caches anyway, and have nothing but edges. */
+static bool is_worth_rows(const fuser *u, int depthwise)
+{
+    const net_node *v = &u->n->nodes.at[depthwise];
+    const net_type *x = &u->n->nodes.at[v->operand[0]].type;
+    return net_elements(x) >= ROWS_ELEMENTS && x->h >= ROWS_WINDOWS * v->attr.window.kh;
+}
+
+/* Is a window finished in registers, maps and all, where the tile is written that its one reader needs? A depthwise
+ * convolution before a pointwise one, and the pointwise one before these two: their map between exists a few rows at a
+ * time. */
 static bool ends_in_a_tile(const fuser *u, int node)
 {
-    return u->kernels == FUSE_TILES && is_depthwise_conv(u->n, node) &&
-           is_pointwise_conv(u->n, lone_reader(u, node));
+    if (u->kernels != FUSE_TILES)
+        return false;
+    int reader = lone_reader(u, node);
+    if (is_depthwise_conv(u->n, node))
+        return is_pointwise_conv(u->n, reader);
+    return is_pointwise_conv(u->n, node) && is_depthwise_conv(u->n, reader) && is_worth_rows(u, reader) &&
+           is_pointwise_conv(u->n, lone_reader(u, reader));
 }
 
 /* ---- places ------------------------------------------------------------------------------------------------------ */
