@@ -255,6 +255,7 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
     while (end > first && simd_meets_edge(s, g->core, (end - 1) * pixels, pixels))
         end--;
     b.pixels = pixels;
+    b.columns = width;
     for (int i = 0; i < blocks; i = i == first && end > first ? end : i + 1) {
         bool many = i == first && end > first + 1;
         b.x = loop_at((int64_t)i * pixels);

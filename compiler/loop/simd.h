@@ -148,7 +148,8 @@ void simd_stream_rows(simd *s, const stage *g, loop_index rel); /* what a row's 
 typedef struct block {
     loop_index rel, x, c;
     int pixels, vectors, lanes;
-    int group; /* variable of the loop over a grouped convolution's groups; 0: none */
+    int columns; /* of the whole row */
+    int group;   /* variable of the loop over a grouped convolution's groups; 0: none */
 } block;
 void simd_window(simd *s, int core, const block *b, int acc[]);
 /* What a convolution, forward or back, multiplies with for output channel c, of group `group`: weight k of a tap is at

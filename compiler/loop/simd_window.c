@@ -19,6 +19,7 @@ typedef struct sweep {
     loop_index weight_base;           /* of the block's first channel */
     int inner;                        /* channels summed over; 0: depthwise */
     loop_index inner_base;            /* first source channel */
+    int panel;                        /* channels of a panel of weights; 0: they lie otherwise */
     bool clipped;                     /* nothing stands beyond the edge: `of` is read, at pixels inside of it */
     int of, core;
 } sweep;
@@ -120,6 +121,7 @@ static sweep sweep_of(simd *s, int core, const block *b)
     q.weight_inner = f.per_inner;
     q.inner = f.inner;
     q.inner_base = f.first;
+    q.panel = s->n->nodes.at[s->n->nodes.at[core].operand[1]].attr.panel;
     return q;
 }
 
@@ -245,6 +247,24 @@ static void dense_step(simd *s, const sweep *q, const block *b, loop_index ky, i
     }
 }
 
+enum { LINE = 16, FEW_BLOCKS = 8, FAR_BYTES = 1 << 18 };
+
+/* Few blocks of pixels pass over many weights faster than these come from a far cache, the first of them above all. So all
+ * blocks fetch a part of the next panel, as they go over this one: a line or more with every so many channels. */
+static void fetch_panel(simd *s, const sweep *q, const block *b, loop_index k)
+{
+    const net_type *t = &s->n->nodes.at[s->n->nodes.at[q->core].operand[1]].type;
+    int blocks = (b->columns + b->pixels - 1) / b->pixels, width = b->vectors * b->lanes;
+    if (width != q->panel || blocks > FEW_BLOCKS || net_elements(t) * 4 < FAR_BYTES)
+        return;
+    int lines = (UNROLLED_CHANNELS * width / LINE + blocks - 1) / blocks, each = lines * LINE / UNROLLED_CHANNELS;
+    loop_index at = loop_offset(q->weight_base, (int64_t)q->inner * width);
+    at = loop_sum(at, loop_times(b->x, (int64_t)q->inner * each / b->pixels / LINE * LINE));
+    at = loop_sum(at, loop_times(k, each));
+    for (int i = 0; i < lines; i++)
+        loop_prefetch(&s->pen, q->weights, loop_offset(at, (int64_t)i * LINE));
+}
+
 /* The `rank`th tap in a row of each pixel: pixels of different phases, whose taps differ, keep each other company. */
 static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, int rank, const int acc[])
 {
@@ -253,6 +273,8 @@ static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, in
         whole = 0;
     if (whole) {
         int k = loop_for(&s->pen, loop_at(0), loop_at(whole), unrolled);
+        if (q->panel && q->kh * q->kw == 1 && !s->o->small)
+            fetch_panel(s, q, b, loop_plus(loop_at(0), k, 1));
         for (int i = 0; i < unrolled; i++)
             for (int kx = 0; kx < q->kw; kx++)
                 dense_step(s, q, b, ky, kx, rank, loop_offset(loop_plus(loop_at(0), k, 1), i), acc);
