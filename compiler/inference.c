@@ -176,7 +176,7 @@ static int panel_of(const net *n, int leaf, const target *t)
         for (int k = 0; k < v->count; k++) {
             if (v->operand[k] != leaf)
                 continue;
-            int wanted = k == 1 ? lower_panel(v, t) : 0;
+            int wanted = k == 1 ? lower_panel(n, v, t) : 0;
             if (!wanted || (panel && wanted != panel))
                 return 0;
             panel = wanted;

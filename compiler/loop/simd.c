@@ -412,6 +412,22 @@ static void emit_filled_row(simd *s, const stage *g, loop_index rel)
     simd_stream_rows(s, g, rel);
 }
 
+/* A depthwise convolution that reads where its input lies: all rows of some channels, then the next channels, whose
+ * weights and columns stay in the first cache level meanwhile. */
+static void emit_by_channels(simd *s, const stage *g, int rows)
+{
+    channel_run run[8];
+    int runs = simd_channel_runs(s, g->c, 1, run);
+    for (int r = 0; r < runs; r++) {
+        block b = {.vectors = 1, .lanes = run[r].lanes};
+        b.c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
+        b.rel = simd_open(s, 0, rows, 1);
+        emit_columns(s, g, b, g->w, simd_block_pixels(s, g->core, g->w, 1));
+        simd_close(s, rows);
+        simd_close(s, run[r].count);
+    }
+}
+
 /* The first `rows`, in order; where they differ by phase, one of each phase after the other. */
 static void emit_own_rows(simd *s, const stage *g, int rows)
 {
@@ -421,6 +437,10 @@ static void emit_own_rows(simd *s, const stage *g, int rows)
         wide.w *= many;
         emit_row(s, &wide, simd_open(s, 0, rows / many, many));
         simd_close(s, rows / many);
+        return;
+    }
+    if (g->kind != STAGE_MAXIMA && g->core >= 0 && rows > 1 && !g->left && !g->right && simd_is_clipped(s, g->core)) {
+        emit_by_channels(s, g, rows);
         return;
     }
     int phases = simd_row_phases(s, g->core), whole = rows / phases, y = 0;

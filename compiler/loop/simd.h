@@ -21,8 +21,8 @@ enum stage_kind {
 
 typedef struct stage {
     enum stage_kind kind;
-    int value;   /* TILE, CHIP: what stands in scratch; MAXIMA: the max_pool_dx; WEIGHTS: the conv_dw */
-    int core;    /* CHIP, STORE, TILE: the window computed in registers; MAXIMA: the max pool known by the way; -1: none */
+    int value; /* TILE, CHIP: what stands in scratch; MAXIMA: the max_pool_dx; WEIGHTS: the conv_dw */
+    int core; /* CHIP, STORE, TILE: the window computed in registers; MAXIMA: the max pool known by the way; -1: none */
     double fill; /* TILE: what stands beyond the edge */
     int h, w, c, ratio;
     int map_h, map_w;        /* of one image */

@@ -43,9 +43,13 @@ static int panel_vectors(const target *t, int pixels, int whole)
     return whole % 2 && whole % 3 != 1 && t->registers >= 32 ? 3 : 2;
 }
 
-int lower_panel(const net_node *conv, const target *t)
+int lower_panel(const net *n, const net_node *conv, const target *t)
 {
-    if (t->capability || conv->prim != NET_conv || conv->attr.window.groups != 1)
+    if (t->capability || conv->prim != NET_conv)
+        return 0;
+    if (net_is_depthwise(n, conv))
+        return t->lanes;
+    if (conv->attr.window.groups != 1)
         return 0;
     return panel_vectors(t, conv->type.h * conv->type.w, conv->type.c / t->lanes) * t->lanes;
 }

@@ -481,8 +481,8 @@ static double tile_cost(const simd *s, int rows)
         moved += AGAIN * (held - made) * g->pixel;
         work += made * g->c *
                 (g->core >= 0 && g->kind != STAGE_MAXIMA ? simd_work_of(s, g->core)
-                 : g->kind == STAGE_MAXIMA ? 2 * simd_work_of(s, g->value)
-                                           : 3);
+                 : g->kind == STAGE_MAXIMA               ? 2 * simd_work_of(s, g->value)
+                                                         : 3);
     }
     return (work + moved + elements * reach_of(s, elements) + 64) / rows;
 }

@@ -75,11 +75,12 @@ static sweep sweep_taps(simd *s, int core)
 static void panel_filter(const simd *s, const net_node *v, loop_index c, filter *q)
 {
     int width = s->n->nodes.at[v->operand[1]].attr.panel, whole = v->type.c / width * width;
-    int64_t sums = (int64_t)v->attr.window.kh * v->attr.window.kw * q->inner;
+    int inner = q->inner ? q->inner : 1; /* depthwise: the channel itself */
+    int64_t sums = (int64_t)v->attr.window.kh * v->attr.window.kw * inner;
     bool last = c.count == 0 && c.base >= whole;
-    CHECK(v->prim == NET_conv && v->attr.window.groups == 1 && !s->t->capability);
+    CHECK(v->prim == NET_conv && !s->t->capability);
     q->per_inner = last ? v->type.c - whole : width;
-    q->per_tap = q->inner * q->per_inner;
+    q->per_tap = inner * q->per_inner;
     q->base = last ? loop_offset(c, whole * (sums - 1)) : loop_times(c, sums);
 }
 
@@ -89,17 +90,14 @@ filter simd_filter(simd *s, int core, loop_index c, loop_index group)
     int from = s->n->nodes.at[v->operand[0]].type.c, to = v->type.c;
     int groups = v->attr.window.groups < 1 ? 1 : v->attr.window.groups, inner = from / groups;
     filter q = {.buffer = simd_arg(s, v->operand[1], LOOP_IN), .base = c};
-    if (net_is_depthwise(s->n, v)) {
-        q.per_tap = to;
-        q.first = c;
-        return q;
-    }
-    q.inner = inner;
-    q.first = loop_times(group, inner);
-    if (s->n->nodes.at[v->operand[1]].attr.panel) {
+    bool depthwise = net_is_depthwise(s->n, v), panels = s->n->nodes.at[v->operand[1]].attr.panel > 0;
+    q.inner = depthwise ? 0 : inner;
+    q.per_tap = to;
+    q.first = depthwise ? c : loop_times(group, inner);
+    if (panels)
         panel_filter(s, v, c, &q);
+    if (depthwise || panels)
         return q;
-    }
     if (v->prim == NET_conv) { /* weights [tap][ci][co] */
         q.per_inner = to;
         q.per_tap = (int64_t)inner * to;
