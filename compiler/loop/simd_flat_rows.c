@@ -27,7 +27,7 @@ static bool is_read_flat(simd *s, const stage *g, int node)
 
 static bool is_flat(simd *s, const stage *g)
 {
-    if (g->core < 0 || g->kind == STAGE_MAXIMA || g->lo || g->hi || g->left || g->right || g->sums.count)
+    if (g->core < 0 || g->kind != STAGE_STORE || g->lo || g->hi || g->left || g->right || g->sums.count)
         return false;
     const net_node *v = &s->n->nodes.at[g->core];
     if (v->prim != NET_conv || !net_is_pointwise(&v->attr.window))
@@ -40,11 +40,11 @@ static bool is_flat(simd *s, const stage *g)
     return flat;
 }
 
-/* As many as leave what is read and written in a cache level: the first where weights fit beside it, else the second,
+/* Maps one column wide are read by rows alone. As many as leave what is read and written in a cache level: the first where weights fit beside it, else the second,
  * where weights come from for every such row. */
 int simd_rows_at_once(simd *s, const stage *g, int rows)
 {
-    if (rows == 1 || s->images_most > 1 || s->chunked || !is_flat(s, g))
+    if (rows == 1 || g->w == 1 || s->images_most > 1 || s->chunked || !is_flat(s, g))
         return 1;
     int from = s->n->nodes.at[s->n->nodes.at[g->core].operand[0]].type.c;
     int64_t weights = (int64_t)from * g->c * 4, row = (int64_t)g->w * (from + g->c) * 4;
