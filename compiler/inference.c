@@ -187,13 +187,13 @@ static int panel_of(const net *n, int leaf, const target *t)
 
 void inference_arrange(const inference *i, const target *t, float *constants, arena *a)
 {
-    float *room = NEW_ARRAY(a, float, i->constants + 1);
+    float *room = constants ? NEW_ARRAY(a, float, i->constants + 1) : NULL;
     for (int leaf = 0; leaf < i->net->nodes.count; leaf++) {
         net_node *v = &i->net->nodes.at[leaf];
         if (v->prim != NET_input || v->attr.slot != SLOT_WEIGHTS)
             continue;
         v->attr.panel = panel_of(i->net, leaf, t);
-        if (v->attr.panel)
+        if (v->attr.panel && constants)
             turn(constants + v->attr.offset, net_elements(&v->type) / v->type.c, v->type.c, v->attr.panel, room);
     }
 }

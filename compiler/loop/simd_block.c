@@ -81,7 +81,7 @@ int simd_block_pixels(const simd *s, int core, int width, int vectors)
         most = SMALL_PIXELS;
     most = most > 14 ? 14 : most;
     int phases = simd_column_phases(s, core);
-    if (phases > 1) /* columns that no tap reaches take no register */
+    if (v && phases > 1) /* columns that no tap reaches take no register */
         most = most * phases / phases_reached(&v->attr.window);
     if (v && v->prim == NET_max_pool_dx) /* blocks that begin with a window each */
         phases = most >= v->attr.window.sw ? v->attr.window.sw : 1;
