@@ -614,7 +614,7 @@ void simd_plan(simd *s)
         g->map_w = g->w;
         s->whole |= g->h % s->smallest != 0;
     }
-    s->carried = has_dear_halo(s);
+    s->carried = s->o->tiles_least <= 1 && has_dear_halo(s);
     choose_rows(s);
     s->images_most = images_of(s);
     for (int i = 0; i < s->stages.count; i++) {

@@ -228,7 +228,8 @@ static bool write_c(exporting *e, nasc_diag *d)
     e->constants = name ? trained_constants(&e->trained, &e->network, d) : NULL;
     if (!e->constants || !make_case(e, d))
         return false;
-    inference_arrange(&e->network, &e->target, e->constants, e->session.arena);
+    if (!o.lower.small) /* whose blocks are narrower than panels */
+        inference_arrange(&e->network, &e->target, e->constants, e->session.arena);
     program *p = pipeline_compile(e->session.arena, e->network.net, &e->target, &o, d);
     export_model m = {.program = p,
                       .target = &e->target,
