@@ -439,7 +439,8 @@ static void emit_own_rows(simd *s, const stage *g, int rows)
         simd_close(s, rows / many);
         return;
     }
-    if (g->kind != STAGE_MAXIMA && g->core >= 0 && rows > 1 && !g->left && !g->right && simd_is_clipped(s, g->core)) {
+    if (g->kind != STAGE_MAXIMA && g->core >= 0 && rows > 1 && !g->left && !g->right && !simd_gathers(g) &&
+        simd_is_clipped(s, g->core)) {
         emit_by_channels(s, g, rows);
         return;
     }

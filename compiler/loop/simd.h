@@ -174,6 +174,7 @@ int simd_row_phases(const simd *s, int core);
 int simd_column_phases(const simd *s, int core);
 /* simd_flat_rows.c: how many of a stage's rows are taken as one; divides `rows` */
 int simd_rows_at_once(simd *s, const stage *g, int rows);
+bool simd_gathers(const stage *g); /* is a row of a root gathered in scratch before it is stored? */
 /* simd_narrow.c: maps of few channels, a row as one run; begun before and ended behind a stage's rows */
 bool simd_is_narrow(const simd *s, const stage *g);
 void simd_begin_narrow(simd *s, const stage *g);

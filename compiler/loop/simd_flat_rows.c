@@ -25,9 +25,18 @@ static bool is_read_flat(simd *s, const stage *g, int node)
     return flat;
 }
 
+bool simd_gathers(const stage *g)
+{
+    bool any = false;
+    for (int r = 0; r < g->gathered.count; r++)
+        any |= g->gathered.at[r] >= 0;
+    return any;
+}
+
 static bool is_flat(simd *s, const stage *g)
 {
-    if (g->core < 0 || g->kind != STAGE_STORE || g->lo || g->hi || g->left || g->right || g->sums.count)
+    if (g->core < 0 || g->kind != STAGE_STORE || g->lo || g->hi || g->left || g->right || g->sums.count ||
+        simd_gathers(g))
         return false;
     const net_node *v = &s->n->nodes.at[g->core];
     if (v->prim != NET_conv || !net_is_pointwise(&v->attr.window))
