@@ -1,5 +1,6 @@
 /* Splits an evaluation network in two: what is computed once from the weights, and what each image needs. */
 #include "inference.h"
+#include "loop/lower.h"
 #include "net/copy.h"
 #include "objective.h"
 
@@ -150,5 +151,49 @@ void inference_pack(const inference *i, const float *weights, const float *folde
         const float *const from[] = {
             [PIECE_WEIGHTS] = weights, [PIECE_FOLDED] = folded, [PIECE_MEAN] = mean, [PIECE_STD] = std};
         memcpy(constants + p->to, from[p->from] + p->at, (size_t)p->count * sizeof *constants);
+    }
+}
+
+/* ---- the order of weights ---------------------------------------------------------------------------------------- */
+
+/* [sums][channels] to panels of so many channels; `from`: room for as many. */
+static void turn(float *at, int64_t sums, int channels, int panel, float *from)
+{
+    memcpy(from, at, (size_t)(sums * channels) * sizeof *at);
+    for (int lo = 0; lo < channels; lo += panel) {
+        int width = channels - lo < panel ? channels - lo : panel;
+        for (int64_t k = 0; k < sums; k++, at += width)
+            memcpy(at, from + k * channels + lo, (size_t)width * sizeof *at);
+    }
+}
+
+/* Does every reader of the leaf want panels of as many channels? How many; 0: no. */
+static int panel_of(const net *n, int leaf, const target *t)
+{
+    int panel = 0;
+    for (int i = leaf + 1; i < n->nodes.count; i++) {
+        const net_node *v = &n->nodes.at[i];
+        for (int k = 0; k < v->count; k++) {
+            if (v->operand[k] != leaf)
+                continue;
+            int wanted = k == 1 ? lower_panel(n, v, t) : 0;
+            if (!wanted || (panel && wanted != panel))
+                return 0;
+            panel = wanted;
+        }
+    }
+    return panel;
+}
+
+void inference_arrange(const inference *i, const target *t, float *constants, arena *a)
+{
+    float *room = constants ? NEW_ARRAY(a, float, i->constants + 1) : NULL;
+    for (int leaf = 0; leaf < i->net->nodes.count; leaf++) {
+        net_node *v = &i->net->nodes.at[leaf];
+        if (v->prim != NET_input || v->attr.slot != SLOT_WEIGHTS)
+            continue;
+        v->attr.panel = panel_of(i->net, leaf, t);
+        if (v->attr.panel && constants)
+            turn(constants + v->attr.offset, net_elements(&v->type) / v->type.c, v->type.c, v->attr.panel, room);
     }
 }

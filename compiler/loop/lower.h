@@ -56,4 +56,8 @@ typedef struct lowered {
 lowered *lower_group(arena *a, const fusion *f, const group *g, const lower_layout *layout, const target *t,
                      const lower_options *o, lower_room *room);
 
+/* How many output channels a panel has, where kernels for `t` want a convolution's weights in panels (see net_attr); 0: as
+ * they are. */
+int lower_panel(const net *n, const net_node *conv, const target *t);
+
 #endif

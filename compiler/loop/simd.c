@@ -211,8 +211,7 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[],
             } else if (g->kind == STAGE_MAXIMA) {
                 store_maximum(s, g, &at, acc[b->pixels + p]);
             } else {
-                int reg = g->core >= 0 ? s->core_reg : simd_read(s, g->value, &at);
-                loop_store(&s->pen, g->scratch, simd_scratch_element(g, &at), reg);
+                loop_store(&s->pen, g->scratch, simd_scratch_element(g, &at), simd_read(s, g->value, &at));
             }
             if (s->ahead)
                 simd_fetch_ahead(s, g, &at);
@@ -248,10 +247,11 @@ static block tail_of(const block *b)
     return t;
 }
 
-static void sink_all(simd *s, const stage *g, const block *b, const int acc[], const row_sums *sums,
-                     const row_sums *tail_sums)
+static void emit_block(simd *s, const stage *g, const block *b, const row_sums *sums, const row_sums *tail_sums)
 {
+    int acc[SIMD_ACC_MAX];
     block t = tail_of(b);
+    compute_block(s, g, b, acc);
     sink_block(s, g, b, acc, sums);
     if (b->tail)
         sink_block(s, g, &t, acc + b->pixels * b->vectors, tail_sums);
@@ -264,23 +264,27 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
     begin_sums(s, g, &b, &sums);
     if (b.tail)
         begin_sums(s, g, &t, &tail_sums);
-    int blocks = width / pixels, rest = width % pixels, acc[SIMD_ACC_MAX], phases = simd_column_phases(s, g->core);
+    int blocks = width / pixels, rest = width % pixels, phases = simd_column_phases(s, g->core);
     bool alike = pixels % phases == 0; /* else (a stride wider than a block) each block is written out */
-    for (int i = 0; i < (alike ? blocks > 0 : blocks); i++) {
-        b.pixels = pixels;
+    int first = 0, end = blocks;       /* those that are alike */
+    while (first < end && (!alike || simd_meets_edge(s, g->core, first * pixels, pixels)))
+        first++;
+    while (end > first && simd_meets_edge(s, g->core, (end - 1) * pixels, pixels))
+        end--;
+    b.pixels = pixels;
+    b.columns = width;
+    for (int i = 0; i < blocks; i = i == first && end > first ? end : i + 1) {
+        bool many = i == first && end > first + 1;
         b.x = loop_at((int64_t)i * pixels);
-        if (alike && blocks > 1)
-            b.x = loop_times(simd_open(s, 0, blocks, pixels / phases), phases);
-        compute_block(s, g, &b, acc);
-        sink_all(s, g, &b, acc, &sums, &tail_sums);
-        if (alike)
-            simd_close(s, blocks);
+        if (many)
+            b.x = loop_times(simd_open(s, first * pixels / phases, end - first, pixels / phases), phases);
+        emit_block(s, g, &b, &sums, &tail_sums);
+        simd_close(s, many ? end - first : 1);
     }
     if (rest) {
         b.pixels = rest;
         b.x = loop_at((int64_t)blocks * pixels);
-        compute_block(s, g, &b, acc);
-        sink_all(s, g, &b, acc, &sums, &tail_sums);
+        emit_block(s, g, &b, &sums, &tail_sums);
     }
     end_sums(s, g, &b, &sums);
     if (b.tail)
@@ -362,6 +366,10 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
         emit_shuffled_row(s, g, rel);
         return;
     }
+    if (simd_is_narrow(s, g)) {
+        simd_emit_narrow_row(s, g, rel);
+        return;
+    }
     loop_index first = loop_at(0);
     block b = {.rel = rel};
     if (groups > 1) {
@@ -391,14 +399,19 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
  * reads the source again, of which it needs less. */
 static bool keeps_weights(const simd *s, const stage *g)
 {
-    if (g->kind != STAGE_STORE || groups_of(s, g->core) > 1 || simd_row_phases(s, g->core) > 1)
+    if (g->kind != STAGE_STORE || groups_of(s, g->core) > 1 || simd_row_phases(s, g->core) > 1 || simd_gathers(g))
         return false;
-    for (int r = 0; r < g->gathered.count; r++)
-        if (g->gathered.at[r] >= 0) /* a whole row at a time */
-            return false;
     int vectors = simd_block_vectors(s, g->core, g->w, g->c);
     double weights = g->core < 0 ? 0 : simd_work_of(s, g->core) * g->c * 4;
     return vectors > 1 && weights * 2 > (double)s->t->l1_bytes && g->w < vectors * s->t->lanes;
+}
+
+/* A depthwise convolution that reads where its input lies: the weights and columns of some channels stay in the first cache
+ * level while all rows are made. */
+static bool reads_in_place(const simd *s, const stage *g)
+{
+    return g->kind != STAGE_MAXIMA && g->core >= 0 && !g->left && !g->right && !simd_gathers(g) &&
+           simd_is_clipped(s, g->core);
 }
 
 /* Rows [0, rows), for one block of channels after the other. */
@@ -479,7 +492,15 @@ static void emit_filled_row(simd *s, const stage *g, loop_index rel)
 /* The first `rows`, in order; where they differ by phase, one of each phase after the other. */
 static void emit_own_rows(simd *s, const stage *g, int rows)
 {
-    if (keeps_weights(s, g)) {
+    int many = simd_rows_at_once(s, g, rows);
+    if (many > 1) {
+        stage wide = *g;
+        wide.w *= many;
+        emit_row(s, &wide, simd_open(s, 0, rows / many, many));
+        simd_close(s, rows / many);
+        return;
+    }
+    if (rows > 1 && (keeps_weights(s, g) || reads_in_place(s, g))) {
         emit_by_channels(s, g, rows);
         return;
     }
@@ -553,7 +574,10 @@ static void emit_stage(simd *s, const stage *g)
         simd_weights(s, g);
         break;
     default:
+        if (simd_is_narrow(s, g))
+            simd_begin_narrow(s, g);
         emit_rows(s, g);
+        simd_end_narrow(s);
     }
 }
 
@@ -654,10 +678,10 @@ static void lower_pixels(simd *s)
     simd_plan(s);
     simd_fill_shares(s);
     s->out->unit_images = s->chunked ? s->n->chunk : s->images_most;
-    s->out->unit_tiles = s->chunked ? 1 : s->tiles;
+    s->out->unit_tiles = s->chunked || s->carried ? 1 : s->tiles;
     if (s->chunked)
         clear_sums(s);
-    if (s->chunked || s->images_most > 1)
+    if (s->chunked || s->carried || s->images_most > 1)
         emit_unit(s, s->out->unit_images);
     else
         emit_tile(s);

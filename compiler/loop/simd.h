@@ -11,7 +11,7 @@
 #include "loop/lower.h"
 
 enum stage_kind {
-    STAGE_TILE,    /* scratch = a value with padding around, for a window to read */
+    STAGE_TILE,    /* scratch = a value with padding around, for a window to read, maybe over a window in registers */
     STAGE_CHIP,    /* scratch = a window's result, with padding around */
     STAGE_MAXIMA,  /* scratch = of each window of a max pool's gradient, its first maximum's place, and what goes there
                     */
@@ -27,8 +27,8 @@ typedef struct fetch {
 
 typedef struct stage {
     enum stage_kind kind;
-    int value;   /* TILE, CHIP: what stands in scratch; MAXIMA: the max_pool_dx; WEIGHTS: the conv_dw */
-    int core;    /* CHIP, STORE: the window computed in registers; MAXIMA: the max pool known by the way; -1: none */
+    int value; /* TILE, CHIP: what stands in scratch; MAXIMA: the max_pool_dx; WEIGHTS: the conv_dw */
+    int core; /* CHIP, STORE, TILE: the window computed in registers; MAXIMA: the max pool known by the way; -1: none */
     double fill; /* TILE: what stands beyond the edge */
     int h, w, c, ratio;
     int map_h, map_w;        /* of one image */
@@ -68,6 +68,11 @@ typedef struct share_table {
     int scratch;
 } share_table;
 
+/* Rows of a value a channel, each repeated so often that whole vectors of all phases lie there. */
+typedef struct repeated {
+    int node, period, scratch;
+} repeated;
+
 typedef struct simd {
     arena *a;
     const fusion *f;
@@ -82,6 +87,7 @@ typedef struct simd {
     lower_room *room;
     int sum_rows;        /* scratch: the unit's rows of chan_sum, in float64 */
     bool chunked, whole; /* units are chunks of images; a tile is the whole map */
+    bool carried;        /* units are images: what a tile has made of the next one's halo moves on */
     int rows;            /* of the smallest map, a tile */
     int tiles;
     int smallest;               /* height of the smallest map */
@@ -94,6 +100,7 @@ typedef struct simd {
     int finished, finished_row; /* a long sum that stands in a row of scratch; -1: none */
     memo_list pixel_memo, channel_memo;
     VEC(share_table) shares;
+    VEC(repeated) repeats; /* while the rows of a narrow map are written */
 } simd;
 
 void simd_lower(simd *s);
@@ -127,6 +134,8 @@ void simd_span(simd *s, int images);
 /* Do an image's tiles follow each other in one unit? Then each finds its halo where the tile before left it. */
 bool simd_carries(const simd *s);
 double simd_work_of(const simd *s, int core); /* multiply-adds an element of a window's result */
+/* Does window `core` read its operand 0 where it lies, or a cheap map of that, and leave out the taps beyond the edge? */
+bool simd_is_clipped(const simd *s, int core);
 stage *simd_stage_of(simd *s, int value, enum stage_kind kind);
 /* What window `core` reads around a pixel: operand 0, as it stands in scratch or, where it needs no padding, in memory.
  */
@@ -145,8 +154,9 @@ void simd_stream_rows(simd *s, const stage *g, loop_index rel); /* what a row's 
 typedef struct block {
     loop_index rel, x, c;
     int pixels, vectors, lanes;
-    int tail;  /* of the channels behind: lanes; 0: none */
-    int group; /* variable of the loop over a grouped convolution's groups; 0: none */
+    int columns; /* of the whole row */
+    int tail;    /* of the channels behind: lanes; 0: none */
+    int group;   /* variable of the loop over a grouped convolution's groups; 0: none */
 } block;
 void simd_window(simd *s, int core, const block *b, int acc[]);
 /* What a convolution, forward or back, multiplies with for output channel c, of group `group`: weight k of a tap is at
@@ -165,10 +175,21 @@ int simd_block_vectors(const simd *s, int core, int width, int channels);
 int simd_block_pixels(const simd *s, int core, int width, int vectors, int tail);
 /* Can a block compute the channels behind its last vector along? */
 bool simd_takes_tail(const simd *s, int core, int tail);
+/* Do the taps of a block of so many columns from x on reach beyond the edge, where nothing stands? */
+bool simd_meets_edge(const simd *s, int core, int x, int pixels);
 /* Rows and columns after which a window sees the same taps again: the stride of one that takes a gradient back, else 1.
  * Loops of its stage take so many at a time. */
 int simd_row_phases(const simd *s, int core);
 int simd_column_phases(const simd *s, int core);
+/* simd_flat_rows.c: how many of a stage's rows are taken as one; divides `rows` */
+int simd_rows_at_once(simd *s, const stage *g, int rows);
+bool simd_gathers(const stage *g); /* is a row of a root gathered in scratch before it is stored? */
+/* simd_narrow.c: maps of few channels, a row as one run; begun before and ended behind a stage's rows */
+bool simd_is_narrow(const simd *s, const stage *g);
+void simd_begin_narrow(simd *s, const stage *g);
+void simd_emit_narrow_row(simd *s, const stage *g, loop_index rel);
+void simd_end_narrow(simd *s);
+const repeated *simd_repeated(const simd *s, int node); /* NULL: it is read where it is */
 /* simd_max_pool.c: the gradient of a max pool, windows first, then pixels */
 void simd_maxima(simd *s, int node, const block *b, int best[]);
 void simd_gather(simd *s, int node, const block *b, int acc[]);

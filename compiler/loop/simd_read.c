@@ -79,8 +79,18 @@ static int load_scratch(simd *s, const stage *g, const spot *at)
     return loop_load(&s->pen, DT_F32, at->lanes, g->scratch, simd_scratch_element(g, at));
 }
 
+/* A row of a value a channel, where the channels of a narrow map pass several times in a vector. */
+static int load_repeated(simd *s, const repeated *r, int row, const spot *at)
+{
+    return loop_load(&s->pen, DT_F32, at->lanes, r->scratch,
+                     loop_at((int64_t)row * r->period + at->c.base % r->period));
+}
+
 static int load_memory(simd *s, int node, const spot *at)
 {
+    const repeated *r = simd_repeated(s, node);
+    if (r)
+        return load_repeated(s, r, 0, at);
     const net_type *t = &s->n->nodes.at[node].type;
     int buffer = simd_arg(s, node, LOOP_IN);
     loop_index e = simd_element(s, node, at);
@@ -157,8 +167,12 @@ int simd_row(simd *s, int node, int row, const spot *at)
     if (reg >= 0)
         return reg;
     const net_type *t = &s->n->nodes.at[node].type;
-    int buffer = simd_arg(s, node, LOOP_IN);
-    reg = loop_load(&s->pen, DT_F32, at->lanes, buffer, loop_offset(at->c, (int64_t)row * t->c));
+    const repeated *r = simd_repeated(s, node);
+    if (r)
+        reg = load_repeated(s, r, row, at);
+    else
+        reg =
+            loop_load(&s->pen, DT_F32, at->lanes, simd_arg(s, node, LOOP_IN), loop_offset(at->c, (int64_t)row * t->c));
     VEC_PUSH(s->a, &s->channel_memo, ((memo){node, row, at->lanes, reg}));
     return reg;
 }

@@ -42,8 +42,29 @@ static halo halo_transposed(const net_window *v, const stage *reader, int h, int
 typedef struct reading {
     double fill; /* beyond the edge */
     bool padded; /* needs neighbours or an edge */
-    bool direct; /* reads other channels of the same pixel: no tile */
+    bool direct; /* reads at the reader's pixel, or leaves out what lies beyond the edge: no tile */
 } reading;
+
+/* Is a value's memory readable as it is, by windows without padding? */
+static bool is_plain(const simd *s, int node)
+{
+    return s->f->place[node] == PLACE_MEMORY || s->f->place[node] == PLACE_LEAF;
+}
+
+/* A tile would be written and read once more, and a narrow map is mostly its edge. Where sums ride on the group, images
+ * follow each other and tiles carry rows on: there it is cheap. */
+bool simd_is_clipped(const simd *s, int core)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    if (s->chunked || s->o->small || s->t->capability || v->prim != NET_conv || !net_is_depthwise(s->n, v) ||
+        v->attr.window.kh * v->attr.window.kw == 1)
+        return false;
+    int x = v->operand[0];
+    const net_node *map = &s->n->nodes.at[x];
+    if (s->f->place[x] == PLACE_INLINE && (map->prim == NET_relu || map->prim == NET_relu6))
+        x = map->operand[0];
+    return is_plain(s, x) && s->n->nodes.at[x].prim != NET_select;
+}
 
 static reading reading_of(const simd *s, int core)
 {
@@ -51,6 +72,8 @@ static reading reading_of(const simd *s, int core)
     const net_window *w = &v->attr.window;
     const net_type *x = &s->n->nodes.at[v->operand[0]].type;
     halo o;
+    if (simd_is_clipped(s, core))
+        return (reading){0, false, true};
     switch (v->prim) {
     case NET_conv:
         return (reading){0, !(w->kh * w->kw == 1 && !w->top && !w->left && !w->bottom && !w->right), false};
@@ -98,10 +121,19 @@ static stage *add_stage(simd *s, enum stage_kind kind, int value, const net_type
 
 static void need_read(simd *s, int node);
 
-/* Is a value's memory readable as it is, by windows without padding? */
-static bool is_plain(const simd *s, int node)
+/* The window in registers under the maps of a root, or -1. */
+static int core_under(const simd *s, int node)
 {
-    return s->f->place[node] == PLACE_MEMORY || s->f->place[node] == PLACE_LEAF;
+    const net_node *v = &s->n->nodes.at[node];
+    for (int k = 0; k < v->count; k++) {
+        int x = v->operand[k];
+        if (s->f->place[x] == PLACE_REGISTER)
+            return x;
+        int below = s->f->place[x] == PLACE_INLINE ? core_under(s, x) : -1;
+        if (below >= 0)
+            return below;
+    }
+    return -1;
 }
 
 static void need_source(simd *s, int x, reading how)
@@ -113,7 +145,9 @@ static void need_source(simd *s, int x, reading how)
     if ((!how.padded && is_plain(s, x)) || tile_of(s, x, how.fill))
         return;
     need_read(s, x);
-    add_stage(s, STAGE_TILE, x, &s->n->nodes.at[x].type)->fill = how.fill;
+    stage *g = add_stage(s, STAGE_TILE, x, &s->n->nodes.at[x].type);
+    g->fill = how.fill;
+    g->core = s->f->place[x] == PLACE_INLINE ? core_under(s, x) : -1;
 }
 
 /* The pool on chip under `node` whose maxima the gradient `dx` finds again, or -1. */
@@ -180,21 +214,6 @@ static void need_read(simd *s, int node)
     default:
         return;
     }
-}
-
-/* The window in registers under the maps of a root, or -1. */
-static int core_under(const simd *s, int node)
-{
-    const net_node *v = &s->n->nodes.at[node];
-    for (int k = 0; k < v->count; k++) {
-        int x = v->operand[k];
-        if (s->f->place[x] == PLACE_REGISTER)
-            return x;
-        int below = s->f->place[x] == PLACE_INLINE ? core_under(s, x) : -1;
-        if (below >= 0)
-            return below;
-    }
-    return -1;
 }
 
 static void need_map_root(simd *s, int root)
@@ -393,7 +412,18 @@ double simd_work_of(const simd *s, int core)
 
 bool simd_carries(const simd *s)
 {
-    return s->chunked && s->tiles > 1;
+    return (s->chunked || s->carried) && s->tiles > 1;
+}
+
+/* Rows that a dense convolution makes for a window are too dear to be made twice. */
+static bool has_dear_halo(const simd *s)
+{
+    bool dear = false;
+    for (int i = 0; i < s->stages.count; i++) {
+        const stage *g = &s->stages.at[i];
+        dear |= g->kind == STAGE_TILE && g->core >= 0 && (g->lo || g->hi);
+    }
+    return dear && !s->chunked;
 }
 
 /* Elements of a weight gradient, which each tile takes up and puts down. */
@@ -401,6 +431,23 @@ static double weight_elements(const simd *s, const stage *g)
 {
     const net_type *t = &s->n->nodes.at[g->value].type;
     return g->kind == STAGE_WEIGHTS ? (double)t->h * t->w * t->c : 0;
+}
+
+/* Elements of a dense convolution's weights, which each tile reads. */
+static double dense_elements(const simd *s, const stage *g)
+{
+    if (g->core < 0 || s->chunked)
+        return 0;
+    const net_node *v = &s->n->nodes.at[g->core];
+    return v->prim == NET_conv && !net_is_depthwise(s->n, v) ? simd_work_of(s, g->core) * g->c : 0;
+}
+
+/* Relative cost of bringing an element to the first cache level from where so many of them lie; what is fetched ahead
+ * waits in the second. */
+static double reach_of(const simd *s, double elements, double waiting)
+{
+    double bytes = elements * 4, all = bytes + waiting * 4;
+    return bytes <= s->t->l1_bytes * 0.9 ? 0 : all <= s->t->l2_bytes * 0.8 ? 2 : 16;
 }
 
 enum { AGAIN = 10 }; /* cost of an element that is read and written once more, in multiply-adds of a vector unit */
@@ -431,23 +478,21 @@ static double tile_cost(const simd *s, int rows)
     double work = 0, elements = 0, moved = 0, waiting = 0;
     for (int i = 0; i < s->stages.count; i++) {
         const stage *g = &s->stages.at[i];
-        moved += AGAIN * weight_elements(s, g);
+        moved += AGAIN * weight_elements(s, g) + dense_elements(s, g) * reach_of(s, 2 * dense_elements(s, g), 0);
         waiting += fetched_elements(g, rows);
         if (!in_scratch(g))
             continue;
         double pixels = g->w + g->left + g->right, held = (double)rows_of(s, g, rows) * pixels;
-        bool carried = s->chunked && rows < s->smallest;
+        bool carried = (s->chunked || s->carried) && rows < s->smallest;
         double made = carried ? (double)rows * g->ratio * pixels : held;
         elements += held * g->pixel;
         moved += AGAIN * (held - made) * g->pixel;
         work += made * g->c *
-                (g->kind == STAGE_CHIP     ? simd_work_of(s, g->core)
-                 : g->kind == STAGE_MAXIMA ? 2 * simd_work_of(s, g->value)
-                                           : 3);
+                (g->core >= 0 && g->kind != STAGE_MAXIMA ? simd_work_of(s, g->core)
+                 : g->kind == STAGE_MAXIMA               ? 2 * simd_work_of(s, g->value)
+                                                         : 3);
     }
-    double bytes = elements * 4, with = bytes + waiting * 4; /* what is fetched ahead waits in the second cache */
-    double reach = bytes <= s->t->l1_bytes * 0.9 ? 0 : with <= s->t->l2_bytes * 0.8 ? 2 : 16;
-    return (work + moved + elements * reach + 64) / rows;
+    return (work + moved + elements * reach_of(s, elements, waiting) + 64) / rows;
 }
 
 static bool has_enough_tiles(const simd *s, int rows)
@@ -550,11 +595,12 @@ void simd_span(simd *s, int images)
 
 void simd_plan(simd *s)
 {
+    for (int i = 0; i < s->g->roots.count; i++)
+        s->chunked |= net_prim_info[s->n->nodes.at[s->g->roots.at[i]].prim].class == NET_REDUCE;
     need_sum_reads(s);
     for (int i = 0; i < s->g->roots.count; i++) {
         int root = s->g->roots.at[i];
         enum net_class c = net_prim_info[s->n->nodes.at[root].prim].class;
-        s->chunked |= c == NET_REDUCE;
         if (s->n->nodes.at[root].prim == NET_conv_dw)
             need_weights(s, root);
         else if (c == NET_REDUCE)
@@ -578,6 +624,7 @@ void simd_plan(simd *s)
     }
     if (s->layout->large)
         simd_plan_fetches(s);
+    s->carried = s->o->tiles_least <= 1 && has_dear_halo(s);
     choose_rows(s);
     s->images_most = images_of(s);
     for (int i = 0; i < s->stages.count; i++) {

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { UNROLLED_TAPS = 25, UNROLLED_CHANNELS = 4, SMALL_PIXELS = 4 };
+enum { UNROLLED_TAPS = 25, UNROLLED_CHANNELS = 4 };
 
 /* A window as its inner loop sees it, forward or transposed. */
 typedef struct sweep {
@@ -20,6 +20,9 @@ typedef struct sweep {
     loop_index weight_base;           /* of the block's first channel */
     int inner;                        /* channels summed over; 0: depthwise */
     loop_index inner_base;            /* first source channel */
+    int panel;                        /* channels of a panel of weights; 0: they lie otherwise */
+    bool clipped;                     /* nothing stands beyond the edge: `of` is read, at pixels inside of it */
+    int of, core;
 } sweep;
 
 static bool is_transposed(const net_node *v)
@@ -45,7 +48,11 @@ static sweep sweep_taps(simd *s, int core)
     const net_node *v = &s->n->nodes.at[core];
     const net_window *w = &v->attr.window;
     bool pad = v->prim == NET_pad;
-    sweep q = {.x = simd_source(s, core), .kh = pad ? 1 : w->kh, .kw = pad ? 1 : w->kw};
+    sweep q = {.kh = pad ? 1 : w->kh, .kw = pad ? 1 : w->kw, .clipped = simd_is_clipped(s, core)};
+    q.of = v->operand[0];
+    q.core = core;
+    if (!q.clipped)
+        q.x = simd_source(s, core);
     q.row_over = simd_row_phases(s, core);
     q.column_over = simd_column_phases(s, core);
     if (is_transposed(v)) {
@@ -65,19 +72,33 @@ static sweep sweep_taps(simd *s, int core)
     return q;
 }
 
+/* Weights that lie in panels: blocks of channels are panels, or parts of the last. */
+static void panel_filter(const simd *s, const net_node *v, loop_index c, filter *q)
+{
+    int width = s->n->nodes.at[v->operand[1]].attr.panel, whole = v->type.c / width * width;
+    int inner = q->inner ? q->inner : 1; /* depthwise: the channel itself */
+    int64_t sums = (int64_t)v->attr.window.kh * v->attr.window.kw * inner;
+    bool last = c.count == 0 && c.base >= whole;
+    CHECK(v->prim == NET_conv && !s->t->capability);
+    q->per_inner = last ? v->type.c - whole : width;
+    q->per_tap = inner * q->per_inner;
+    q->base = last ? loop_offset(c, whole * (sums - 1)) : loop_times(c, sums);
+}
+
 filter simd_filter(simd *s, int core, loop_index c, loop_index group)
 {
     const net_node *v = &s->n->nodes.at[core];
     int from = s->n->nodes.at[v->operand[0]].type.c, to = v->type.c;
     int groups = v->attr.window.groups < 1 ? 1 : v->attr.window.groups, inner = from / groups;
     filter q = {.buffer = simd_arg(s, v->operand[1], LOOP_IN), .base = c};
-    if (net_is_depthwise(s->n, v)) {
-        q.per_tap = to;
-        q.first = c;
+    bool depthwise = net_is_depthwise(s->n, v), panels = s->n->nodes.at[v->operand[1]].attr.panel > 0;
+    q.inner = depthwise ? 0 : inner;
+    q.per_tap = to;
+    q.first = depthwise ? c : loop_times(group, inner);
+    if (panels)
+        panel_filter(s, v, c, &q);
+    if (depthwise || panels)
         return q;
-    }
-    q.inner = inner;
-    q.first = loop_times(group, inner);
     if (v->prim == NET_conv) { /* weights [tap][ci][co] */
         q.per_inner = to;
         q.per_tap = (int64_t)inner * to;
@@ -99,6 +120,7 @@ static sweep sweep_of(simd *s, int core, const block *b)
     q.weight_inner = f.per_inner;
     q.inner = f.inner;
     q.inner_base = f.first;
+    q.panel = s->n->nodes.at[s->n->nodes.at[core].operand[1]].attr.panel;
     return q;
 }
 
@@ -138,6 +160,27 @@ static loop_index tap_element(const sweep *q, const block *b, loop_index ky, int
     return loop_sum(e, loop_times(divided(column, q->column_over), q->x.column));
 }
 
+/* The source at a tap of row ky and `column` from the block's first, in channels from c on. */
+static int depthwise_source(simd *s, const sweep *q, const block *b, loop_index ky, int64_t column, int64_t c)
+{
+    if (!q->clipped)
+        return loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer,
+                         loop_sum(tap_element(q, b, ky, column), loop_offset(q->inner_base, c)));
+    spot at = {.x = loop_offset(loop_times(b->x, q->column_step), q->column_shift + column),
+               .c = loop_offset(q->inner_base, c),
+               .lanes = b->lanes,
+               .ratio = s->n->nodes.at[q->of].type.h / s->smallest};
+    at.rel = loop_sum(loop_offset(loop_times(b->rel, q->row_step), q->row_shift), loop_times(ky, q->row_tap));
+    return simd_read_apart(s, q->of, &at);
+}
+
+/* Is the column inside of the source? Blocks at an edge stand at a constant place. */
+static bool is_inside(const simd *s, const sweep *q, const block *b, int64_t column)
+{
+    int64_t at = b->x.base * q->column_step + q->column_shift + column;
+    return !q->clipped || b->x.count > 0 || (at >= 0 && at < s->n->nodes.at[q->of].type.w);
+}
+
 /* One row of taps: each column of the source is loaded once, for all the pixels and taps that meet there. A pixel still
  * sees its taps from left to right. */
 static void depthwise_row(simd *s, const sweep *q, const block *b, loop_index ky, const int acc[])
@@ -156,16 +199,14 @@ static void depthwise_row(simd *s, const sweep *q, const block *b, loop_index ky
         for (int64_t i = 0; i <= last - first; i++) {
             int64_t column = backwards ? last - i : first + i;
             int x = -1;
-            if (!meets_column(q, b, column))
+            if (!meets_column(q, b, column) || !is_inside(s, q, b, column))
                 continue;
             for (int p = 0; p < b->pixels; p++) {
                 int64_t off = column - p * q->column_step;
                 if (off % q->column_tap || off / q->column_tap < 0 || off / q->column_tap >= q->kw)
                     continue;
-                if (x < 0) {
-                    loop_index e = loop_sum(tap_element(q, b, ky, column), loop_offset(q->inner_base, c));
-                    x = loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer, e);
-                }
+                if (x < 0)
+                    x = depthwise_source(s, q, b, ky, column, c);
                 simd_fma_to(s, acc[p * b->vectors + v], x, w[off / q->column_tap]);
             }
         }
@@ -254,6 +295,24 @@ static void dense_step(simd *s, const sweep *q, const block *b, loop_index ky, i
     }
 }
 
+enum { LINE = 16, FEW_BLOCKS = 8, FAR_BYTES = 1 << 18 };
+
+/* Few blocks of pixels pass over many weights faster than these come from a far cache, the first of them above all. So all
+ * blocks fetch a part of the next panel, as they go over this one: a line or more with every so many channels. */
+static void fetch_panel(simd *s, const sweep *q, const block *b, loop_index k)
+{
+    const net_type *t = &s->n->nodes.at[s->n->nodes.at[q->core].operand[1]].type;
+    int blocks = (b->columns + b->pixels - 1) / b->pixels, width = b->vectors * b->lanes;
+    if (width != q->panel || blocks > FEW_BLOCKS || net_elements(t) * 4 < FAR_BYTES)
+        return;
+    int lines = (UNROLLED_CHANNELS * width / LINE + blocks - 1) / blocks, each = lines * LINE / UNROLLED_CHANNELS;
+    loop_index at = loop_offset(q->weight_base, (int64_t)q->inner * width);
+    at = loop_sum(at, loop_times(b->x, (int64_t)q->inner * each / b->pixels / LINE * LINE));
+    at = loop_sum(at, loop_times(k, each));
+    for (int i = 0; i < lines; i++)
+        loop_prefetch(&s->pen, q->weights, loop_offset(at, (int64_t)i * LINE));
+}
+
 /* The `rank`th tap in a row of each pixel: pixels of different phases, whose taps differ, keep each other company. */
 static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, int rank, const int acc[])
 {
@@ -262,6 +321,8 @@ static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, in
         whole = 0;
     if (whole) {
         int k = loop_for(&s->pen, loop_at(0), loop_at(whole), unrolled);
+        if (q->panel && q->kh * q->kw == 1 && !s->o->small)
+            fetch_panel(s, q, b, loop_plus(loop_at(0), k, 1));
         for (int i = 0; i < unrolled; i++)
             for (int kx = 0; kx < q->kw; kx++)
                 dense_step(s, q, b, ky, kx, rank, loop_offset(loop_plus(loop_at(0), k, 1), i), acc);
@@ -282,9 +343,29 @@ static int taps_in_a_row(const sweep *q, const block *b)
     return most;
 }
 
+/* Rows of taps inside of the source: y + ky·row_tap for its row y, above or below none. */
+static void clipped_rows(simd *s, const sweep *q, const block *b, const int acc[])
+{
+    const net_type *t = &s->n->nodes.at[q->of].type;
+    loop_index y = loop_sum(b->rel, loop_times(s->tile, s->n->nodes.at[q->core].type.h / s->smallest));
+    loop_index above =
+        loop_offset(loop_times(y, -q->row_step), -q->row_shift); /* rows of the source over the first tap */
+    int first = loop_int(&s->pen, LOOP_INT_DIV, loop_offset(above, q->row_tap - 1), loop_at(0), (int)q->row_tap);
+    int end = loop_int(&s->pen, LOOP_INT_DIV, loop_offset(above, t->h + q->row_tap - 1), loop_at(0), (int)q->row_tap);
+    first = loop_int(&s->pen, LOOP_INT_MAX, loop_plus(loop_at(0), first, 1), loop_at(0), 0);
+    end = loop_int(&s->pen, LOOP_INT_MIN, loop_plus(loop_at(0), end, 1), loop_at(q->kh), 0);
+    int ky = loop_for(&s->pen, loop_plus(loop_at(0), first, 1), loop_plus(loop_at(0), end, 1), 1);
+    depthwise_row(s, q, b, loop_plus(loop_at(0), ky, 1), acc);
+    loop_end(&s->pen);
+}
+
 static void convolve(simd *s, int core, const block *b, const int acc[])
 {
     sweep q = sweep_of(s, core, b);
+    if (q.clipped) {
+        clipped_rows(s, &q, b, acc);
+        return;
+    }
     int first = 0, apart = 1; /* rows of taps that meet rows of the source: which, and how far from each to the next */
     while (first < q.kh && !meets_row(&q, b, first))
         first++;
@@ -364,83 +445,4 @@ void simd_window(simd *s, int core, const block *b, int acc[])
     convolve(s, core, b, acc);
     if (b->tail)
         part_tails(s, b, acc);
-}
-
-/* Of the columns that a stride takes at once, how many see a tap? */
-static int phases_reached(const net_window *w)
-{
-    int reached = 0;
-    for (int x = 0; x < w->sw; x++) {
-        bool any = false;
-        for (int kx = 0; kx < w->kw; kx++)
-            any |= (x + w->left - kx * w->dw) % w->sw == 0;
-        reached += any;
-    }
-    return reached > 0 ? reached : 1;
-}
-
-static bool is_dense(const simd *s, const net_node *v)
-{
-    return v && (v->prim == NET_conv || v->prim == NET_conv_dx) && !net_is_depthwise(s->n, v);
-}
-
-/* A dense convolution loads a vector of weights for each of a block's vectors and broadcasts each of its pixels. */
-int simd_block_vectors(const simd *s, int core, int width, int channels)
-{
-    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
-    int whole = channels / s->t->lanes;
-    if (!is_dense(s, v) || whole < 2 || s->o->small)
-        return 1;
-    if (s->o->vectors > 0 && s->o->vectors <= whole)
-        return s->o->vectors;
-    if (width < 4 && whole >= 4)
-        return 4;
-    return 2;
-}
-
-/* At least a quarter of a vector, and pixels that are all alike. */
-bool simd_takes_tail(const simd *s, int core, int tail)
-{
-    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
-    return is_dense(s, v) && v->attr.window.groups <= 1 && tail < s->t->lanes && tail * 4 >= s->t->lanes &&
-           simd_row_phases(s, core) == 1 && simd_column_phases(s, core) == 1;
-}
-
-/* Of a block with a tail: pixels share its vectors, and two more registers put these together. */
-static int pixels_with_tail(const simd *s, int registers, int width, int vectors, int tail)
-{
-    int parts = s->t->lanes / tail, most = (registers - vectors - 4) * parts / (vectors * parts + 1);
-    most = most > 14 ? 14 : most < 1 ? 1 : most;
-    if (width <= most)
-        return width;
-    for (int p = most; p > most / 2; p--)
-        if (width % p == 0 && p % parts == 0)
-            return p;
-    return most > parts ? most - most % parts : most;
-}
-
-int simd_block_pixels(const simd *s, int core, int width, int vectors, int tail)
-{
-    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
-    bool convolution = v && (v->prim == NET_conv || v->prim == NET_conv_dx);
-    int registers = s->t->registers < 16 ? 16 : s->t->registers;
-    if (tail)
-        return pixels_with_tail(s, registers, width, vectors, tail);
-    int most = convolution ? (registers - 1 - vectors) / vectors : v ? 8 : 4;
-    if (s->t->lanes == 1 || s->o->small)
-        most = SMALL_PIXELS;
-    most = most > 14 ? 14 : most;
-    int phases = simd_column_phases(s, core);
-    if (phases > 1) /* columns that no tap reaches take no register */
-        most = most * phases / phases_reached(&v->attr.window);
-    if (v && v->prim == NET_max_pool_dx) /* blocks that begin with a window each */
-        phases = most >= v->attr.window.sw ? v->attr.window.sw : 1;
-    most = most > SIMD_ACC_MAX / vectors ? SIMD_ACC_MAX / vectors : most;
-    if (width > most && phases <= SIMD_ACC_MAX / vectors)
-        most = most < phases ? phases : most - most % phases;
-    int pixels = width < most ? width : most;
-    for (int p = pixels; p > pixels / 2; p--) /* no remainder, if that costs less than half the block */
-        if (width % p == 0 && (p == width || p % phases == 0))
-            return p;
-    return pixels;
 }

@@ -5,9 +5,13 @@
 #include "loop/simd.h"
 
 /* A max pool's gradient is half in the stage of its maxima, half in that of its sums. */
-static int64_t flops_of(const simd *s, int node)
+static int64_t clipped_flops(simd *s, int core);
+
+static int64_t flops_of(simd *s, int node)
 {
     const net_node *v = &s->n->nodes.at[node];
+    if (simd_is_clipped(s, node))
+        return clipped_flops(s, node);
     return net_prim_info[v->prim].cost(s->n, v).flops / (v->prim == NET_max_pool_dx ? 2 : 1);
 }
 
@@ -24,6 +28,35 @@ static int64_t inline_flops(simd *s, int node, node_list *seen)
     for (int k = 0; k < s->n->nodes.at[node].count; k++)
         flops += inline_flops(s, s->n->nodes.at[node].operand[k], seen);
     return flops;
+}
+
+/* Of a stretch of `size`, how many taps of all windows lie on it. */
+static int64_t taps_on(int windows, int taps, int step, int before, int dilation, int size)
+{
+    int64_t on = 0;
+    for (int i = 0; i < windows; i++)
+        for (int k = 0; k < taps; k++) {
+            int at = i * step - before + k * dilation;
+            on += at >= 0 && at < size;
+        }
+    return on;
+}
+
+/* Of a window that leaves out what lies beyond the edge; a map under it is evaluated for each row of taps, and in a block of
+ * columns once a column. */
+static int64_t clipped_flops(simd *s, int core)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    const net_window *w = &v->attr.window;
+    const net_type *x = &s->n->nodes.at[v->operand[0]].type, *y = &v->type;
+    node_list seen = {0};
+    int64_t rows = taps_on(y->h, w->kh, w->sh, w->top, w->dh, x->h);
+    int64_t columns = taps_on(y->w, w->kw, w->sw, w->left, w->dw, x->w);
+    int pixels = simd_block_pixels(s, core, y->w, 1, 0);
+    double again = (double)((pixels - 1) * w->sw + 1 + (w->kw - 1) * w->dw) / pixels;
+    again = again < w->kw ? again : w->kw; /* of a column, by all taps of all pixels */
+    double map = (double)inline_flops(s, v->operand[0], &seen) / ((double)x->h * x->w);
+    return 2 * rows * columns * y->c + (int64_t)(map * (double)rows * y->w * again);
 }
 
 static int64_t root_flops(simd *s, int root, node_list *seen)
@@ -62,7 +95,7 @@ static int64_t stage_flops(simd *s, const stage *g)
         return flops + (g->core >= 0 && g->core != g->value ? flops_of(s, g->core) : 0);
     }
     if (g->kind == STAGE_TILE)
-        flops = inline_flops(s, g->value, &seen);
+        flops = inline_flops(s, g->value, &seen) + (g->core >= 0 ? flops_of(s, g->core) : 0);
     else
         flops = flops_of(s, g->value);
     if (g->kind == STAGE_MAXIMA)

@@ -14,6 +14,9 @@ enum {
     INLINE_READS = 2
 }; /* a map over at most so many full-size tensors is cheaper to recompute than to store and load */
 
+/* A map of at least so many elements, and so many times as high as the window that reads it, is made row by row. */
+enum { ROWS_ELEMENTS = 1 << 17, ROWS_WINDOWS = 4 };
+
 typedef struct user {
     int node, operand;
 } user;
@@ -149,6 +152,61 @@ static bool stays_on_chip(const fuser *u, int node)
     if (v->prim == NET_conv_dx && net_is_pointwise(&v->attr.window))
         return all_ends(u, node, is_depthwise_gradient);
     return false;
+}
+
+/* The window that alone reads `node` as its operand 0, through at least one map; -1: there is none. Each map has one
+ * reader and, of full size, reads the one before it alone. */
+static int lone_reader(const fuser *u, int node)
+{
+    int from = node;
+    while (!u->is_output[node] && user_count(u, node) == 1) {
+        user by = u->users[u->first_user[node]];
+        const net_node *v = &u->n->nodes.at[by.node];
+        if (v->region != u->n->nodes.at[from].region)
+            return -1;
+        if (class_of(u->n, by.node) == NET_WINDOW)
+            return by.operand == 0 && node != from ? by.node : -1;
+        if (class_of(u->n, by.node) != NET_MAP || !same_pixels(u, node, by.node))
+            return -1;
+        for (int k = 0; k < v->count; k++)
+            if (k != by.operand && net_is_map_sized(&u->n->nodes.at[v->operand[k]].type))
+                return -1;
+        node = by.node;
+    }
+    return -1;
+}
+
+static bool is_pointwise_conv(const net *n, int node)
+{
+    return node >= 0 && n->nodes.at[node].prim == NET_conv && net_is_pointwise(&n->nodes.at[node].attr.window);
+}
+
+static bool is_depthwise_conv(const net *n, int node)
+{
+    return node >= 0 && n->nodes.at[node].prim == NET_conv && net_is_depthwise(n, &n->nodes.at[node]);
+}
+
+/* Is a depthwise convolution's input so large, and so much taller than what its window sees, that its rows are better
+ * made as the window comes to them? Small maps stay in the caches anyway, and have nothing but edges. */
+static bool is_worth_rows(const fuser *u, int depthwise)
+{
+    const net_node *v = &u->n->nodes.at[depthwise];
+    const net_type *x = &u->n->nodes.at[v->operand[0]].type;
+    return net_elements(x) >= ROWS_ELEMENTS && x->h >= ROWS_WINDOWS * v->attr.window.kh;
+}
+
+/* Is a window finished in registers, maps and all, where the tile is written that its one reader needs? A depthwise
+ * convolution before a pointwise one, and the pointwise one before these two: their map between exists a few rows at a
+ * time. */
+static bool ends_in_a_tile(const fuser *u, int node)
+{
+    if (u->kernels != FUSE_TILES)
+        return false;
+    int reader = lone_reader(u, node);
+    if (is_depthwise_conv(u->n, node))
+        return is_pointwise_conv(u->n, reader);
+    return is_pointwise_conv(u->n, node) && is_depthwise_conv(u->n, reader) && is_worth_rows(u, reader) &&
+           is_pointwise_conv(u->n, lone_reader(u, reader));
 }
 
 /* ---- places ------------------------------------------------------------------------------------------------------ */
@@ -313,7 +371,9 @@ static void place_node(fuser *u, int node)
         *place = u->n->nodes.at[node].prim == NET_concat ? PLACE_MEMORY : PLACE_INLINE;
         return;
     case NET_WINDOW:
-        if (stays_on_chip(u, node)) {
+        if (ends_in_a_tile(u, node)) {
+            *place = PLACE_REGISTER;
+        } else if (stays_on_chip(u, node)) {
             *place = PLACE_CHIP;
         } else {
             *place = PLACE_MEMORY;

@@ -9,7 +9,7 @@ enum place {
     PLACE_DEAD,
     PLACE_LEAF,     /* bound from outside */
     PLACE_INLINE,   /* a map, evaluated where it is read */
-    PLACE_REGISTER, /* a window, in registers while the one map that reads it is stored */
+    PLACE_REGISTER, /* a window, in registers while the one map that reads it is stored, or stands in scratch */
     PLACE_CHIP,     /* a window, tile by tile in scratch, in each group that needs it */
     PLACE_MEMORY,   /* stored: the root of a group (a concat: filled by its operands) */
 };

@@ -168,6 +168,8 @@ typedef struct net_attr {
     int act;             /* act_dx: enum net_prim of the activation */
     int select;          /* select: number of the choice */
     int first_region;    /* select: region of candidate 0; candidates follow */
+    int panel;           /* input: weights of convolutions, not [tap][ci][co] but panel after panel of so many output
+                            channels, in each [tap][ci][channel of the panel]; the last has what is left; 0: as ever */
     enum net_slot slot;
     int64_t offset;      /* in the slot, in elements (masks: elements an image; mask i begins at offset · batch) */
     int step;            /* q_…: of requantise, see loop.h */

@@ -41,7 +41,7 @@ enum {
     @NAME@_WEIGHTS_SIZE = 2,       /* too few or too many bytes */
     @NAME@_WEIGHTS_MAGIC = 3,      /* not weights that nasc wrote, or of another byte order */
     @NAME@_WEIGHTS_FORMAT = 4,     /* of a version of the format that this code does not read */
-    @NAME@_WEIGHTS_MODEL = 5,      /* of another network */
+    @NAME@_WEIGHTS_MODEL = 5,      /* of another network, or laid out for another target */
     @NAME@_WEIGHTS_CHECKSUM = 6,   /* damaged */
     @NAME@_CPU = 7,                /* this processor lacks what the target needs */
     @NAME@_ARENA_MISALIGNED = 8,

@@ -137,9 +137,11 @@ static bool fill_constants(session *s, const model *m, const inference *i, netwo
     for (int c = 0; c < m->c; c++)
         std[c] = 1;
     parameters_init(&p, &values, (uint64_t)s->arguments->seed);
-    t->pass =
-        (pass){.what = &t->network, .weights = session_constants(s, i, &values, mean, std, d), .mix = even_mix(s, &p)};
-    return t->pass.weights != NULL;
+    float *constants = session_constants(s, i, &values, mean, std, d);
+    if (constants)
+        inference_arrange(i, &s->target, constants, s->arena);
+    t->pass = (pass){.what = &t->network, .weights = constants, .mix = even_mix(s, &p)};
+    return constants != NULL;
 }
 
 /* The network that export writes. */
@@ -149,14 +151,14 @@ bool bench_infer(session *s, const model *m, workload *w, nasc_diag *d)
     inference *i = NEW(s->arena, inference);
     pipeline_options o = {.batch = (int)settings_int(&m->settings, SETTING_batch), .sequential = true};
     w->once = infer_once;
-    if (!inference_build(m->space, &m->settings, &(inference_options){.normalise = true}, s->arena, i, d) ||
-        !session_compile(s, i->net, &o, &t->network, d))
+    if (!inference_build(m->space, &m->settings, &(inference_options){.normalise = true}, s->arena, i, d))
         return false;
-    if (t->network.program->selects > 0)
+    if (i->net->regions.count > 1)
         return diag_fail(d, DIAG_INPUT, space_name(m->space),
                          "has choices of which one candidate runs (combine: select); expected a genotype, or a space "
                          "of mixtures");
-    return fill_constants(s, m, i, t, d) && network_open(s, m, t, w, d);
+    return fill_constants(s, m, i, t, d) && session_compile(s, i->net, &o, &t->network, d) &&
+           network_open(s, m, t, w, d);
 }
 
 /* Initial weights. */

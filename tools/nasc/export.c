@@ -247,9 +247,13 @@ static bool write_c(exporting *e, nasc_diag *d)
                           .lower = {.small = for_size(e), .tiles_least = parts}};
     const char *name = choose_name(e, d);
     e->constants = name ? trained_constants(&e->trained, &e->network, d) : NULL;
-    bool int8 = export_is_int8(e), ready = e->constants && (!int8 || export_quantise(e, d)) && make_case(e, d);
+    bool int8 = export_is_int8(e);
+    if (!e->constants || (int8 && !export_quantise(e, d)) || !make_case(e, d))
+        return false;
+    if (!int8 && !o.lower.small) /* whose blocks are narrower than panels */
+        inference_arrange(&e->network, &e->target, e->constants, e->session.arena);
     const net *what = int8 ? e->bytes.bytes : e->network.net;
-    program *p = ready ? pipeline_compile(e->session.arena, what, &e->target, &o, d) : NULL;
+    program *p = pipeline_compile(e->session.arena, what, &e->target, &o, d);
     export_model m = {.program = p,
                       .target = &e->target,
                       .name = name,
