@@ -27,7 +27,7 @@ try generic
 try generic CC="$clang"
 if [ "$(uname -m)" = x86_64 ]; then
     grep -qw avx2 /proc/cpuinfo && try x86-64-v3
-    grep -qw avx512bw /proc/cpuinfo && try x86-64-v4 && try x86-64-v4 CC="$clang"
+    grep -qw avx512bw /proc/cpuinfo && try x86-64-v4
     grep -qw avx512_vnni /proc/cpuinfo && try x86-64-v4+vnni && try x86-64-v4+vnni CC="$clang"
 fi
 if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
