@@ -299,7 +299,8 @@ static bool must_store(const fuser *u, int node)
         return true;
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         enum net_class c = class_of(u->n, u->users[i].node);
-        if (c == NET_VECTOR || (c == NET_VIEW && u->n->nodes.at[u->users[i].node].prim == NET_concat) || c == NET_LEAF)
+        if (c == NET_VECTOR || c == NET_LIBRARY ||
+            (c == NET_VIEW && u->n->nodes.at[u->users[i].node].prim == NET_concat) || c == NET_LEAF)
             return true;
     }
     return false;
@@ -384,6 +385,7 @@ static void place_node(fuser *u, int node)
     case NET_REDUCE:
     case NET_IMAGE:
     case NET_VECTOR:
+    case NET_LIBRARY:
         *place = PLACE_MEMORY;
         return;
     case NET_COMPOSITE:
