@@ -1,3 +1,8 @@
+/* Descriptors of cuDNN's backend API, from tensors to a plan.
+ *
+ * Filters are [co][ky][kx][ci], the one layout that its kernels for NHWC maps read: the library also accepts strides that
+ * permute a filter, but names the same engines, with the same workspace, whatever the permutation, so that nothing says
+ * that these are heeded. Pixels of maps may lie apart, which it does look at. */
 #include "emit/cudnn.h"
 #include "base/cuda_libraries.h"
 
@@ -410,8 +415,10 @@ static bool find_calls(cudnn *c, nasc_diag *d)
 {
 #define X(result, name, parameters)                                                                                    \
     c->name = (result(*) parameters)(uintptr_t)dlsym(c->library, "cudnn" #name);                                       \
-    if (!c->name)                                                                                                      \
-        return diag_fail(d, DIAG_DEVICE, "cuDNN", "the library has no cudnn%s: version 9.8 or newer is needed", #name);
+    if (!c->name) {                                                                                                    \
+        diag_fail(d, DIAG_DEVICE, "cuDNN", "the library has no cudnn%s: version 9.8 or newer is needed", #name);       \
+        return false;                                                                                                  \
+    }
     CUDNN_CALLS(X)
 #undef X
     c->version = (int)c->GetVersion();

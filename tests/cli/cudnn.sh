@@ -44,6 +44,8 @@ must on_gpu "${search[@]}" --cudnn float32 --out "$work/gpu"
 holds "$work/gpu/run.json" 'j["cudnn"] == "float32"'
 refused '^nasc: --resume: takes everything from run\.json' on_gpu search --resume --cudnn tf32 --out "$work/gpu"
 refused '^nasc: --cudnn: is for GPUs' "$nasc" search --resume --out "$work/gpu"
+sed -i 's/"cudnn": "float32"/"cudnn": "exact"/' "$work/gpu/run.json"
+refused "^nasc: run\.json: \"cudnn\" is 'exact', expected float32 or tf32" on_gpu search --resume --out "$work/gpu"
 if grep -qw fma /proc/cpuinfo; then
     must "$nasc" "${search[@]}" --out "$work/cpu"
     tail -n 1 "$work/gpu/log.jsonl" >"$work/gpu.json"
