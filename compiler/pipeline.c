@@ -3,7 +3,6 @@
  * A program keeps kernels and places only; what the passes made on the way dies with the pipeline's own arena. */
 #include "pipeline.h"
 
-#include "emit/cudnn.h"
 #include "net/fuse.h"
 #include "net/settle.h"
 #include "plan/plan.h"
@@ -348,11 +347,16 @@ static bool library_takes(void *user, const program_conv *conv, int batch, int64
     return cudnn_takes(user, conv, batch, WORKSPACE_MOST, workspace, &why);
 }
 
+net_library pipeline_library(cudnn *c)
+{
+    return (net_library){library_takes, c};
+}
+
 bool engine_open_library(engine *e, bool tensor_cores, nasc_diag *d)
 {
     CHECK(e->kind == ENGINE_CUDA);
     e->cudnn = cudnn_open(NULL, tensor_cores, d);
-    e->library = (net_library){library_takes, e->cudnn};
+    e->library = pipeline_library(e->cudnn);
     return e->cudnn != NULL;
 }
 

@@ -3,6 +3,7 @@
 #ifndef NASC_PIPELINE_H
 #define NASC_PIPELINE_H
 
+#include "emit/cudnn.h"
 #include "emit/emit.h"
 #include "net/net.h"
 #include "plan/plan.h"
@@ -19,6 +20,9 @@ typedef struct pipeline_options {
     const schedule_book *book; /* better ones, kernel by kernel; NULL: none */
     const net_library *library; /* what dense convolutions are given to where it takes them; NULL: to none */
 } pipeline_options;
+
+/* cuDNN as the library of pipeline_options; lives as long as `c`. */
+net_library pipeline_library(cudnn *c);
 
 /* Compiles a net as built (composites and all). The program lives in `a`. */
 program *pipeline_compile(arena *a, const net *n, const target *t, const pipeline_options *o, nasc_diag *d);

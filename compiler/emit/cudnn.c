@@ -353,10 +353,11 @@ static plan *find_plan(cudnn *c, const program_conv *conv, int n, int64_t most, 
         if (p->n == n && fits && memcmp(&p->conv, conv, sizeof *conv) == 0)
             return p;
     }
-    plan made = {.conv = *conv, .n = n, .most = most};
-    (void)make_plan(c, &made, d);
-    VEC_PUSH(&c->own, &c->plans, made);
-    return &c->plans.at[c->plans.count - 1];
+    plan none = {.conv = *conv, .n = n, .most = most};
+    VEC_PUSH(&c->own, &c->plans, none);
+    plan *made = &c->plans.at[c->plans.count - 1];
+    (void)make_plan(c, made, d);
+    return made;
 }
 
 bool cudnn_takes(cudnn *c, const program_conv *conv, int n, int64_t most, int64_t *workspace, nasc_diag *d)
@@ -447,6 +448,18 @@ const cudnn_gpu cudnn_gpus[] = {
     {"rtx4090", 89, 128, 2520000, 10501000, 1536, 24, 72 << 20, 101376, (int64_t)24 << 30},
 };
 const int cudnn_gpu_count = COUNT(cudnn_gpus);
+
+const cudnn_gpu *cudnn_gpu_of(int capability, nasc_diag *d)
+{
+    const cudnn_gpu *found = NULL;
+    for (int i = 0; i < cudnn_gpu_count; i++)
+        if (cudnn_gpus[i].capability == capability)
+            found = &cudnn_gpus[i];
+    if (!found)
+        diag_fail(d, DIAG_INPUT, "--cudnn", "knows what to tell cuDNN of sm_%d and sm_%d alone, where no GPU is asked",
+                  cudnn_gpus[0].capability, cudnn_gpus[1].capability);
+    return found;
+}
 
 static bool open_description(cudnn *c, const cudnn_gpu *gpu, nasc_diag *d)
 {

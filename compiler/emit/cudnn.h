@@ -16,6 +16,8 @@ typedef struct cudnn_gpu {
 } cudnn_gpu;
 extern const cudnn_gpu cudnn_gpus[];
 extern const int cudnn_gpu_count;
+/* The GPU of that compute capability (times ten); NULL with a diagnostic: there is none in the table. */
+const cudnn_gpu *cudnn_gpu_of(int capability, nasc_diag *d);
 
 /* `gpu` NULL: the GPU of the context that is current, which can then run plans; else plans are made for it, and none runs.
  * tensor_cores: engines may round what they multiply (to TF32). NULL with a diagnostic: there is no library, or it is too

@@ -33,6 +33,14 @@ if ! ldconfig -p 2>/dev/null | grep -q 'libcudnn\.so\.9'; then
         on_gpu "${search[@]}" --cudnn float32 --out "$work/a"
 fi
 
+# Without a GPU, what would go there.
+dump=("$nasc" dump "$spaces/darts.json" --channels 4 --cells 1 --input 8x8x3 --use weights --stage plan --cudnn float32)
+LD_LIBRARY_PATH=$doubles must "${dump[@]}" --target sm_90
+grep -qE '^  cudnn_conv "stem\.0": images\+0 arena\+[0-9]+ arena\+[0-9]+ arena\+[0-9]+$' "$work/out" || say "plan: no convolution of cuDNN's"
+for kind in conv conv_dx conv_dw; do grep -q "^  cudnn_$kind " "$work/out" || say "plan: no cudnn_$kind"; done
+refused '^nasc: --cudnn: is for GPUs: it goes with --target' "${dump[@]}"
+refused '^nasc: --cudnn: knows what to tell cuDNN of sm_90 and sm_89 alone' "${dump[@]}" --target sm_80
+
 step=(bench step "${space[@]}" --set input=8x8x3 --set batch=8 --set steps=1 --order 0 --steps 1 --cudnn float32)
 must on_gpu "${step[@]}" --profile --json
 holds "$work/out" 'sum(k["calls"] for k in j["profile"]["kernels"] if k["kernel"].startswith("cudnn_conv")) > 100'

@@ -18,7 +18,20 @@ enum { OK, NOT_FINALIZED = 2004, BAD_PARAM = 2000, NOT_SUPPORTED = 3000, EXECUTI
 enum { ATTRIBUTES = 16, VALUE_BYTES = 64, WORKSPACE = 1000 };
 
 /* Types of descriptors, and their attributes: see cudnn_graph.h. */
-enum { CONVOLUTION = 1, ENGINE, CONFIG, HEURISTICS, PLAN, FORWARD = 10, FILTER, DATA, GRAPH = 15, PACK, TENSOR };
+enum {
+    CONVOLUTION = 1,
+    ENGINE,
+    CONFIG,
+    HEURISTICS,
+    PLAN,
+    FORWARD = 10,
+    FILTER,
+    DATA,
+    GRAPH = 15,
+    PACK,
+    TENSOR,
+    DEVICE = 38
+};
 enum { DESCRIPTOR = 15, BYTES_NONE = 0 };
 
 typedef struct descriptor {
@@ -196,6 +209,8 @@ EXPORT int cudnnBackendSetAttribute(void *to, int name, int type, int64_t count,
 {
     descriptor *d = to;
     int code = fails("cudnnBackendSetAttribute", BAD_PARAM);
+    if (d && d->type == DEVICE) /* JSON */
+        return name == 2702 && type == 24 && count == (int64_t)strlen(values) + 1 ? OK : BAD_PARAM;
     if (code != OK || !d || d->final)
         return refuse(code != OK ? code : BAD_PARAM, "it is finalised already");
     return put(d, name, type, count, values);
@@ -205,25 +220,42 @@ EXPORT int cudnnBackendSetAttribute(void *to, int name, int type, int64_t count,
 static const struct needed {
     int of, name, type, count;
 } needed[] = {
-    {CONVOLUTION, 100, 1, 1}, {CONVOLUTION, 101, 7, 1},
-    {CONVOLUTION, 102, 3, 2}, {CONVOLUTION, 103, 3, 2},
-    {CONVOLUTION, 104, 3, 2}, {CONVOLUTION, 105, 3, 2},
-    {CONVOLUTION, 106, 3, 1}, {HEURISTICS, 200, 8, 1},
-    {HEURISTICS, 201, 15, 1}, {PLAN, 401, 15, 1},
-    {PLAN, 400, 0, 1},        {FORWARD, 700, 4, 1},
-    {FORWARD, 701, 4, 1},     {FORWARD, 702, DESCRIPTOR, 1},
-    {FORWARD, 703, 15, 1},    {FORWARD, 704, 15, 1},
-    {FORWARD, 705, 15, 1},    {DATA, 706, 4, 1},
-    {DATA, 707, 4, 1},        {DATA, 708, 15, 1},
-    {DATA, 709, 15, 1},       {DATA, 710, 15, 1},
-    {DATA, 711, 15, 1},       {FILTER, 712, 4, 1},
-    {FILTER, 713, 4, 1},      {FILTER, 714, 15, 1},
-    {FILTER, 715, 15, 1},     {FILTER, 716, 15, 1},
-    {FILTER, 717, 15, 1},     {GRAPH, 800, 0, 1},
-    {GRAPH, 801, 15, 1},      {PACK, 1000, 3, 3},
-    {PACK, 1001, 6, 3},       {PACK, 1003, 6, 1},
-    {TENSOR, 900, 3, 1},      {TENSOR, 901, 1, 1},
-    {TENSOR, 902, 3, 4},      {TENSOR, 903, 3, 4},
+    {CONVOLUTION, 100, 1, 1},
+    {CONVOLUTION, 101, 7, 1},
+    {CONVOLUTION, 102, 3, 2},
+    {CONVOLUTION, 103, 3, 2},
+    {CONVOLUTION, 104, 3, 2},
+    {CONVOLUTION, 105, 3, 2},
+    {CONVOLUTION, 106, 3, 1},
+    {HEURISTICS, 200, 8, 1},
+    {HEURISTICS, 201, 15, 1},
+    {PLAN, 401, 15, 1},
+    {FORWARD, 700, 4, 1},
+    {FORWARD, 701, 4, 1},
+    {FORWARD, 702, DESCRIPTOR, 1},
+    {FORWARD, 703, 15, 1},
+    {FORWARD, 704, 15, 1},
+    {FORWARD, 705, 15, 1},
+    {DATA, 706, 4, 1},
+    {DATA, 707, 4, 1},
+    {DATA, 708, 15, 1},
+    {DATA, 709, 15, 1},
+    {DATA, 710, 15, 1},
+    {DATA, 711, 15, 1},
+    {FILTER, 712, 4, 1},
+    {FILTER, 713, 4, 1},
+    {FILTER, 714, 15, 1},
+    {FILTER, 715, 15, 1},
+    {FILTER, 716, 15, 1},
+    {FILTER, 717, 15, 1},
+    {GRAPH, 801, 15, 1},
+    {PACK, 1000, 3, 3},
+    {PACK, 1001, 6, 3},
+    {PACK, 1003, 6, 1},
+    {TENSOR, 900, 3, 1},
+    {TENSOR, 901, 1, 1},
+    {TENSOR, 902, 3, 4},
+    {TENSOR, 903, 3, 4},
     {TENSOR, 906, 3, 1},
 };
 
@@ -427,7 +459,7 @@ EXPORT int cudnnBackendExecute(void *h, void *plan, void *pack)
     uint64_t at[4];
     size_t bytes[4] = {span(&j, 0), span(&j, 1), span(&j, 2), WORKSPACE};
     int code = fails("cudnnBackendExecute", EXECUTION_FAILED);
-    if (code != OK || !ask)
+    if (code != OK || !ask || !find(plan, 400))
         return refuse(EXECUTION_FAILED, "it fails as it was told to");
     get(pack, 1000, ids, sizeof ids);
     get(pack, 1001, at, 3 * sizeof *at);

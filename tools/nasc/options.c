@@ -38,7 +38,7 @@ static const option_row common_options[] = {
      .value = "float32|tf32",
      .kind = OPTION_TEXT,
      .offset = FIELD(cudnn),
-     .help = "on a GPU: have cuDNN compute dense convolutions, exactly or on tensor cores"},
+     .help = "on a GPU: have cuDNN compute dense convolutions, in float32 or on tensor cores too"},
     {.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json), .help = "print results as JSON"},
     {.name = "quiet", .kind = OPTION_FLAG, .offset = FIELD(quiet), .help = "print no progress"},
     {.name = "help", .kind = OPTION_FLAG, .offset = FIELD(help), .help = "print this", .letter = 'h'},
