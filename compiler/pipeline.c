@@ -86,7 +86,13 @@ static bool pass_plan(pipeline *p, nasc_diag *d)
                       .library = p->o->library,
                       .kernels = p->o->kernels};
     p->program = plan_program(p->home, p->fusion, p->t, &o, d);
-    return p->program != NULL;
+    if (!p->program)
+        return false;
+    int64_t bytes = p->program->arena_elements * (int64_t)sizeof(float); /* recompute knows of no workspaces */
+    return p->o->memory <= 0 || p->program->convs.count == 0 || bytes <= p->o->memory ||
+           diag_fail(d, DIAG_MEMORY, "--memory",
+                     "%.1f MiB are too little for the tensors of a step and what cuDNN works in: together %.1f MiB",
+                     (double)p->o->memory / 1048576, (double)bytes / 1048576);
 }
 
 static void show_net(const pipeline *p, text *out)

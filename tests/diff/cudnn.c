@@ -210,9 +210,70 @@ static void no_engine(void **state)
     space_free(s);
 }
 
+/* ---- by a library that says what it is told to -------------------------------------------------------------------- */
+
+typedef struct answers {
+    int left; /* so many convolutions it takes */
+    int64_t workspace;
+} answers;
+
+static bool answer(void *user, const program_conv *conv, int batch, int64_t *workspace)
+{
+    answers *a = user;
+    (void)conv, (void)batch;
+    *workspace = a->workspace;
+    return a->left-- > 0;
+}
+
+/* The program's convolutions, or -1 with the diagnostic; the arena's bytes. */
+static int compile_by(answers say, const net *n, int64_t memory, int64_t *bytes, nasc_diag *d)
+{
+    arena a = {0};
+    net_library l = {answer, &say};
+    pipeline_options o = {.batch = BATCH, .grad = GRAD_WEIGHTS, .library = &l, .memory = memory};
+    const program *p = pipeline_compile(&a, n, target_find_gpu("sm_90"), &o, d);
+    int convs = p ? p->convs.count : -1;
+    *bytes = p ? p->arena_elements * 4 : 0;
+    arena_free(&a);
+    return convs;
+}
+
+static void what_plans_refuse(void **state)
+{
+    (void)state;
+    static const char *const set[] = {"input=8x8x3", "channels=4", "cells=1", NULL};
+    const answers none = {0, 0}, all = {INT32_MAX, 0}, wide = {INT32_MAX, 1 << 20};
+    space *s;
+    settings to;
+    arena a = {0};
+    nasc_diag d = {0};
+    objective o;
+    int64_t bytes, lean;
+    read_space(cells, set, &s, &to);
+    objective_build(s, &to, USE_WEIGHTS, &a, &o, &d);
+    fail_with(&d, cells);
+    const net *n = o.built.net;
+    assert_int_equal(compile_by(none, n, 0, &bytes, &d), 0);
+    int convs = compile_by(all, n, 0, &lean, &d);
+    assert_true(convs > 100);
+    assert_int_equal(compile_by(wide, n, 0, &bytes, &d), convs);
+    assert_true(bytes >= lean + (1 << 20));
+    fail_with(&d, cells);
+    assert_int_equal(compile_by(wide, n, lean, &bytes, &d), -1);
+    assert_int_equal(d.kind, DIAG_MEMORY);
+    assert_non_null(strstr(d.message, "for the tensors of a step and what cuDNN works in"));
+    d = (nasc_diag){0};
+    assert_int_equal(compile_by((answers){convs, 0}, n, 0, &bytes, &d), -1); /* none is left when it is planned */
+    assert_int_equal(d.kind, DIAG_DEVICE);
+    assert_non_null(strstr(d.message, "dense in memory, but not where it stands now"));
+    arena_free(&a);
+    space_free(s);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(passes_agree), cmocka_unit_test(no_engine)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(passes_agree), cmocka_unit_test(no_engine),
+                                       cmocka_unit_test(what_plans_refuse)};
     setvbuf(stdout, NULL, _IOLBF, 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,10 @@ void *graph_new(void)
 
 static void add_host(struct node *n, struct host *h)
 {
-    n->hosts = realloc(n->hosts, (size_t)(n->host_count + 1) * sizeof(struct host *));
+    struct host **more = realloc(n->hosts, (size_t)(n->host_count + 1) * sizeof *more);
+    if (!more)
+        wrong("there is no memory left");
+    n->hosts = more;
     n->hosts[n->host_count++] = h;
 }
 

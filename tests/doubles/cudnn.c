@@ -157,7 +157,7 @@ static void get(const descriptor *d, int name, void *to, size_t bytes)
 static descriptor *refer(const descriptor *d, int name)
 {
     descriptor *to = NULL;
-    get(d, name, &to, sizeof to);
+    get(d, name, &to, sizeof(void *));
     return to;
 }
 
