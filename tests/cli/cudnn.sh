@@ -34,6 +34,10 @@ if ! ldconfig -p 2>/dev/null | grep -q 'libcudnn\.so\.9'; then
 fi
 
 # Without a GPU, what would go there.
+tiny=(dump golden/tiny.json --use both --target sm_90 --cudnn float32 --stage library)
+LD_LIBRARY_PATH=$doubles must "$nasc" "${tiny[@]}"
+[ -z "${NASC_UPDATE-}" ] || cp "$work/out" golden/tiny.library.txt
+diff -u golden/tiny.library.txt "$work/out" >"$work/diff" || { head -40 "$work/diff"; bad=1; }
 dump=("$nasc" dump "$spaces/darts.json" --channels 4 --cells 1 --input 8x8x3 --use weights --stage plan --cudnn float32)
 LD_LIBRARY_PATH=$doubles must "${dump[@]}" --target sm_90
 grep -qE '^  cudnn_conv "stem\.0": images\+0 arena\+[0-9]+ arena\+[0-9]+ arena\+[0-9]+$' "$work/out" || say "plan: no convolution of cuDNN's"
