@@ -65,9 +65,9 @@ typedef struct kernel_node {
 enum {
     CAPABILITY_MAJOR = 75, /* attributes */
     CAPABILITY_MINOR = 76,
-    STREAM_APART = 1,  /* streams that do not wait for the default one */
+    STREAM_APART = 1,   /* streams that do not wait for the default one */
     CAPTURE_THREAD = 1, /* this thread makes no calls meanwhile that cannot be captured */
-    EVENT_UNTIMED = 2, /* events that only order */
+    EVENT_UNTIMED = 2,  /* events that only order */
     DRIVER_OUT_OF_MEMORY = 2,
     DRIVER_OLDEST = 11060 /* CUDA 11.6: nodes of a graph can be switched */
 };

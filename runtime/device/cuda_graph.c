@@ -1,8 +1,7 @@
 /* A queue as work for the GPU. One that comes again becomes a graph: a node a kernel, those of a launch beside each other
  * and after those of the launch before, so that small kernels share the GPU; it is launched whole. Where candidates are
  * selected, all of them are in it, and their nodes are switched on and off between launches: which ones are active is
- * another choice every time, but one graph.
- */
+ * another choice every time, but one graph. */
 #include "cuda.h"
 
 #include <stdio.h>
