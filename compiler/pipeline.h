@@ -16,8 +16,8 @@ typedef struct pipeline_options {
     int parts;       /* sequential: a kernel's tiles are run in so many parts at once, each with its scratch; 0: one */
     int64_t memory;  /* most bytes of the arena: beyond, results are computed again in the backward pass; 0: no bound */
     arena *kernels;  /* where what kernels consist of goes, for program_forget_kernels; NULL: with the program */
-    lower_options lower;       /* schedules asked for; results do not change */
-    const schedule_book *book; /* better ones, kernel by kernel; NULL: none */
+    lower_options lower;        /* schedules asked for; results do not change */
+    const schedule_book *book;  /* better ones, kernel by kernel; NULL: none */
     const net_library *library; /* what dense convolutions are given to where it takes them; NULL: to none */
 } pipeline_options;
 

@@ -12,7 +12,7 @@ typedef struct cudnn cudnn;
 typedef struct cudnn_gpu {
     const char *name;
     int capability, multiprocessors, clock, memory_clock, threads, blocks; /* threads, blocks: of a multiprocessor */
-    int64_t l2, shared, memory;                                           /* shared: a block's, at most */
+    int64_t l2, shared, memory;                                            /* shared: a block's, at most */
 } cudnn_gpu;
 extern const cudnn_gpu cudnn_gpus[];
 extern const int cudnn_gpu_count;

@@ -22,9 +22,7 @@ static const char *name_of(const program *p, const program_instance *in)
 
 static profile_row *row_of(arena *a, profile *p, const runnable *r, const program_instance *in)
 {
-    profile_row new = {.kernel = name_of(r->program, in),
-                       .where = in->name ? in->name : "",
-                       .code = code_of(r, in)};
+    profile_row new = {.kernel = name_of(r->program, in), .where = in->name ? in->name : "", .code = code_of(r, in)};
     for (int i = 0; i < p->rows.count; i++)
         if (p->rows.at[i].code == new.code)
             return &p->rows.at[i];

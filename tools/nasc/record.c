@@ -121,11 +121,11 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
     int format = 0;
     if (!run)
         return NULL;
-    bool ok =
-        json_unpack(run, "{si ss s?s s?s s?o s?o sI s?I s?I sI ss s?s s?s so so}", "format", &format, "command",
-                    &r->command, "method", &r->method, "cost", &r->cost, "targets", &targets, "latency", &r->latency,
-                    "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed", &data_seed, "data", &r->data,
-                    "files", &r->files, "cudnn", &r->cudnn, "settings", &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
+    bool ok = json_unpack(run, "{si ss s?s s?s s?o s?o sI s?I s?I sI ss s?s s?s so so}", "format", &format, "command",
+                          &r->command, "method", &r->method, "cost", &r->cost, "targets", &targets, "latency",
+                          &r->latency, "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed",
+                          &data_seed, "data", &r->data, "files", &r->files, "cudnn", &r->cudnn, "settings",
+                          &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
     ok = ok && runs >= 1 && steps >= 0 && numbers_read(targets, &r->targets) && (!r->cost || r->targets.count > 0);
     r->seed = seed;
     r->runs = runs;
