@@ -50,6 +50,13 @@ static bool pass_settle(pipeline *p, nasc_diag *d)
     return p->net != NULL;
 }
 
+static bool pass_library(pipeline *p, nasc_diag *d)
+{
+    if (p->o->library)
+        p->net = net_give_to_library(p->a, p->net, p->o->library, p->o->batch, d);
+    return p->net != NULL;
+}
+
 static enum fuse_kernels kernels_for(const target *t)
 {
     return t->capability ? FUSE_ELEMENTS : FUSE_TILES;
@@ -76,9 +83,16 @@ static bool pass_plan(pipeline *p, nasc_diag *d)
                       .parts = p->o->parts,
                       .lower = p->o->lower,
                       .book = p->o->book,
+                      .library = p->o->library,
                       .kernels = p->o->kernels};
     p->program = plan_program(p->home, p->fusion, p->t, &o, d);
-    return p->program != NULL;
+    if (!p->program)
+        return false;
+    int64_t bytes = p->program->arena_elements * (int64_t)sizeof(float); /* recompute knows of no workspaces */
+    return p->o->memory <= 0 || p->program->convs.count == 0 || bytes <= p->o->memory ||
+           diag_fail(d, DIAG_MEMORY, "--memory",
+                     "%.1f MiB are too little for the tensors of a step and what cuDNN works in: together %.1f MiB",
+                     (double)p->o->memory / 1048576, (double)bytes / 1048576);
 }
 
 static void show_net(const pipeline *p, text *out)
@@ -109,8 +123,11 @@ static void show_program(const pipeline *p, text *out)
         text_add(out, "launch %d%s\n", l, launch->flags & LAUNCH_MOVES_STATS ? " moves statistics" : "");
         for (int i = launch->first; i < launch->first + launch->count; i++) {
             const program_instance *in = &q->instances.at[i];
-            text_add(out, "  kernel %d %s units %d/%d \"%s\":", in->kernel, q->kernels.at[in->kernel]->name,
-                     in->unit_images, in->unit_tiles, in->name ? in->name : "");
+            if (in->kernel >= 0)
+                text_add(out, "  kernel %d %s units %d/%d \"%s\":", in->kernel, q->kernels.at[in->kernel]->name,
+                         in->unit_images, in->unit_tiles, in->name ? in->name : "");
+            else
+                text_add(out, "  %s \"%s\":", program_conv_name[q->convs.at[in->conv].kind], in->name ? in->name : "");
             for (int k = 0; k < in->args; k++) {
                 const program_arg *arg = &q->args.at[in->first_arg + k];
                 text_add(out, " %s+%lld", slot_name(arg->slot), (long long)arg->offset);
@@ -185,6 +202,7 @@ static const struct {
     {"grad", pass_grad, show_net, NULL, true},
     {"simplify", pass_simplify, show_net, NULL, true},
     {"settle", pass_settle, show_net, NULL, true},
+    {"library", pass_library, show_net, NULL, true},
     {"recompute", pass_recompute, show_net, NULL, true},
     {"fuse", pass_fuse, show_groups, NULL, false},
     {"plan", pass_plan, show_program, NULL, false},
@@ -285,6 +303,8 @@ struct engine {
     int threads;
     jit *jit;
     nvrtc *nvrtc;
+    cudnn *cudnn;
+    net_library library; /* it, for the compiler */
     VEC(struct made {
         unsigned char key[16];
         program_image image;
@@ -323,6 +343,32 @@ engine *engine_open(enum engine_kind kind, const target *t, int threads, nasc_di
         return e;
     mem_free(e);
     return NULL;
+}
+
+enum { WORKSPACE_MOST = 32 << 20 }; /* bytes that one convolution of a library may work in */
+
+static bool library_takes(void *user, const program_conv *conv, int batch, int64_t *workspace)
+{
+    nasc_diag why = {0};
+    return cudnn_takes(user, conv, batch, WORKSPACE_MOST, workspace, &why);
+}
+
+net_library pipeline_library(cudnn *c)
+{
+    return (net_library){library_takes, c};
+}
+
+bool engine_open_library(engine *e, bool tensor_cores, nasc_diag *d)
+{
+    CHECK(e->kind == ENGINE_CUDA);
+    e->cudnn = cudnn_open(NULL, tensor_cores, d);
+    e->library = pipeline_library(e->cudnn);
+    return e->cudnn != NULL;
+}
+
+const net_library *engine_library(const engine *e)
+{
+    return e->cudnn ? &e->library : NULL;
 }
 
 static bool interpret(const kernel *k, void *const *buffer, const int64_t *sizes, int64_t n, int64_t begin, int64_t end,
@@ -374,6 +420,8 @@ static bool load_images(engine *e, const program *p, program_code *code, nasc_di
 {
     program_image *image = NEW_ARRAY(&e->a, program_image, p->kernels.count + 1);
     code->image = image;
+    if (e->cudnn)
+        code->library = cudnn_library(e->cudnn);
     for (int k = 0; k < p->kernels.count; k++)
         if (!make_image(e, p->kernels.at[k], &image[k], d))
             return false;
@@ -446,6 +494,7 @@ void engine_close(engine *e)
         cc_close(e->libraries.at[i]);
     jit_close(e->jit);
     nvrtc_close(e->nvrtc);
+    cudnn_close(e->cudnn);
     arena_free(&e->a);
     mem_free(e);
 }

@@ -562,13 +562,38 @@ static bool stands_alone(const simd *s, const stage *g)
            w->sh * w->sw == 1 && !net_is_depthwise(s->n, v);
 }
 
+/* Does evaluating `node` ask where in the map a pixel lies? */
+static bool place_matters(simd *s, int node)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    if (s->room->seen[node] == s->room->walks)
+        return false;
+    s->room->seen[node] = s->room->walks;
+    if (v->prim == NET_pool_scale)
+        return true;
+    for (int k = 0; k < v->count; k++)
+        if (s->f->place[v->operand[k]] != PLACE_MEMORY && s->f->place[v->operand[k]] != PLACE_LEAF &&
+            place_matters(s, v->operand[k]))
+            return true;
+    return false;
+}
+
+static bool places_matter(simd *s)
+{
+    s->room->walks++;
+    for (int i = 0; i < s->g->roots.count; i++)
+        if (place_matters(s, s->g->roots.at[i]))
+            return true;
+    return false;
+}
+
 /* Small maps make a dense convolution read its weights for few pixels: then several images pass together. */
 static int images_of(simd *s)
 {
     enum { ENOUGH = 128 }; /* pixels */
     const stage *first = &s->stages.at[0];
     int pixels = first->h * first->w, most = s->n->chunk < s->layout->batch ? s->n->chunk : s->layout->batch;
-    bool dense = false, fits = s->tiles == 1 && pixels * 2 <= ENOUGH && maps_are_alike(s, first);
+    bool dense = false, fits = s->tiles == 1 && pixels * 2 <= ENOUGH && maps_are_alike(s, first) && !places_matter(s);
     for (int i = 0; i < s->stages.count && fits; i++) {
         const stage *g = &s->stages.at[i];
         fits = g->h == first->h && g->w == first->w && stands_alone(s, g);

@@ -328,6 +328,27 @@ static void transpose(simd *s)
     s->out->unit_tiles = (t->c + channels - 1) / channels;
 }
 
+/* ---- filters of libraries: (ky, kx, ci, co) as (co, ky, kx, ci) -------------------------------------------------- */
+
+static void lay_out_filter(simd *s, loop_index at, int lanes)
+{
+    const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
+    loop_index row = at, co = simt_split(s, &row, (int64_t)t->n * t->h * t->w);
+    int w = loop_load(&s->pen, DT_F32, lanes, in(s, 0), loop_sum(loop_times(row, t->c), co));
+    loop_store(&s->pen, out(s), at, w);
+}
+
+static void lay_out_weights(simd *s, loop_index at, int lanes)
+{
+    const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
+    loop_index co = at, row = simt_split(s, &co, t->n);
+    loop_index from = loop_sum(loop_times(co, (int64_t)t->h * t->w * t->c), row);
+    int w = loop_load(&s->pen, DT_F64, lanes, in(s, 0), from);
+    if (s->n->nodes.at[s->g->roots.at[0]].count > 1)
+        w = math(s, LOOP_MUL, w, candidate_weight(s, 1, lanes));
+    store_narrow(s, out(s), at, w);
+}
+
 /* ---- flat vectors ------------------------------------------------------------------------------------------------ */
 
 enum { NORM_LANES = 16 };
@@ -480,6 +501,12 @@ void simd_lower_vector(simd *s, int root)
         break;
     case NET_linear_dw:
         simd_lower_linear_dw(s, root);
+        break;
+    case NET_filter:
+        simd_each(s, net_elements(&v->type), 1, lay_out_filter);
+        break;
+    case NET_unfilter:
+        simd_each(s, net_elements(&v->type), 1, lay_out_weights);
         break;
     case NET_norm2:
         s->t->capability ? simt_sum_squares(s, root) : sum_squares(s);

@@ -146,6 +146,7 @@ static void add_pixel(simd *s, const row_block *b, const spot *at, const int acc
 static void sum_row(simd *s, const row_block *b, loop_index base)
 {
     int acc[FUSE_SUMS] = {0}, known = s->channel_memo.count;
+    CHECK(b->g->roots.count <= FUSE_SUMS);
     loop_index y = loop_sum(base, b->line);
     for (int r = 0; r < b->g->roots.count; r++)
         acc[r] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);

@@ -56,11 +56,11 @@ net_cost cost_conv(const net *n, const net_node *node)
     const net_type *x = operand_type(n, node, 0);
     const net_window *window = &node->attr.window;
     int64_t macs;
-    if (node->prim == NET_conv_dw) /* rows: taps × channel pairs; g: output pixels */
+    if (node->prim == NET_conv_dw || node->prim == NET_lib_conv_dw) /* rows: taps × channel pairs; g: output pixels */
         macs = net_elements(&node->type) * operand_type(n, node, 1)->h * operand_type(n, node, 1)->w;
     else if (node->prim == NET_linear_dw)
         macs = net_elements(&node->type);
-    else if (node->prim == NET_conv_dx)
+    else if (node->prim == NET_conv_dx || node->prim == NET_lib_conv_dx)
         macs = net_elements(x) * window->kh * window->kw * (node->attr.count / window->groups);
     else if (node->prim == NET_linear)
         macs = net_elements(&node->type) * x->c;

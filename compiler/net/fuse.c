@@ -299,7 +299,8 @@ static bool must_store(const fuser *u, int node)
         return true;
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         enum net_class c = class_of(u->n, u->users[i].node);
-        if (c == NET_VECTOR || (c == NET_VIEW && u->n->nodes.at[u->users[i].node].prim == NET_concat) || c == NET_LEAF)
+        if (c == NET_VECTOR || c == NET_LIBRARY ||
+            (c == NET_VIEW && u->n->nodes.at[u->users[i].node].prim == NET_concat) || c == NET_LEAF)
             return true;
     }
     return false;
@@ -384,6 +385,7 @@ static void place_node(fuser *u, int node)
     case NET_REDUCE:
     case NET_IMAGE:
     case NET_VECTOR:
+    case NET_LIBRARY:
         *place = PLACE_MEMORY;
         return;
     case NET_COMPOSITE:
@@ -540,10 +542,11 @@ static void join_gradients(joiner *j, int node)
 }
 
 /* Sums that ride on no kernel: those of one tensor come together, up to FUSE_SUMS. `over`: of each value, the last sum
- * that reads it, + 1; `count`: of each sum, how many its group has. */
+ * that reads it, + 1; `count`: of each set, how many sums it has. */
 static void join_sums(joiner *j, int sum, int *over, int *count)
 {
-    const fuser *u = j->u;
+    fuser *u = j->u;
+    bool joined = false;
     const net_type *t = &u->n->nodes.at[u->n->nodes.at[sum].operand[0]].type;
     count[sum] = 1;
     for (int i = 0; i < j->of[sum].reads.count; i++) {
@@ -551,10 +554,13 @@ static void join_sums(joiner *j, int sum, int *over, int *count)
         if (!net_is_map_sized(&u->n->nodes.at[read].type))
             continue;
         over[read] = sum + 1;
-        if (other < 0 || count[sum] > 1 || count[other] >= FUSE_SUMS ||
-            !net_type_equal(t, &u->n->nodes.at[u->n->nodes.at[other].operand[0]].type) || !join(j, other, sum))
+        if (other < 0 || joined || count[find(u, other)] >= FUSE_SUMS ||
+            !net_type_equal(t, &u->n->nodes.at[u->n->nodes.at[other].operand[0]].type))
             continue;
-        count[sum] = count[other] + 1;
+        int sums = count[find(u, other)] + 1;
+        joined = join(j, other, sum);
+        if (joined)
+            count[find(u, sum)] = sums;
     }
 }
 

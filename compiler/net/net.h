@@ -43,6 +43,7 @@ typedef struct net_type {
  *   WINDOW  out(y,x) from a neighbourhood                    broadcast in the dimensions where it is 1; rows by number
  *   REDUCE  a partial row a chunk                    IMAGE   one result an image (global pool, loss)
  *   VECTOR  small tensors, one thread                VIEW    no code of its own where the plan can alias
+ *   LIBRARY computed by a library, from memory to memory
  *   COMPOSITE  rewritten by expand before grad sees it
  */
 #define NET_PRIMS(X)                                                                                                      \
@@ -116,6 +117,12 @@ typedef struct net_type {
     X(scatter_rows, 1, -1, VECTOR)  /* (1,1,1,m) pieces into (1,1,rows,K) at attr.rows/picks: the alpha-weight gradient */\
     X(xent_dx, 3, 3, IMAGE)         /* logits, labels, g (1,1,1,1) of the mean loss: (softmax - target) · g / n */        \
     X(mean_dx, 2, 2, IMAGE)         /* x (N,1,1,c), g (1,1,1,c) of a mean over the batch: g / n for each image */         \
+    /* ---- written by net_give_to_library: filters as libraries want them, (co,ky,kx,ci) ---- */                         \
+    X(filter, 1, 1, VECTOR)         /* (ky,kx,ci,co) → (co,ky,kx,ci) */                                                   \
+    X(unfilter, 1, 2, VECTOR)       /* and back; with a second operand times weights[attr.row][attr.pick[0]] */           \
+    X(lib_conv, 2, 2, LIBRARY)      /* x, filter: a dense conv */                                                         \
+    X(lib_conv_dx, 2, 2, LIBRARY)   /* g, filter: attributes of conv_dx */                                                \
+    X(lib_conv_dw, 2, 2, LIBRARY)   /* x, g: gradient by the filter, all images */                                        \
     /* ---- flat vectors (1,1,1,P): optimisers and the methods' own arithmetic (runtime-made nets) ---- */                \
     X(sub, 2, 2, MAP)                                                                                                     \
     X(divide, 2, 2, MAP)                                                                                                  \
@@ -136,7 +143,7 @@ typedef struct net_type {
     X(q_global_pool, 2, 2, IMAGE)   /* x, coefficients; attr.step */                                                      \
     X(q_logits, 1, 1, IMAGE)        /* u8 x to f32: (x - attr.begin) · attr.value */
 
-enum net_class { NET_LEAF, NET_MAP, NET_WINDOW, NET_REDUCE, NET_IMAGE, NET_VECTOR, NET_VIEW, NET_COMPOSITE };
+enum net_class { NET_LEAF, NET_MAP, NET_WINDOW, NET_REDUCE, NET_IMAGE, NET_VECTOR, NET_VIEW, NET_COMPOSITE, NET_LIBRARY };
 
 enum net_prim {
 #define X(name, least, most, class) NET_##name,

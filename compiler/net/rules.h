@@ -42,6 +42,8 @@
 #define cost_identity       cost_free
 #define cost_select         cost_free
 #define cost_transpose      cost_free
+#define cost_filter         cost_free
+#define cost_unfilter       cost_free
 #define cost_pad            cost_free
 #define cost_shuffle        cost_free
 #define cost_zero           cost_free
@@ -101,6 +103,9 @@
 #define cost_conv_dx        cost_conv
 #define cost_conv_dw        cost_conv
 #define cost_linear_dw      cost_conv
+#define cost_lib_conv       cost_conv
+#define cost_lib_conv_dx    cost_conv
+#define cost_lib_conv_dw    cost_conv
 #define cost_max_pool       cost_window
 #define cost_avg_pool       cost_window
 #define cost_sum_pool       cost_window
@@ -123,6 +128,11 @@
 #define grad_conv_dw        grad_none
 #define grad_linear_dw      grad_none
 #define grad_transpose      grad_none
+#define grad_filter         grad_none
+#define grad_unfilter       grad_none
+#define grad_lib_conv       grad_none
+#define grad_lib_conv_dx    grad_none
+#define grad_lib_conv_dw    grad_none
 #define grad_sum_pool_dx    grad_none
 #define grad_max_pool_dx    grad_none
 #define grad_global_pool_dx grad_none

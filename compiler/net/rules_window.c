@@ -159,6 +159,66 @@ bool shape_transpose(const net *n, const net_node *node, net_type *result, char 
     return true;
 }
 
+bool shape_filter(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *w = operand_type(n, node, 0);
+    if (w->n == NET_BATCH)
+        return refuse(why, size, "operand is %s, expected weights", type_show(w).at);
+    *result = (net_type){w->dtype, false, w->c, w->n, w->h, w->w};
+    return true;
+}
+
+bool shape_unfilter(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *w = operand_type(n, node, 0);
+    if (w->n == NET_BATCH)
+        return refuse(why, size, "operand is %s, expected a filter", type_show(w).at);
+    if (node->count > 1 && !picks_fit(n, node, 1, 1, why, size))
+        return false;
+    *result = (net_type){w->dtype, false, w->h, w->w, w->c, w->n};
+    return true;
+}
+
+static bool library_filter(const net_window *v, const net_type *f, int in, char *why, size_t size)
+{
+    return (v->groups == 1 && f->n != NET_BATCH && f->h == v->kh && f->w == v->kw && f->c == in) ||
+           refuse(why, size, "filter is %s, expected C_OUTx%dx%dx%d", type_show(f).at, v->kh, v->kw, in);
+}
+
+bool shape_lib_conv(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *x = operand_type(n, node, 0), *f = operand_type(n, node, 1);
+    int h = 0, w = 0;
+    if (!is_image(x))
+        return refuse(why, size, "input is %s, expected NxHxWxC", type_show(x).at);
+    if (!library_filter(&node->attr.window, f, x->c, why, size) ||
+        !window_map(&node->attr.window, x->h, x->w, &h, &w, why, size))
+        return false;
+    *result = image_type(x->dtype, h, w, f->n);
+    return true;
+}
+
+bool shape_lib_conv_dx(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *g = operand_type(n, node, 0), *f = operand_type(n, node, 1);
+    if (!gradient_map(node, g, why, size) || !library_filter(&node->attr.window, f, node->attr.count, why, size))
+        return false;
+    if (g->c != f->n)
+        return refuse(why, size, "gradient has %d channels, the filter %d", g->c, f->n);
+    *result = image_type(g->dtype, node->attr.h, node->attr.w, node->attr.count);
+    return true;
+}
+
+bool shape_lib_conv_dw(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    net_type rows;
+    if (!shape_conv_dw(n, node, &rows, why, size))
+        return false;
+    const net_window *v = &node->attr.window;
+    *result = (net_type){rows.dtype, false, rows.c, v->kh, v->kw, operand_type(n, node, 0)->c};
+    return v->groups == 1 || refuse(why, size, "%d groups, expected 1", v->groups);
+}
+
 bool shape_sum_pool_dx(const net *n, const net_node *node, net_type *result, char *why, size_t size)
 {
     const net_type *g = operand_type(n, node, 0);

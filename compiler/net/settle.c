@@ -83,6 +83,19 @@ static int add_filled(settler *s, const net_node *old)
     return net_add(s->to, old->prim, part, old->count, &old->attr, old->name, s->d);
 }
 
+int *net_owners(arena *a, const net *n)
+{
+    int *owner = NEW_ARRAY(a, int, n->nodes.count + 1);
+    for (int i = 0; i < n->nodes.count; i++)
+        owner[i] = i;
+    for (int i = n->nodes.count - 1; i >= 0; i--) { /* owners before their parts */
+        const net_node *v = &n->nodes.at[i];
+        for (int k = 0; k < v->count && (v->prim == NET_concat || v->prim == NET_select); k++)
+            owner[v->operand[k]] = owner[i];
+    }
+    return owner;
+}
+
 net *net_settle(arena *a, const net *n, nasc_diag *d)
 {
     int copies = n->outputs.count;

@@ -8,5 +8,7 @@
  * outputs, parts of a concat and results of a select's regions are each a value of their own afterwards. A new net.
  * requires: net_simplify. breaks: "no add of one operand". */
 net *net_settle(arena *a, const net *n, nasc_diag *d);
+/* Of a settled net: the value that fills the memory that each value lies in, a concat (or select) or itself. */
+int *net_owners(arena *a, const net *n);
 
 #endif

@@ -1,6 +1,7 @@
 /* Every stored value's place in the arena. A tensor lives from the launch that writes it to the last that reads it;
  * tensors whose lives do not meet may share memory. Large ones are placed first, each at the lowest offset that is free
  * for its whole life. */
+#include "net/settle.h"
 #include "plan/schedule.h"
 
 #include <stdlib.h>
@@ -39,15 +40,14 @@ int64_t memory_elements(const net *n, int value, int batch)
 
 static void find_homes(planner *p, int *stride)
 {
-    int count = p->n->nodes.count;
+    int count = p->n->nodes.count, *owner = net_owners(p->a, p->n);
     for (int i = 0; i < count; i++)
-        p->home[i].owner = i;
+        p->home[i].owner = owner[i];
     for (int i = count - 1; i >= 0; i--) { /* owners before their parts */
         const net_node *v = &p->n->nodes.at[i];
         int64_t channel = 0;
         for (int k = 0; k < v->count && (v->prim == NET_concat || v->prim == NET_select); k++) {
             home *part = &p->home[v->operand[k]];
-            part->owner = p->home[i].owner;
             part->channel = p->home[i].channel + channel;
             if (v->prim == NET_concat)
                 channel += p->n->nodes.at[v->operand[k]].type.c;

@@ -1,5 +1,6 @@
 /* Lowers groups, shares equal kernels, and binds their arguments to places. */
 #include "plan/plan.h"
+#include "net/settle.h"
 #include "plan/schedule.h"
 
 #include <string.h>
@@ -21,6 +22,8 @@ typedef struct planner {
     const plan_options *o;
     program *p;
     const memory *memory;
+    const int *owner;   /* net_owners */
+    int64_t workspaces; /* of the last launch, elements */
     lower_room room;
     known_list raw, known; /* as lowered, and as kept */
 } planner;
@@ -161,9 +164,68 @@ static lowered *lower_and_place(planner *p, const group *g, program_instance *i,
     return l;
 }
 
+/* ---- convolutions of a library ---- */
+
+enum { WORKSPACE_ALIGN = 64 }; /* elements */
+
+/* Memory that no tensor has while the last launch runs, nor another convolution of it: each begins where those before it
+ * would end if they lay at the same place, which is no further up. */
+static int64_t place_workspace(planner *p, int64_t elements)
+{
+    int launch = p->p->launches.count - 1;
+    int64_t room = p->workspaces + elements + WORKSPACE_ALIGN;
+    int64_t at = memory_scratch(p->memory, launch, room) + p->workspaces;
+    p->workspaces = room;
+    p->p->arena_elements =
+        at + elements + WORKSPACE_ALIGN > p->p->arena_elements ? at + elements + WORKSPACE_ALIGN : p->p->arena_elements;
+    return (at + WORKSPACE_ALIGN - 1) / WORKSPACE_ALIGN * WORKSPACE_ALIGN;
+}
+
+/* x, the filter, y. */
+static void order_operands(const net_node *v, int node, int value[3])
+{
+    bool back = v->prim == NET_lib_conv_dx, rows = v->prim == NET_lib_conv_dw;
+    value[0] = back ? node : v->operand[0];
+    value[1] = rows ? node : v->operand[1];
+    value[2] = back ? v->operand[0] : rows ? v->operand[1] : node;
+}
+
+static bool add_conv(planner *p, int node, nasc_diag *d)
+{
+    const net_node *v = &p->n->nodes.at[node];
+    program_conv conv = net_library_conv(p->n, node, p->owner);
+    program_instance i = {
+        .kernel = -1, .conv = p->p->convs.count, .first_arg = p->p->args.count, .args = 3, .name = v->name};
+    net_cost cost = net_prim_info[v->prim].cost(p->n, v);
+    int64_t bytes = 0;
+    int value[3];
+    if (!p->o->library->takes(p->o->library->user, &conv, p->o->batch, &bytes))
+        return diag_fail(d, DIAG_DEVICE, v->name ? v->name : "a convolution",
+                         "cuDNN takes it where it stands dense in memory, but not where it stands now");
+    order_operands(v, node, value);
+    for (int k = 0; k < 3; k++) {
+        lower_arg arg = {.value = value[k], .access = value[k] == node ? LOOP_OUT : LOOP_IN};
+        VEC_PUSH(p->a, &p->p->args, bind(p, &arg));
+    }
+    int64_t elements = (bytes + 3) / 4;
+    if (elements) {
+        program_arg workspace = {SLOT_NONE, place_workspace(p, elements), elements, true};
+        VEC_PUSH(p->a, &p->p->args, workspace);
+        i.args++;
+    }
+    i.unit_images = i.unit_tiles = 1;
+    i.flops_image = cost.flops;
+    i.bytes_image = cost.bytes;
+    VEC_PUSH(p->a, &p->p->convs, conv);
+    VEC_PUSH(p->a, &p->p->instances, i);
+    return true;
+}
+
+/* ---- launches, one after the other ---- */
+
 static void add_instance(planner *p, const group *g)
 {
-    program_instance i = {0};
+    program_instance i = {.conv = -1};
     unsigned char key[16];
     lowered *l = lower_and_place(p, g, &i, key);
     i.kernel = share_kernel(p, l->k, key);
@@ -191,16 +253,28 @@ static void open_launch(planner *p, int group)
                         .select = root->region ? region->select : -1,
                         .candidate = root->region ? region->candidate : -1};
     VEC_PUSH(p->a, &p->p->launches, l);
+    p->workspaces = 0;
 }
 
-static void add_launches(planner *p, const schedule *s)
+static bool add_group(planner *p, const group *g, nasc_diag *d)
+{
+    int root = g->roots.at[0];
+    if (net_prim_info[p->n->nodes.at[root].prim].class == NET_LIBRARY)
+        return add_conv(p, root, d);
+    add_instance(p, g);
+    return true;
+}
+
+static bool add_launches(planner *p, const schedule *s, nasc_diag *d)
 {
     for (int i = 0; i < p->f->groups.count; i++) {
         if (s->launch_of[s->order[i]] == p->p->launches.count)
             open_launch(p, s->order[i]);
-        add_instance(p, &p->f->groups.at[s->order[i]]);
+        if (!add_group(p, &p->f->groups.at[s->order[i]], d))
+            return false;
         p->p->launches.at[p->p->launches.count - 1].count++;
     }
+    return true;
 }
 
 /* ---- the program ---- */
@@ -228,6 +302,8 @@ static void describe_slots(planner *p)
         if (p->n->regions.at[i].select >= p->p->selects)
             p->p->selects = p->n->regions.at[i].select + 1;
 }
+
+const char *const program_conv_name[] = {"cudnn_conv", "cudnn_conv_dx", "cudnn_conv_dw"};
 
 void program_forget_kernels(program *p)
 {
@@ -263,11 +339,12 @@ program *plan_program(arena *a, const fusion *f, const target *t, const plan_opt
     result->arena_elements = p.memory->elements;
     result->alive_elements = p.memory->alive;
     result->single_elements = p.memory->elements;
-    add_launches(&p, s);
+    p.owner = net_owners(own, f->n);
+    bool ok = add_launches(&p, s, d);
     describe_slots(&p);
     arena_free(scratch);
     arena_free(own);
     kernels->unwind = NULL;
     a->unwind = outer;
-    return result;
+    return ok ? result : NULL;
 }

@@ -3,6 +3,7 @@
 #define NASC_PLAN_H
 
 #include "loop/lower.h"
+#include "net/library.h"
 #include "plan/program.h"
 
 /* Where kernels' schedules are known from. */
@@ -18,8 +19,9 @@ typedef struct plan_options {
     bool lean;       /* tiles are as high as scratch finds place between tensors, for one thread; else as is fast */
     int parts;       /* sequential: a kernel's tiles are run in so many parts at once, each with its scratch; 0: one */
     lower_options lower;
-    const schedule_book *book; /* NULL: all kernels as `lower` has them */
-    arena *kernels;            /* where what kernels consist of goes; NULL: where the program goes */
+    const schedule_book *book;  /* NULL: all kernels as `lower` has them */
+    const net_library *library; /* of the net's lib_conv…; NULL: it has none */
+    arena *kernels;             /* where what kernels consist of goes; NULL: where the program goes */
 } plan_options;
 
 program *plan_program(arena *a, const fusion *f, const target *t, const plan_options *o, nasc_diag *d);

@@ -40,8 +40,21 @@ typedef struct program_arg {
     bool written;     /* by the kernel */
 } program_arg;
 
+/* A dense convolution, or one of its gradients, that a library computes. Its arguments are x, the filter, y and, where it
+ * takes any, the workspace; filters are [co][ky][kx][ci]. */
+typedef struct program_conv {
+    enum conv_kind { CONV_FORWARD, CONV_DATA, CONV_FILTER } kind; /* which of x, filter, y is written: y, x, filter */
+    int x_h, x_w, x_c, x_pixel; /* x_pixel: elements from pixel to pixel */
+    int y_h, y_w, y_c, y_pixel;
+    int kh, kw, sh, sw, dh, dw;
+    int top, left, bottom, right;
+} program_conv;
+
+extern const char *const program_conv_name[3];
+
 typedef struct program_instance {
-    int kernel;
+    int kernel; /* -1: `conv` */
+    int conv;   /* of those that a library computes */
     int first_arg, args;
     int unit_images; /* units = ceil(n / unit_images) · unit_tiles; unit_images 0: units = unit_tiles */
     int unit_tiles;
@@ -65,6 +78,7 @@ typedef struct program_launch {
 typedef struct program {
     int batch; /* the largest n */
     VEC(const struct kernel *) kernels;
+    VEC(program_conv) convs;
     VEC(program_instance) instances;
     VEC(program_arg) args;
     VEC(program_launch) launches;
@@ -148,12 +162,20 @@ typedef struct program_image {
     bool blocks;        /* a unit is a block; else a thread */
 } program_image;
 
+/* How a device has convolutions computed that are not kernels. `most`: bytes at `workspace`; addresses are the GPU's. */
+typedef struct program_library {
+    void *user; /* NULL: there is none */
+    bool (*run)(void *user, const program_conv *conv, int n, const uint64_t at[3], uint64_t workspace, int64_t most,
+                void *stream, nasc_diag *d);
+} program_library;
+
 /* How a program's kernels run: machine code, or a function that interprets them (tests, and no compiler at hand). */
 typedef struct program_code {
     kernel_fn *const *entry;    /* one a kernel: of this machine's processor */
     const program_image *image; /* one a kernel: of a GPU. Both NULL: interpret */
     bool (*interpret)(const struct kernel *k, void *const *buffer, const int64_t *sizes, int64_t n, int64_t begin,
                       int64_t end, bool wide, nasc_diag *d);
+    program_library library;
     bool wide; /* float64, interpreted or compiled: every float buffer holds doubles */
 } program_code;
 

@@ -125,8 +125,8 @@ static candidate *find_candidates(arena *a, const fusion *f, const bool *late, i
     *count = 0;
     for (int i = 0; i < n->nodes.count; i++) {
         const net_node *v = &n->nodes.at[i];
-        if (v->prim == NET_conv && f->place[i] == PLACE_MEMORY && !late[i] && read_late[i] && v->region == 0 &&
-            net_is_map_sized(&v->type))
+        if ((v->prim == NET_conv || v->prim == NET_lib_conv) && f->place[i] == PLACE_MEMORY && !late[i] &&
+            read_late[i] && v->region == 0 && net_is_map_sized(&v->type))
             found[(*count)++] = (candidate){i, cost_of(f, i) / (double)net_elements(&v->type)};
     }
     qsort(found, (size_t)*count, sizeof *found, by_cost);

@@ -111,7 +111,10 @@ static void find_extents(prepared *q)
 
 static bool prepare(cuda *v, const program *p, const program_code *code, nasc_diag *d)
 {
-    prepared q = {.program = p, .image = code->image, .function = NEW_ARRAY(&v->own, void *, p->kernels.count + 1)};
+    prepared q = {.program = p,
+                  .image = code->image,
+                  .library = code->library,
+                  .function = NEW_ARRAY(&v->own, void *, p->kernels.count + 1)};
     for (int k = 0; k < p->kernels.count; k++)
         if (!load_image(v, &code->image[k], &q.function[k], d))
             return false;

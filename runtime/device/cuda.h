@@ -4,6 +4,7 @@
  * cuda_queue.c    runs are written down when they are asked for, and begin together: a step of a search is one queue.
  *                 Two stages take turns: what the host gave to one queue goes up while the queue before it runs
  * cuda_graph.c    a queue that comes again is a graph, made once and launched whole
+ * cuda_library.c  convolutions that a library launches, on a stream or into a graph
  * cuda.c          opening, programs, profiles */
 #ifndef NASC_CUDA_H
 #define NASC_CUDA_H
@@ -28,6 +29,7 @@ typedef struct prepared {
     const program *program;
     const program_image *image; /* one a kernel */
     void **function;            /* likewise */
+    program_library library;    /* of its convolutions that are no kernels */
     extent slot[SLOT_COUNT];
 } prepared;
 
@@ -167,5 +169,13 @@ bool cuda_begin(cuda *v, nasc_diag *d);
 void cuda_forget_graphs(cuda *v);
 /* The run as it was asked for, by its number in the queue; it stands until the queue does. */
 device_run cuda_run_of(const cuda *v, int run);
+gpu_address cuda_address(const cuda *v, const queued *q, const program_arg *a);
+
+/* cuda_library.c */
+/* Asks for a convolution on the stream for computing. */
+bool cuda_convolve(const cuda *v, const queued *q, const program_instance *i, nasc_diag *d);
+/* The same as a node of a graph, after those given. */
+bool cuda_add_convolution(const cuda *v, const queued *q, const program_instance *i, void *graph, void *const *after,
+                          size_t count, void **node, nasc_diag *d);
 
 #endif

@@ -52,6 +52,10 @@ typedef struct kernel_node {
     X(graph_kernel, "cuGraphAddKernelNode",                                                                            \
       (void **node, void *graph, void *const *after, size_t count, const kernel_node *kernel))                         \
     X(graph_join, "cuGraphAddEmptyNode", (void **node, void *graph, void *const *after, size_t count))                 \
+    X(graph_child, "cuGraphAddChildGraphNode",                                                                         \
+      (void **node, void *graph, void *const *after, size_t count, void *child))                                       \
+    X(capture_begin, "cuStreamBeginCapture_v2", (void *stream, int mode))                                              \
+    X(capture_end, "cuStreamEndCapture", (void *stream, void **graph))                                                 \
     X(graph_ready, "cuGraphInstantiateWithFlags", (void **ready, void *graph, unsigned long long flags))               \
     X(graph_ready_drop, "cuGraphExecDestroy", (void *ready))                                                           \
     X(graph_switch, "cuGraphNodeSetEnabled", (void *ready, void *node, unsigned enabled))                              \
@@ -61,8 +65,9 @@ typedef struct kernel_node {
 enum {
     CAPABILITY_MAJOR = 75, /* attributes */
     CAPABILITY_MINOR = 76,
-    STREAM_APART = 1,  /* streams that do not wait for the default one */
-    EVENT_UNTIMED = 2, /* events that only order */
+    STREAM_APART = 1,   /* streams that do not wait for the default one */
+    CAPTURE_THREAD = 1, /* this thread makes no calls meanwhile that cannot be captured */
+    EVENT_UNTIMED = 2,  /* events that only order */
     DRIVER_OUT_OF_MEMORY = 2,
     DRIVER_OLDEST = 11060 /* CUDA 11.6: nodes of a graph can be switched */
 };

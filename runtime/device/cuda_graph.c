@@ -1,10 +1,7 @@
 /* A queue as work for the GPU. One that comes again becomes a graph: a node a kernel, those of a launch beside each other
  * and after those of the launch before, so that small kernels share the GPU; it is launched whole. Where candidates are
  * selected, all of them are in it, and their nodes are switched on and off between launches: which ones are active is
- * another choice every time, but one graph.
- *
- * What is not a kernel of ours (a library's own launches) has two places here: launch_all, where it is given the stream,
- * and add_instance, where what it does on a stream is captured and becomes a child of the graph. */
+ * another choice every time, but one graph. */
 #include "cuda.h"
 
 #include <stdio.h>
@@ -22,7 +19,7 @@ typedef struct grid {
     void *parameter[PARAMETERS_MAX]; /* addresses of the above */
 } grid;
 
-static gpu_address address_of(const cuda *v, const queued *q, const program_arg *a)
+gpu_address cuda_address(const cuda *v, const queued *q, const program_arg *a)
 {
     const place *p = &q->slot[a->slot];
     const stage *s = &v->stage[v->turn];
@@ -44,7 +41,7 @@ static void grid_of(const cuda *v, const queued *q, const program_instance *i, g
     g->blocks = (unsigned)blocks;
     g->threads = (unsigned)image->threads;
     for (int k = 0; k < i->args; k++) {
-        g->at[k] = address_of(v, q, &q->of->program->args.at[i->first_arg + k]);
+        g->at[k] = cuda_address(v, q, &q->of->program->args.at[i->first_arg + k]);
         g->parameter[k] = &g->at[k];
     }
     g->n = q->n;
@@ -56,6 +53,8 @@ static void grid_of(const cuda *v, const queued *q, const program_instance *i, g
 static bool launch_instance(const cuda *v, const queued *q, const program_instance *i, nasc_diag *d)
 {
     grid g;
+    if (i->kernel < 0)
+        return cuda_convolve(v, q, i, d);
     grid_of(v, q, i, &g);
     int code = v->call.launch(g.function, g.blocks, 1, 1, g.threads, 1, 1, 0, v->compute, g.parameter, NULL);
     return cuda_done(v, code, i->name ? i->name : "a kernel", d);
@@ -108,6 +107,8 @@ typedef struct making {
 static bool add_instance(making *m, const queued *q, const program_instance *i, void **node, nasc_diag *d)
 {
     grid g;
+    if (i->kernel < 0)
+        return cuda_add_convolution(m->v, q, i, m->graph, m->before.at, (size_t)m->before.count, node, d);
     grid_of(m->v, q, i, &g);
     kernel_node k = {g.function, g.blocks, 1, 1, g.threads, 1, 1, 0, g.parameter, NULL};
     int code = m->v->call.graph_kernel(node, m->graph, m->before.at, (size_t)m->before.count, &k);

@@ -120,9 +120,10 @@ int64_t cuda_area_add(cuda *v, area *a, int64_t bytes, nasc_diag *d)
         void *more = NULL;
         if (!cuda_done(v, v->call.pin(&more, (size_t)grown(end), 0), "memory that it reads by itself", d))
             return -1;
-        memcpy(more, a->host, (size_t)a->used);
-        if (a->host)
+        if (a->host) {
+            memcpy(more, a->host, (size_t)a->used);
             (void)v->call.unpin(a->host);
+        }
         a->host = more;
         a->host_bytes = grown(end);
     }

@@ -67,6 +67,7 @@ static void nasbench201_by_definition(void **state)
     static const char *const tiny[] = {"input=8x8x3", "channels=4", "cells=2", NULL};
     run_case("genotypes/spaces/nasbench201.json", tiny, true, GRAD_WEIGHTS | GRAD_MIX, 2, 0);
     run_case("genotypes/spaces/nasbench201.json", tiny, true, GRAD_WEIGHTS, 2, 2);
+    run_case("genotypes/spaces/nasbench201.json", tiny, true, GRAD_MIX, 9, 0); /* small maps pass together */
 }
 
 static void genotypes_by_definition(void **state)

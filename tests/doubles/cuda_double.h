@@ -71,6 +71,22 @@ bool call_uses(const struct call *c, const struct piece *p);
 bool streams_use(const struct piece *p);
 void streams_forget(void); /* the GPU is lost */
 
+/* Work of a library's double: what it runs, on its own copy of `what`, and the memory that it uses. */
+enum { HOST_PIECES = 4 };
+struct host {
+    void (*run)(const void *what);
+    void *what;
+    int owners, count; /* count: pieces of memory */
+    uint64_t at[HOST_PIECES];
+    size_t bytes[HOST_PIECES];
+};
+void host_drop(struct host *h);
+bool host_uses(const struct host *h, const struct piece *p);
+
+/* cuda_graph.c: graphs that streams capture; h runs after all that is in g. */
+void *graph_new(void);
+void graph_add_host(void *g, struct host *h);
+
 /* cuda_graph.c: what a launch of a graph is, and its running. */
 struct launched;
 void launched_run(struct launched *l);

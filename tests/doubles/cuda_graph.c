@@ -7,6 +7,8 @@ struct node {
     int number;
     bool kernel; /* else it is empty */
     struct call call;
+    struct host **hosts; /* of a child: what a stream captured, in its order */
+    int host_count;
     int waits; /* so many nodes come before it */
     struct node **followers;
     int count;
@@ -43,6 +45,9 @@ EXPORT int cuGraphDestroy(void *graph)
     struct graph *g = graph;
     for (int i = 0; i < g->count; i++) {
         call_drop(&g->nodes[i]->call);
+        for (int k = 0; k < g->nodes[i]->host_count; k++)
+            host_drop(g->nodes[i]->hosts[k]);
+        free(g->nodes[i]->hosts);
         free(g->nodes[i]->followers);
         free(g->nodes[i]);
     }
@@ -73,6 +78,38 @@ static struct node *add_node(struct graph *g, void *const *after, size_t count)
     }
     append(&g->nodes, &g->count, n);
     return n;
+}
+
+void *graph_new(void)
+{
+    gpu.graphs++;
+    return calloc(1, sizeof(struct graph));
+}
+
+static void add_host(struct node *n, struct host *h)
+{
+    struct host **more = realloc(n->hosts, (size_t)(n->host_count + 1) * sizeof *more);
+    if (!more)
+        wrong("there is no memory left");
+    n->hosts = more;
+    n->hosts[n->host_count++] = h;
+}
+
+void graph_add_host(void *graph, struct host *h)
+{
+    struct graph *g = graph;
+    add_host(g->count ? g->nodes[0] : add_node(g, NULL, 0), h);
+}
+
+EXPORT int cuGraphAddChildGraphNode(void **made, void *graph, void *const *after, size_t count, void *child)
+{
+    const struct graph *c = child;
+    struct node *n = *made = add_node(graph, after, count);
+    for (int i = 0; c->count && i < c->nodes[0]->host_count; i++) {
+        c->nodes[0]->hosts[i]->owners++;
+        add_host(n, c->nodes[0]->hosts[i]);
+    }
+    return fails("cuGraphAddChildGraphNode", OUT_OF_MEMORY);
 }
 
 /* CUDA_KERNEL_NODE_PARAMS, first version. */
@@ -168,6 +205,8 @@ void launched_run(struct launched *l)
         const struct node *n = may[--count];
         if (n->kernel && l->on[n->number])
             call_run(&n->call);
+        for (int i = 0; i < n->host_count; i++)
+            n->hosts[i]->run(n->hosts[i]->what);
         for (int i = 0; i < n->count; i++)
             if (--waits[n->followers[i]->number] == 0)
                 may[count++] = n->followers[i];
@@ -186,8 +225,13 @@ void launched_drop(struct launched *l)
 bool launched_uses(const struct launched *l, const struct piece *p)
 {
     const struct graph *g = l->ready->graph;
-    for (int i = 0; i < g->count; i++)
-        if (g->nodes[i]->kernel && call_uses(&g->nodes[i]->call, p))
+    for (int i = 0; i < g->count; i++) {
+        const struct node *n = g->nodes[i];
+        if (n->kernel && call_uses(&n->call, p))
             return true;
+        for (int k = 0; k < n->host_count; k++)
+            if (host_uses(n->hosts[k], p))
+                return true;
+    }
     return false;
 }

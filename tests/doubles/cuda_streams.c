@@ -5,7 +5,7 @@
  * that the first still reads is seen. */
 #include "cuda_double.h"
 
-enum { COPY, CALL, LAUNCHED, RECORD, AFTER };
+enum { COPY, CALL, HOST, LAUNCHED, RECORD, AFTER };
 
 struct work {
     int kind;
@@ -13,6 +13,7 @@ struct work {
     const char *from;
     size_t bytes;
     struct call call;
+    struct host *host;
     struct launched *launched;
     struct event *event;   /* record */
     struct stream *stream; /* after: its work up to a number */
@@ -24,6 +25,7 @@ struct stream {
     struct work *first, **end;
     int64_t asked, done; /* so many pieces of work */
     bool early;
+    void *captured; /* the graph that work goes to; NULL: it is done */
     struct stream *next;
 };
 
@@ -44,6 +46,8 @@ static void do_work(struct work *w)
         memcpy(w->to, w->from, w->bytes);
     else if (w->kind == CALL)
         call_run(&w->call);
+    else if (w->kind == HOST)
+        w->host->run(w->host->what);
     else if (w->kind == LAUNCHED)
         launched_run(w->launched);
     else if (w->kind == RECORD)
@@ -56,6 +60,8 @@ static void drop_work(struct work *w)
 {
     if (w->kind == CALL)
         call_drop(&w->call);
+    if (w->kind == HOST)
+        host_drop(w->host);
     if (w->kind == LAUNCHED)
         launched_drop(w->launched);
     free(w);
@@ -92,6 +98,8 @@ static struct stream *stream_of(void *handle)
 static void ask(void *stream, const struct work *what)
 {
     struct stream *s = stream_of(stream);
+    if (s->captured)
+        wrong("a stream that is captured is given what no library launches");
     struct work *w = malloc(sizeof *w);
     *w = *what;
     w->next = NULL;
@@ -119,7 +127,8 @@ bool streams_use(const struct piece *p)
     for (const struct stream *s = gpu.streams; s; s = s->next)
         for (const struct work *w = s->first; w; w = w->next)
             if ((w->kind == COPY && (overlaps(w->to, w->bytes, p) || overlaps(w->from, w->bytes, p))) ||
-                (w->kind == CALL && call_uses(&w->call, p)) || (w->kind == LAUNCHED && launched_uses(w->launched, p)))
+                (w->kind == CALL && call_uses(&w->call, p)) || (w->kind == HOST && host_uses(w->host, p)) ||
+                (w->kind == LAUNCHED && launched_uses(w->launched, p)))
                 return true;
     return false;
 }
@@ -219,6 +228,64 @@ int stream_add_launched(void *stream, struct launched *l)
     struct work w = {.kind = LAUNCHED, .launched = l};
     ask(stream, &w);
     return OK;
+}
+
+/* ---- libraries' own work ----------------------------------------------------------------------------------------- */
+
+void host_drop(struct host *h)
+{
+    if (--h->owners > 0)
+        return;
+    free(h->what);
+    free(h);
+}
+
+bool host_uses(const struct host *h, const struct piece *p)
+{
+    for (int i = 0; i < h->count; i++)
+        if (overlaps((const char *)(uintptr_t)h->at[i], h->bytes[i], p))
+            return true;
+    return false;
+}
+
+/* How other doubles have the GPU do something. */
+EXPORT int double_host_work(void *stream, void (*run)(const void *what), const void *what, size_t size,
+                            const uint64_t *at, const size_t *bytes, int count)
+{
+    struct stream *s = stream_of(stream);
+    struct host *h = calloc(1, sizeof *h);
+    *h = (struct host){.run = run, .what = malloc(size), .owners = 1, .count = count};
+    memcpy(h->what, what, size);
+    for (int i = 0; i < count; i++) {
+        h->at[i] = at[i];
+        h->bytes[i] = bytes[i];
+        if (!piece_of(at[i], bytes[i], false))
+            wrong("a library works where no memory is");
+    }
+    struct work w = {.kind = HOST, .host = h};
+    if (s->captured)
+        graph_add_host(s->captured, h);
+    else
+        ask(stream, &w);
+    return OK;
+}
+
+EXPORT int cuStreamBeginCapture_v2(void *handle, int mode)
+{
+    struct stream *s = stream_of(handle);
+    int code = fails("cuStreamBeginCapture_v2", OUT_OF_MEMORY);
+    if (code != OK || s->captured || mode < 0 || mode > 2)
+        return code != OK ? code : INVALID_VALUE;
+    s->captured = graph_new();
+    return OK;
+}
+
+EXPORT int cuStreamEndCapture(void *handle, void **graph)
+{
+    struct stream *s = stream_of(handle);
+    *graph = s->captured;
+    s->captured = NULL;
+    return *graph ? OK : INVALID_VALUE;
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */

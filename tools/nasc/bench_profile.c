@@ -7,17 +7,22 @@
 
 /* ---- measuring --------------------------------------------------------------------------------------------------- */
 
-/* Equal kernels share their machine code. */
-static uintptr_t code_of(const program_code *c, int kernel)
+/* Equal kernels share their machine code; a library's convolutions are told apart by what they are. */
+static uintptr_t code_of(const runnable *r, const program_instance *in)
 {
-    return c->image ? (uintptr_t)c->image[kernel].image : (uintptr_t)c->entry[kernel];
+    if (in->kernel < 0)
+        return (uintptr_t)&program_conv_name[r->program->convs.at[in->conv].kind];
+    return r->code.image ? (uintptr_t)r->code.image[in->kernel].image : (uintptr_t)r->code.entry[in->kernel];
+}
+
+static const char *name_of(const program *p, const program_instance *in)
+{
+    return in->kernel < 0 ? program_conv_name[p->convs.at[in->conv].kind] : p->kernels.at[in->kernel]->name;
 }
 
 static profile_row *row_of(arena *a, profile *p, const runnable *r, const program_instance *in)
 {
-    profile_row new = {.kernel = r->program->kernels.at[in->kernel]->name,
-                       .where = in->name ? in->name : "",
-                       .code = code_of(&r->code, in->kernel)};
+    profile_row new = {.kernel = name_of(r->program, in), .where = in->name ? in->name : "", .code = code_of(r, in)};
     for (int i = 0; i < p->rows.count; i++)
         if (p->rows.at[i].code == new.code)
             return &p->rows.at[i];

@@ -47,7 +47,7 @@ typedef struct arguments {
     VEC(const char *) settings; /* "key=value", in the order given */
     int64_t threads;            /* 0: as many as the machine has cores */
     int64_t seed;
-    const char *device;
+    const char *device, *cudnn; /* cudnn: NULL, or its engines' precision */
     bool json, quiet, help;
     arena *arena;
 } arguments;

@@ -39,6 +39,31 @@ static bool pick_target(const char *name, target *t, nasc_diag *d)
     return true;
 }
 
+/* --cudnn: as it answers for a GPU that is not here. */
+static bool open_library(const arguments *a, const target *t, cudnn **c, nasc_diag *d)
+{
+    *c = NULL;
+    if (!a->cudnn)
+        return true;
+    if (!t->capability)
+        return diag_fail(d, DIAG_INPUT, "--cudnn", "is for GPUs: it goes with --target sm_90");
+    const cudnn_gpu *gpu = cudnn_gpu_of(t->capability, d);
+    return gpu && (*c = cudnn_open(gpu, strcmp(a->cudnn, "tf32") == 0, d)) != NULL;
+}
+
+static bool show(const dump_arguments *a, const net *n, const target *t, pipeline_options *o, nasc_diag *d)
+{
+    cudnn *c;
+    text out = {.arena = a->common.arena};
+    if (!open_library(&a->common, t, &c, d))
+        return false;
+    net_library library = pipeline_library(c);
+    o->library = c ? &library : NULL;
+    bool ok = pipeline_dump(&out, n, t, o, a->stage, d);
+    cudnn_close(c);
+    return ok && (fwrite(out.at, 1, out.length, stdout) == out.length || out.length == 0);
+}
+
 static bool dump(const dump_arguments *a, model *m, nasc_diag *d)
 {
     objective o;
@@ -52,9 +77,7 @@ static bool dump(const dump_arguments *a, model *m, nasc_diag *d)
         return false;
     pipeline_options options = {
         .batch = (int)settings_int(&m->settings, SETTING_batch), .grad = o.grad, .sequential = use == USE_EVAL};
-    text out = {.arena = a->common.arena};
-    return pipeline_dump(&out, o.built.net, &t, &options, a->stage, d) &&
-           (fwrite(out.at, 1, out.length, stdout) == out.length || out.length == 0);
+    return show(a, o.built.net, &t, &options, d);
 }
 
 static enum exit_code run(void *arguments, nasc_diag *d)
@@ -70,7 +93,8 @@ static const option_row options[] = {
      .value = "NAME",
      .kind = OPTION_TEXT,
      .offset = offsetof(dump_arguments, stage),
-     .help = "the level: net, expand, grad, simplify, settle, fuse, plan, loop, c, cuda, llvm, asm, or all",
+     .help = "the level: net, expand, grad, simplify, settle, library, recompute, fuse, plan, loop, c, cuda, llvm, "
+             "asm, or all",
      .required = true},
     {.name = "use",
      .value = "eval|weights|mix|both|forward",

@@ -42,11 +42,11 @@ json_t *record_new(const record *r, const space *of, const settings *set, arena 
     for (int i = 0; ok && i < SETTING_COUNT; i++)
         ok = !json_object_set_new(all, setting_table[i].name, setting_json(&set->at[i], setting_table[i].type));
     json_t *targets = r->cost ? numbers_json(&r->targets) : NULL;
-    json_t *run = json_pack("{si ss ss* ss* so* sO* sI sI sI sI ss ss* so* so}", "format", 1, "command", r->command,
+    json_t *run = json_pack("{si ss ss* ss* so* sO* sI sI sI sI ss ss* ss* so* so}", "format", 1, "command", r->command,
                             "method", r->method, "cost", r->cost, "targets", targets, "latency", r->latency, "seed",
                             (json_int_t)r->seed, "runs", (json_int_t)r->runs, "checkpoint_steps",
                             (json_int_t)r->checkpoint_steps, "data_seed", (json_int_t)r->data_seed, "data", r->data,
-                            "files", r->files, "settings", all, "space", json_loads(text, 0, NULL));
+                            "files", r->files, "cudnn", r->cudnn, "settings", all, "space", json_loads(text, 0, NULL));
     if (!run || !ok) {
         json_decref(run);
         diag_memory(d);
@@ -121,11 +121,11 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
     int format = 0;
     if (!run)
         return NULL;
-    bool ok =
-        json_unpack(run, "{si ss s?s s?s s?o s?o sI s?I s?I sI ss s?s so so}", "format", &format, "command",
-                    &r->command, "method", &r->method, "cost", &r->cost, "targets", &targets, "latency", &r->latency,
-                    "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed", &data_seed, "data", &r->data,
-                    "files", &r->files, "settings", &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
+    bool ok = json_unpack(run, "{si ss s?s s?s s?o s?o sI s?I s?I sI ss s?s s?s so so}", "format", &format, "command",
+                          &r->command, "method", &r->method, "cost", &r->cost, "targets", &targets, "latency",
+                          &r->latency, "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed",
+                          &data_seed, "data", &r->data, "files", &r->files, "cudnn", &r->cudnn, "settings",
+                          &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
     ok = ok && runs >= 1 && steps >= 0 && numbers_read(targets, &r->targets) && (!r->cost || r->targets.count > 0);
     r->seed = seed;
     r->runs = runs;
@@ -195,6 +195,7 @@ static bool request_new(run_request *r, const record *like, bool genotype, nasc_
     r->settings = m.settings;
     r->record = *like;
     r->record.data = a->data;
+    r->record.cudnn = a->common.cudnn;
     r->record.seed = r->record.data_seed = a->common.seed;
     r->record.checkpoint_steps = a->checkpoint_steps ? a->checkpoint_steps : 100;
     return ok;
@@ -204,10 +205,10 @@ static bool request_again(run_request *r, const record *like, bool more, nasc_di
 {
     const run_arguments *a = r->arguments;
     if (a->common.operand_count || a->common.settings.count || a->data || a->config || a->common.seed ||
-        a->checkpoint_steps || more)
+        a->checkpoint_steps || a->common.cudnn || more)
         return diag_fail(d, DIAG_INPUT, "--resume", "takes everything from run.json; no other setting may be given");
     r->run = record_read(a->out, like->command, &r->record, &r->of, &r->settings, d);
-    return r->run != NULL;
+    return r->run && session_use_cudnn(&r->session, r->record.cudnn, d);
 }
 
 /* A new run records what its image files are; one that goes on is to find them so. */

@@ -15,6 +15,7 @@ typedef struct record {
     const char *cost;  /* of a search: what networks are to have little of, or NULL */
     numbers targets;   /* how much of it; a search each */
     json_t *latency;   /* where that is latency: the candidates' (latency_costs_json); belongs to run.json */
+    const char *cudnn; /* what --cudnn says: its sums have other bits */
     int64_t data_seed; /* of synthetic data: the first seed of several runs */
 } record;
 

@@ -61,6 +61,18 @@ static bool open_gpu(session *s, const char *engine, nasc_diag *d)
     return s->engine != NULL;
 }
 
+bool session_use_cudnn(session *s, const char *precision, nasc_diag *d)
+{
+    bool rounds = precision && strcmp(precision, "tf32") == 0;
+    if (!precision)
+        return true;
+    if (!rounds && strcmp(precision, "float32") != 0)
+        return diag_fail(d, DIAG_INPUT, "run.json", "\"cudnn\" is '%s', expected float32 or tf32", precision);
+    if (!s->target.capability)
+        return diag_fail(d, DIAG_INPUT, "--cudnn", "is for GPUs: it goes with --device cuda");
+    return engine_library(s->engine) || engine_open_library(s->engine, rounds, d);
+}
+
 bool session_open(session *s, const arguments *a, const char *engine, nasc_diag *d)
 {
     *s = (session){.arguments = a, .arena = a->arena, .target = target_host()};
@@ -71,11 +83,11 @@ bool session_open(session *s, const arguments *a, const char *engine, nasc_diag 
     s->progress = progress_reporter(&s->bar);
     listen();
     if (a->device && strcmp(a->device, "cuda") == 0)
-        return open_gpu(s, engine, d);
+        return open_gpu(s, engine, d) && session_use_cudnn(s, a->cudnn, d);
     if (!open_engine(s, engine, d))
         return false;
     s->device = device_open_cpu(s->threads, d);
-    return s->device != NULL;
+    return s->device && session_use_cudnn(s, a->cudnn, d);
 }
 
 void session_close(session *s)
@@ -190,6 +202,7 @@ bool session_compile(session *s, const net *n, const pipeline_options *o, runnab
     pipeline_options apart = *o;
     apart.kernels = &s->kernels;
     apart.book = &s->schedules;
+    apart.library = engine_library(s->engine);
     program *p = pipeline_compile(s->arena, n, &s->target, &apart, d);
     double start = clock_seconds();
     *to = (runnable){.program = p};

@@ -35,6 +35,8 @@ typedef struct session {
  * interrupt asks to stop. The caller closes in either case. */
 bool session_open(session *s, const arguments *a, const char *engine, nasc_diag *d);
 void session_close(session *s);
+/* --cudnn, or what a run's record says of it; NULL: no convolutions go there. */
+bool session_use_cudnn(session *s, const char *precision, nasc_diag *d);
 bool session_interrupted(void);
 /* Whether the command line sets `name`. */
 bool session_given(const arguments *a, const char *name);
