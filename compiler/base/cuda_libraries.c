@@ -50,7 +50,8 @@ void *cuda_library_open(enum cuda_library which, const char **why)
 {
     void *library = NULL;
     for (int i = 0; i < NAMES_MAX && libraries[which].names[i] && !library; i++)
-        library = dlopen(libraries[which].names[i], RTLD_NOW | RTLD_LOCAL);
+        library =
+            dlopen(libraries[which].names[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE); /* they keep what they take */
     if (!library && why)
         *why = dlerror();
     return library;
