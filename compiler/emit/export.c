@@ -121,8 +121,9 @@ static bool is_of_bytes(const export_model *m)
 static bool make_header(exporter *e)
 {
     const export_model *m = e->m;
-    for (int64_t i = 0; m->constants && !is_of_bytes(m) && i < m->constant_count; i++)
-        if (!isfinite(m->constants[i]))
+    const float *floats = is_of_bytes(m) ? NULL : m->constants;
+    for (int64_t i = 0; floats && i < m->constant_count; i++)
+        if (!isfinite(floats[i]))
             return diag_fail(e->d, DIAG_INPUT, m->name, "a weight is not finite");
     if (m->constant_count > (1 << 29))
         return diag_fail(e->d, DIAG_INPUT, m->name, "has more weights than the format can count");

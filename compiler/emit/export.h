@@ -13,16 +13,16 @@ typedef struct export_model {
     bool normalises; /* takes [0, 1] */
     bool channels_first;
     bool weights_as_file;
-    bool small;             /* compiled for size */
-    int parts;              /* that OpenMP may run at once; the program is planned for as many. 0: no OpenMP */
-    const float *constants; /* what SLOT_WEIGHTS holds; NULL: only to be timed, on weights that NAME_test makes up */
+    bool small;            /* compiled for size */
+    int parts;             /* that OpenMP may run at once; the program is planned for as many. 0: no OpenMP */
+    const void *constants; /* words of SLOT_WEIGHTS; NULL: only to be timed, on weights that NAME_test makes up */
     int64_t constant_count;
     int64_t around;       /* to be timed as a part of a network: bytes that the rest of it reads in between */
     uint64_t key;         /* of the network: weights of another are refused */
     struct export_bytes { /* of a network of bytes; scale 0: of floats */
         double scale;
         int zero;
-    } in, out;                  /* constants are words then: only their bits count */
+    } in, out;                  /* constants are integers then, else floats */
     const unsigned char *image; /* the test case: h × w × c grey levels, and the logits of image / 255 */
     const float *expected;
 } export_model;

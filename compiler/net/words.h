@@ -22,8 +22,8 @@
 #define NET_INTS(X)                                                                                                    \
     X("h", h)                                                                                                          \
     X("w", w)                                                                                                          \
-    X("begin", begin) X("count", count) X("row", row) X("select", select) X("regions", first_region) X("step", step)   \
-        X("panel", panel)
+    X("begin", begin)                                                                                                  \
+    X("count", count) X("row", row) X("select", select) X("regions", first_region) X("step", step) X("panel", panel)
 #define NET_REALS(X) X("value", value) X("eps", eps) X("momentum", momentum)
 #define NET_FLAGS(X) X("train", train) X("move", move) X("floor", floor)
 

@@ -266,7 +266,7 @@ static bool write_c(exporting *e, nasc_diag *d)
                       .weights_as_file = weights_as_file(e),
                       .small = for_size(e),
                       .parts = parts,
-                      .constants = int8 ? (const float *)(const void *)e->bytes.constants : e->constants,
+                      .constants = int8 ? (const void *)e->bytes.constants : e->constants,
                       .constant_count = constant_count(e),
                       .in = {int8 ? e->bytes.in.scale : 0, e->bytes.in.zero},
                       .out = {e->bytes.out.scale, e->bytes.out.zero},
