@@ -13,6 +13,17 @@
 #define HAS_V4       HAS_V3 AND HAS("avx512f") " && " HAS("avx512vl") AND HAS("avx512dq") " && " HAS("avx512bw")
 /* clang-format on */
 
+/* What rows have in common that differ in how they multiply bytes. LLVM's row of x86-64-v4 prefers 256 bits; our vectors are
+ * as wide as we say. */
+#define X86_64_V4                                                                                                      \
+    .lanes = 16, .registers = 32, .fma = true, .l1_bytes = 32 << 10, .l2_bytes = 1024 << 10, .l3_bytes = 32 << 20,     \
+    .triple = "x86_64-unknown-linux-gnu", .cpu = "x86-64-v4", .features = "-prefer-256-bit", .prelude = "SIMD_AVX512", \
+    .same = "defined(__x86_64__)", .machine = "x86_64", .cc = "x86_64-linux-gnu-gcc -static"
+#define AARCH64                                                                                                        \
+    .lanes = 4, .registers = 32, .fma = true, .l1_bytes = 32 << 10, .l2_bytes = 512 << 10, .l3_bytes = 4 << 20,        \
+    .triple = "aarch64-unknown-linux-gnu", .cpu = "generic", .features = "+neon", .prelude = "SIMD_NEON",              \
+    .same = "defined(__aarch64__)", .machine = "aarch64", .cc = "aarch64-linux-gnu-gcc -static", .run = "qemu-aarch64"
+
 const target target_table[] = {
     {
         .name = "generic",
@@ -43,74 +54,24 @@ const target target_table[] = {
     },
     {
         .name = "x86-64-v4",
-        .lanes = 16,
-        .registers = 32,
-        .fma = true,
-        .l1_bytes = 32 << 10,
-        .l2_bytes = 1024 << 10,
-        .l3_bytes = 32 << 20,
-        .triple = "x86_64-unknown-linux-gnu",
-        .cpu = "x86-64-v4",
-        .features = "-prefer-256-bit", /* LLVM's row of this CPU prefers 256; our vectors are as wide as we say */
-        .prelude = "SIMD_AVX512",
+        X86_64_V4,
         .has = HAS_V4,
-        .same = "defined(__x86_64__)",
-        .machine = "x86_64",
-        .cc = "x86_64-linux-gnu-gcc -static",
     },
     {
         .name = "x86-64-v4+vnni",
-        .lanes = 16,
-        .registers = 32,
-        .fma = true,
-        .l1_bytes = 32 << 10,
-        .l2_bytes = 1024 << 10,
-        .l3_bytes = 32 << 20,
-        .triple = "x86_64-unknown-linux-gnu",
-        .cpu = "x86-64-v4",
-        .features = "-prefer-256-bit", /* LLVM's row of this CPU prefers 256; our vectors are as wide as we say */
-        .prelude = "SIMD_AVX512",
+        X86_64_V4,
         .dot = "DOT_VNNI",
         .has = HAS_V4 AND HAS("avx512vnni"),
-        .same = "defined(__x86_64__)",
-        .machine = "x86_64",
-        .cc = "x86_64-linux-gnu-gcc -static",
     },
     {
         .name = "aarch64",
-        .lanes = 4,
-        .registers = 32,
-        .fma = true,
-        .l1_bytes = 32 << 10,
-        .l2_bytes = 512 << 10,
-        .l3_bytes = 4 << 20,
-        .triple = "aarch64-unknown-linux-gnu",
-        .cpu = "generic",
-        .features = "+neon",
-        .prelude = "SIMD_NEON",
-        .same = "defined(__aarch64__)",
-        .machine = "aarch64",
-        .cc = "aarch64-linux-gnu-gcc -static",
-        .run = "qemu-aarch64",
+        AARCH64,
     },
     {
         .name = "aarch64+dotprod",
-        .lanes = 4,
-        .registers = 32,
-        .fma = true,
-        .l1_bytes = 32 << 10,
-        .l2_bytes = 512 << 10,
-        .l3_bytes = 4 << 20,
-        .triple = "aarch64-unknown-linux-gnu",
-        .cpu = "generic",
-        .features = "+neon",
-        .prelude = "SIMD_NEON",
+        AARCH64,
         .dot = "DOT_NEON",
         .dot_signed = true,
-        .same = "defined(__aarch64__)",
-        .machine = "aarch64",
-        .cc = "aarch64-linux-gnu-gcc -static",
-        .run = "qemu-aarch64",
     },
     {
         .name = "cortex-m", /* with a floating-point unit: M4F, M7, M33, M55, M85 */

@@ -9,34 +9,14 @@ typedef uint32_t vq;
     {                                                                                                       \
         return (v##N##F){LIST_##N(a)};                                                                      \
     }
-#define INTEGER_HALVES(N, F, H)                                                                             \
-    SIMD v##H##F lower_##H##F(v##N##F a)                                                                    \
-    {                                                                                                       \
-        v##H##F half;                                                                                       \
-        memcpy(&half, &a, sizeof half);                                                                     \
-        return half;                                                                                        \
-    }                                                                                                       \
-    SIMD v##H##F upper_##H##F(v##N##F a)                                                                    \
-    {                                                                                                       \
-        v##H##F half;                                                                                       \
-        memcpy(&half, (const char *)&a + sizeof half, sizeof half);                                         \
-        return half;                                                                                        \
-    }                                                                                                       \
-    SIMD v##N##F join_##N##F(v##H##F lower, v##H##F upper)                                                  \
-    {                                                                                                       \
-        v##N##F a;                                                                                          \
-        memcpy(&a, &lower, sizeof lower);                                                                   \
-        memcpy((char *)&a + sizeof lower, &upper, sizeof upper);                                            \
-        return a;                                                                                           \
-    }
 #define INTEGERS(N, H)                                                                                      \
     typedef uint8_t v##N##_bytes __attribute__((vector_size(N)));                                           \
     typedef int8_t v##N##_signed_bytes __attribute__((vector_size(N)));                                     \
     typedef uint8_t v##N##q_bytes __attribute__((vector_size(N * 4)));                                      \
     INTEGER_LOADS(N, i, int32_t)                                                                            \
     INTEGER_LOADS(N, q, uint32_t)                                                                           \
-    INTEGER_HALVES(N, i, H)                                                                                 \
-    INTEGER_HALVES(N, q, H)                                                                                 \
+    PARTS(N, i, H)                                                                                          \
+    PARTS(N, q, H)                                                                                          \
     SIMD v##N##i load_##N##i(const int32_t *from)                                                           \
     {                                                                                                       \
         v##N##i a;                                                                                          \

@@ -41,6 +41,28 @@
 typedef float vf;
 typedef double vd;
 
+/* The halves of a vector, of floats or of integers. */
+#define PARTS(N, F, H)                                                                                      \
+    SIMD v##H##F lower_##H##F(v##N##F a)                                                                    \
+    {                                                                                                       \
+        v##H##F half;                                                                                       \
+        memcpy(&half, &a, sizeof half);                                                                     \
+        return half;                                                                                        \
+    }                                                                                                       \
+    SIMD v##H##F upper_##H##F(v##N##F a)                                                                    \
+    {                                                                                                       \
+        v##H##F half;                                                                                       \
+        memcpy(&half, (const char *)&a + sizeof half, sizeof half);                                         \
+        return half;                                                                                        \
+    }                                                                                                       \
+    SIMD v##N##F join_##N##F(v##H##F lower, v##H##F upper)                                                  \
+    {                                                                                                       \
+        v##N##F a;                                                                                          \
+        memcpy(&a, &lower, sizeof lower);                                                                   \
+        memcpy((char *)&a + sizeof lower, &upper, sizeof upper);                                            \
+        return a;                                                                                           \
+    }
+
 /* A vector type, with what needs no intrinsic. */
 #define VECTOR(N, F, FLOAT, INT, UINT, H)                                                                   \
     typedef FLOAT v##N##F __attribute__((vector_size(N * sizeof(FLOAT))));                                  \
@@ -60,25 +82,7 @@ typedef double vd;
     {                                                                                                       \
         return (v##N##F){LIST_##N(a)};                                                                      \
     }                                                                                                       \
-    SIMD v##H##F lower_##H##F(v##N##F a)                                                                    \
-    {                                                                                                       \
-        v##H##F half;                                                                                       \
-        memcpy(&half, &a, sizeof half);                                                                     \
-        return half;                                                                                        \
-    }                                                                                                       \
-    SIMD v##H##F upper_##H##F(v##N##F a)                                                                    \
-    {                                                                                                       \
-        v##H##F half;                                                                                       \
-        memcpy(&half, (const char *)&a + sizeof half, sizeof half);                                         \
-        return half;                                                                                        \
-    }                                                                                                       \
-    SIMD v##N##F join_##N##F(v##H##F lower, v##H##F upper)                                                  \
-    {                                                                                                       \
-        v##N##F a;                                                                                          \
-        memcpy(&a, &lower, sizeof lower);                                                                   \
-        memcpy((char *)&a + sizeof lower, &upper, sizeof upper);                                            \
-        return a;                                                                                           \
-    }                                                                                                       \
+    PARTS(N, F, H)                                                                                          \
     SIMD v##N##F choose_##N##F(v##N##F##_mask mask, v##N##F c, v##N##F d)                                   \
     {                                                                                                       \
         return (v##N##F)((mask & (v##N##F##_mask)c) | (~mask & (v##N##F##_mask)d));                         \

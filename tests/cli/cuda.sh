@@ -2,19 +2,9 @@
 # --device cuda, on a GPU that is none: the doubles of CUDA's driver and compiler (doubles/) run the emitted text on the
 # CPU. Searches end with the bits that the CPU's kernels give, and each fault is reported: cuda.sh NASC
 . cli/common
-spaces=../genotypes/spaces
-doubles=$(dirname "$nasc")/tests/doubles
+. cli/doubles
 # NASC_TEST_GPU=1: the GPU at hand stands for its double, and makes no faults to order.
 [ -n "${NASC_TEST_GPU:-}" ] && doubles=
-on_gpu() { LD_LIBRARY_PATH=$doubles${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$nasc" "$@" --device cuda; }
-refused() { # PATTERN ARGUMENTS…
-    local pattern=$1 got
-    shift
-    rm -rf "$work/a"
-    "$@" >"$work/out" 2>"$work/err"; got=$?
-    [ $got = 1 ] || say "$*: exit $got, expected 1"
-    grep -qE -- "$pattern" "$work/err" || { say "$*: stderr was:"; cat "$work/err"; }
-}
 
 # Three steps an epoch: a step comes again with the same vectors after two, and is a graph then.
 tiny=(--data synthetic:8x8x3/4/128 --channels 2 --set batch=16 --set epochs=2 --set steps=3 --quiet)

@@ -2,17 +2,7 @@
 # --cudnn, on the doubles of CUDA's driver and compiler and of cuDNN (doubles/): a search whose dense convolutions go there
 # ends where the CPU's does, up to rounding, and each fault is reported: cudnn.sh NASC
 . cli/common
-spaces=../genotypes/spaces
-doubles=$(dirname "$nasc")/tests/doubles
-on_gpu() { LD_LIBRARY_PATH=$doubles${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$nasc" "$@" --device cuda; }
-refused() { # PATTERN ARGUMENTS…
-    local pattern=$1 got
-    shift
-    rm -rf "$work/a"
-    "$@" >"$work/out" 2>"$work/err"; got=$?
-    [ $got = 1 ] || say "$*: exit $got, expected 1"
-    grep -qE -- "$pattern" "$work/err" || { say "$*: stderr was:"; cat "$work/err"; }
-}
+. cli/doubles
 space=("$spaces/nasbench201.json" --channels 2 --cells 1)
 search=(search "${space[@]}" --data synthetic:8x8x3/4/64 --set batch=8 --set epochs=1 --set steps=3 --quiet)
 
