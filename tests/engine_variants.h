@@ -5,7 +5,7 @@
 
 #include "cuda_emulation.h"
 #include "fused_compare.h"
-#include "objective.h"
+#include "uses/objective.h"
 #include "space/space.h"
 
 typedef struct variant {

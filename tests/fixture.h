@@ -3,7 +3,8 @@
 #define NASC_TEST_FIXTURE_H
 
 #include "net/methods.h"
-#include "objective.h"
+#include "uses/objective.h"
+#include "engine.h"
 #include "pipeline.h"
 #include "runtime/parameters.h"
 #include "runtime/runner.h"

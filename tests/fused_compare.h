@@ -4,6 +4,7 @@
 #define NASC_TESTS_FUSED_COMPARE_H
 
 #include "net_reference.h"
+#include "engine.h"
 #include "pipeline.h"
 #include "runtime/device/device.h"
 #include <stdio.h>

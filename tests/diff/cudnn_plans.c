@@ -9,7 +9,7 @@
 #include "fused_compare.h"
 #include "net/library.h"
 #include "net/settle.h"
-#include "objective.h"
+#include "uses/objective.h"
 #include "space/space.h"
 
 enum { BATCH = 64, WORKSPACE_MOST = 32 << 20 };

@@ -7,8 +7,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "emit/export.h"
-#include "inference.h"
-#include "objective.h"
+#include "uses/inference.h"
+#include "uses/objective.h"
+#include "engine.h"
 #include "pipeline.h"
 #include "runtime/device/device.h"
 #include "runtime/parameters.h"

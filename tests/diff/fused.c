@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "fused_compare.h"
-#include "objective.h"
+#include "uses/objective.h"
 #include "space/space.h"
 
 static void run_case(const char *file, const char *const *set, bool train, unsigned grad, int batch, int tile_rows)

@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "fused_compare.h"
 #include "net/methods.h"
-#include "objective.h"
+#include "uses/objective.h"
 #include "random_kernel.h"
 #include "space/space.h"
 

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "failing.h"
-#include "objective.h"
+#include "uses/objective.h"
+#include "engine.h"
 #include "pipeline.h"
 
 static bool compile(arena *a, const space *s, const settings *set, enum objective_use use, engine *e, nasc_diag *d)

@@ -7,7 +7,8 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include "objective.h"
+#include "uses/objective.h"
+#include "engine.h"
 #include "pipeline.h"
 
 static void says(const nasc_diag *d, enum diag_kind kind, const char *where, const char *message)

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include "failing.h"
 #include "emit/export.h"
-#include "inference.h"
+#include "uses/inference.h"
 #include "pipeline.h"
 #include <math.h>
 #include <stdio.h>

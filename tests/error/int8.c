@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "quantise.h"
+#include "uses/quantise.h"
 
 static const char leaves[] = "slot weights 200000\n"
                              "%0 = input {slot images} : f32 Nx8x8x4 \"images\"\n"

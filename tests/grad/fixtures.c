@@ -1,7 +1,7 @@
 /* Reference cases on nets: what build, expand, grad and simplify make of the networks of the fixtures, run by
  * definition in float64, agrees with the oracle. Nothing is lowered here, so an error is one of the net level. */
 #include "net_reference.h"
-#include "objective.h"
+#include "uses/objective.h"
 #include "runtime/tensors.h"
 
 #include <jansson.h>

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include "inference.h"
+#include "uses/inference.h"
 #include "pipeline.h"
 
 static const struct network {

@@ -1,7 +1,7 @@
 /* Fusion works on structure: ops that a user writes in JSON take no more launches for a convolution than sep_conv does.
  * Counted is what an op adds to a network of one edge whose other candidate is the identity. A depthwise convolution
  * and the pointwise one on it are one here, as they are one kernel: what stands alone cannot be half of one. */
-#include "objective.h"
+#include "uses/objective.h"
 #include "pipeline.h"
 
 #include <setjmp.h>

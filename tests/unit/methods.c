@@ -2,6 +2,7 @@
  * interpreter. */
 #include "net/methods.h"
 #include "net_reference.h"
+#include "engine.h"
 #include "pipeline.h"
 #include "runtime/device/device.h"
 

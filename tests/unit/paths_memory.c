@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <cmocka.h>
-#include "objective.h"
+#include "uses/objective.h"
 #include "pipeline.h"
 #include "proxyless_space.h"
 

@@ -1,8 +1,8 @@
 /* The latency predictor: it learns a cost from features, tells what it has not seen, and has the same bits each time.
  * Parts of a space: equal ones are found, and what they cost adds up to what the net's own rules say. */
 #include "fixture.h"
-#include "parts.h"
-#include "predictor.h"
+#include "uses/parts.h"
+#include "uses/predictor.h"
 #include "runtime/predictor.h"
 #include "runtime/rng.h"
 

@@ -1,6 +1,6 @@
 /* The most probable network of a cost: as every network of small nets by chance says, and as the strongest candidates
  * where these fit. */
-#include "probable.h"
+#include "uses/probable.h"
 #include "runtime/rng.h"
 
 #include <math.h>

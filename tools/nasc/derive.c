@@ -1,6 +1,6 @@
 /* nasc derive: the genotype that a search's alphas say, at any epoch; or, to compare with, one drawn at random or the
  * largest. */
-#include "costs.h"
+#include "uses/costs.h"
 #include "runtime/rng.h"
 #include "several.h"
 

@@ -2,7 +2,8 @@
 #include "cli.h"
 #include "model.h"
 
-#include "objective.h"
+#include "uses/objective.h"
+#include "engine.h"
 #include "pipeline.h"
 
 #include <string.h>
@@ -57,7 +58,7 @@ static bool show(const dump_arguments *a, const net *n, const target *t, pipelin
     text out = {.arena = a->common.arena};
     if (!open_library(&a->common, t, &c, d))
         return false;
-    net_library library = pipeline_library(c);
+    net_library library = cudnn_as_library(c);
     o->library = c ? &library : NULL;
     bool ok = pipeline_dump(&out, n, t, o, a->stage, d);
     cudnn_close(c);

@@ -2,7 +2,7 @@
 #ifndef NASC_TOOL_EXPORT_H
 #define NASC_TOOL_EXPORT_H
 
-#include "quantise.h"
+#include "uses/quantise.h"
 #include "trained.h"
 
 typedef struct export_arguments {

@@ -1,5 +1,5 @@
 /* Searches of spaces that select candidates: the programs of one path, what candidates cost, and what was found. */
-#include "probable.h"
+#include "uses/probable.h"
 #include "session.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
 #ifndef NASC_TOOL_LATENCY_H
 #define NASC_TOOL_LATENCY_H
 
-#include "parts.h"
+#include "uses/parts.h"
 #include "runtime/predictor.h"
 #include "session.h"
 

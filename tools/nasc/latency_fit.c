@@ -1,6 +1,6 @@
 /* The latency predictor on a table's samples: what of a candidate it is told, and how well it does. */
 #include "latency.h"
-#include "predictor.h"
+#include "uses/predictor.h"
 #include "runtime/elementary.h"
 #include "runtime/rng.h"
 

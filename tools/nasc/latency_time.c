@@ -4,7 +4,7 @@
  * and after each visit, and visits count where the yardstick was about as fast as it ever was. */
 #include "emit/export.h"
 #include "emit/process.h"
-#include "inference.h"
+#include "uses/inference.h"
 #include "latency.h"
 
 #include <errno.h>

@@ -4,7 +4,8 @@
 #include "memory.h"
 
 #include "net/methods.h"
-#include "objective.h"
+#include "uses/objective.h"
+#include "engine.h"
 #include "pipeline.h"
 
 #include <malloc.h>

@@ -3,10 +3,11 @@
 #define NASC_TOOL_SESSION_H
 
 #include "cli.h"
-#include "costs.h"
+#include "uses/costs.h"
 #include "model.h"
 #include "net/methods.h"
-#include "objective.h"
+#include "uses/objective.h"
+#include "engine.h"
 #include "pipeline.h"
 #include "progress.h"
 #include "runtime/data/data.h"

@@ -3,7 +3,7 @@
 #ifndef NASC_TOOL_TRAINED_H
 #define NASC_TOOL_TRAINED_H
 
-#include "inference.h"
+#include "uses/inference.h"
 #include "record.h"
 #include "session.h"
 
