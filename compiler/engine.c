@@ -160,24 +160,34 @@ static bool load_machine_code(engine *e, const kernel *const *kernels, int count
     return l != NULL;
 }
 
+/* What is loaded: where, what, and into what. */
+typedef struct loading {
+    engine *e;
+    const program *p;
+    program_code *code;
+} loading;
+
+static bool load(void *user, arena *scratch, nasc_diag *d)
+{
+    const loading *l = user;
+    engine *e = l->e;
+    const program *p = l->p;
+    e->a.unwind = scratch->unwind;
+    if (e->kind == ENGINE_CUDA)
+        return load_images(e, p, l->code, d);
+    kernel_fn **entry = NEW_ARRAY(&e->a, kernel_fn *, p->kernels.count + 1);
+    l->code->entry = entry;
+    return load_machine_code(e, kernels_of(e, p, scratch), p->kernels.count, entry, d);
+}
+
 bool engine_load(engine *e, const program *p, program_code *code, nasc_diag *d)
 {
+    loading l = {e, p, code};
     *code = (program_code){.interpret = interpret, .wide = is_wide(e->kind)};
     if (e->kind == ENGINE_INTERPRETER || e->kind == ENGINE_INTERPRETER_WIDE)
         return true;
-    arena own = {0};
-    jmp_buf out_of_memory;
-    e->a.unwind = own.unwind = &out_of_memory;
-    if (setjmp(out_of_memory)) {
-        arena_free(&own);
-        return diag_memory(d);
-    }
-    if (e->kind == ENGINE_CUDA)
-        return load_images(e, p, code, d);
-    kernel_fn **entry = NEW_ARRAY(&e->a, kernel_fn *, p->kernels.count + 1);
-    code->entry = entry;
-    bool ok = load_machine_code(e, kernels_of(e, p, &own), p->kernels.count, entry, d);
-    arena_free(&own);
+    bool ok = arena_within(load, &l, d);
+    e->a.unwind = NULL;
     return ok;
 }
 

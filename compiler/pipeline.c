@@ -221,26 +221,25 @@ static bool run_stage(pipeline *p, int i, nasc_diag *d)
     return !stages[i].net || net_verify(p->net, d);
 }
 
+static bool run_all(void *user, arena *home, nasc_diag *d)
+{
+    pipeline *p = user;
+    p->a->unwind = home->unwind;
+    bool ok = net_verify(p->built, d);
+    for (int i = 0; i < (int)COUNT(stages) && ok; i++)
+        ok = run_stage(p, i, d);
+    for (int i = 0; ok && i < p->program->instances.count; i++)
+        if (p->program->instances.at[i].name)
+            p->program->instances.at[i].name = arena_strdup(home, p->program->instances.at[i].name);
+    return ok;
+}
+
 program *pipeline_compile(arena *a, const net *n, const target *t, const pipeline_options *o, nasc_diag *d)
 {
     arena own = {0};
-    jmp_buf out_of_memory, *outer = a->unwind;
     pipeline p = {.a = &own, .t = t, .o = o, .built = n, .home = a};
-    if (setjmp(out_of_memory)) {
-        arena_free(&own);
-        a->unwind = outer;
-        diag_memory(d);
-        return NULL;
-    }
-    own.unwind = a->unwind = &out_of_memory;
-    bool ok = net_verify(n, d);
-    for (int i = 0; i < (int)COUNT(stages) && ok; i++)
-        ok = run_stage(&p, i, d);
-    for (int i = 0; ok && i < p.program->instances.count; i++)
-        if (p.program->instances.at[i].name)
-            p.program->instances.at[i].name = arena_strdup(a, p.program->instances.at[i].name);
+    bool ok = arena_guard(a, run_all, &p, d);
     arena_free(&own);
-    a->unwind = outer;
     return ok ? p.program : NULL;
 }
 

@@ -70,18 +70,29 @@ static const struct tuned_entry *entry_find(tuned *t, const unsigned char key[16
     return &t->seen.at[t->seen.count - 1];
 }
 
+typedef struct question {
+    tuned *t;
+    const unsigned char *key;
+    const struct tuned_entry *entry;
+} question;
+
+static bool look_up(void *user, arena *a, nasc_diag *d)
+{
+    (void)a, (void)d;
+    question *q = user;
+    q->entry = entry_find(q->t, q->key);
+    return true;
+}
+
 /* A book cannot fail: where memory is short, nothing is known. */
 static bool find(void *user, const unsigned char key[16], lower_options *found)
 {
     tuned *t = user;
-    jmp_buf out_of_memory;
-    t->arena.unwind = &out_of_memory;
-    if (setjmp(out_of_memory))
+    question q = {t, key, NULL};
+    if (!arena_guard(&t->arena, look_up, &q, &(nasc_diag){0}))
         return false;
-    const struct tuned_entry *e = entry_find(t, key);
-    t->arena.unwind = NULL;
-    *found = e->options;
-    return e->found && (found->tile_rows || found->vectors);
+    *found = q.entry->options;
+    return q.entry->found && (found->tile_rows || found->vectors);
 }
 
 schedule_book tuned_book(tuned *t)

@@ -12,8 +12,15 @@ bool checkpoint_exists(const char *folder)
     return access(run_file(folder, file_name, path), F_OK) == 0;
 }
 
-static bool write_all(const checkpoint *c, const char *folder, arena *a, nasc_diag *d)
+typedef struct place {
+    const checkpoint *c;
+    const char *folder;
+} place;
+
+static bool write_all(void *user, arena *a, nasc_diag *d)
 {
+    const place *p = user;
+    const checkpoint *c = p->c;
     char path[RUN_PATH + 64];
     struct tensor *at = NEW_ARRAY(a, struct tensor, (int64_t)c->sets * c->parameters->count + 1);
     int count = 0;
@@ -25,13 +32,15 @@ static bool write_all(const checkpoint *c, const char *folder, arena *a, nasc_di
     for (int i = 0; i < c->counters; i++)
         metadata[i + 1] =
             (struct tensor_text){c->counter[i].name, arena_printf(a, "%lld", (long long)*c->counter[i].value)};
-    return tensors_write(run_file(folder, file_name, path), at, count, metadata, c->counters + 1, d);
+    return tensors_write(run_file(p->folder, file_name, path), at, count, metadata, c->counters + 1, d);
 }
 
-static bool read_all(const checkpoint *c, const char *folder, arena *a, nasc_diag *d)
+static bool read_all(void *user, arena *a, nasc_diag *d)
 {
+    const place *p = user;
+    const checkpoint *c = p->c;
     char path[RUN_PATH + 64];
-    struct tensors *set = tensors_read(a, run_file(folder, file_name, path), d);
+    struct tensors *set = tensors_read(a, run_file(p->folder, file_name, path), d);
     if (!set)
         return false;
     const char *format = tensors_text(set, "nasc");
@@ -50,27 +59,14 @@ static bool read_all(const checkpoint *c, const char *folder, arena *a, nasc_dia
     return !unused || diag_fail(d, DIAG_INPUT, path, "has %d tensors of no use here: %.200s", unused, names.at);
 }
 
-static bool guarded(bool (*work)(const checkpoint *, const char *, arena *, nasc_diag *), const checkpoint *c,
-                    const char *folder, nasc_diag *d)
-{
-    arena a = {0};
-    jmp_buf out_of_memory;
-    if (setjmp(out_of_memory)) {
-        arena_free(&a);
-        return diag_memory(d);
-    }
-    a.unwind = &out_of_memory;
-    bool ok = work(c, folder, &a, d);
-    arena_free(&a);
-    return ok;
-}
-
 bool checkpoint_write(const checkpoint *c, const char *folder, nasc_diag *d)
 {
-    return guarded(write_all, c, folder, d);
+    place p = {c, folder};
+    return arena_within(write_all, &p, d);
 }
 
 bool checkpoint_read(const checkpoint *c, const char *folder, nasc_diag *d)
 {
-    return guarded(read_all, c, folder, d);
+    place p = {c, folder};
+    return arena_within(read_all, &p, d);
 }

@@ -149,29 +149,34 @@ parameters_fit parameters_compare(const parameters *p, const char *prefix, const
     return fit;
 }
 
+typedef struct reading {
+    const parameters *p;
+    const char *prefix;
+    struct tensors *from;
+    const parameter_values *to;
+} reading;
+
+static bool read_all(void *user, arena *a, nasc_diag *d)
+{
+    const reading *r = user;
+    for (int i = 0; i < r->p->count; i++) {
+        const net_param *q = &r->p->at[i];
+        float *values = place(q, r->to);
+        if (!values)
+            continue;
+        float *read = NEW_ARRAY(a, float, parameter_count(q));
+        if (!tensors_floats(r->from, arena_printf(a, "%s%s", r->prefix, q->name), parameter_count(q), read, d))
+            return false;
+        parameter_from_file(q, values, read);
+    }
+    return true;
+}
+
 bool parameters_read(const parameters *p, const char *prefix, struct tensors *from, const parameter_values *to,
                      nasc_diag *d)
 {
-    arena a = {0};
-    jmp_buf out_of_memory;
-    if (setjmp(out_of_memory)) {
-        arena_free(&a);
-        return diag_memory(d);
-    }
-    a.unwind = &out_of_memory;
-    bool ok = true;
-    for (int i = 0; ok && i < p->count; i++) {
-        const net_param *q = &p->at[i];
-        float *values = place(q, to);
-        if (!values)
-            continue;
-        float *read = NEW_ARRAY(&a, float, parameter_count(q));
-        ok = tensors_floats(from, arena_printf(&a, "%s%s", prefix, q->name), parameter_count(q), read, d);
-        if (ok)
-            parameter_from_file(q, values, read);
-    }
-    arena_free(&a);
-    return ok;
+    reading r = {p, prefix, from, to};
+    return arena_within(read_all, &r, d);
 }
 
 int parameters_tensors(const parameters *p, const char *prefix, const parameter_values *from, struct tensor *at,

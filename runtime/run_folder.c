@@ -115,21 +115,20 @@ bool run_log_sync(run_folder *r, nasc_diag *d)
     return fsync(r->log) == 0 || diag_fail(d, DIAG_IO, r->path, "log.jsonl cannot be written: %s", strerror(errno));
 }
 
-/* Text of `value` and a newline, in `a`; NULL when memory has run out. `a` belongs to the caller, that unwinding keeps
- * it. */
-static const char *print_line(arena *a, const json_t *value, bool indent, size_t *length, nasc_diag *d)
+typedef struct line {
+    const json_t *value;
+    bool indent;
+    text text; /* of the value, and a newline */
+} line;
+
+static bool print_line(void *user, arena *a, nasc_diag *d)
 {
-    jmp_buf here;
-    if (setjmp(here)) {
-        diag_memory(d);
-        return NULL;
-    }
-    a->unwind = &here;
-    text t = {.arena = a};
-    json_print(&t, value, indent);
-    text_bytes(&t, "\n", 1);
-    *length = t.length;
-    return t.at;
+    (void)d;
+    line *l = user;
+    l->text = (text){.arena = a};
+    json_print(&l->text, l->value, l->indent);
+    text_bytes(&l->text, "\n", 1);
+    return true;
 }
 
 json_t *run_number(double value)
@@ -141,9 +140,9 @@ bool run_write_json(const char *folder, const char *name, const json_t *value, n
 {
     char file[RUN_PATH + 64];
     arena a = {0};
-    size_t length;
-    const char *bytes = print_line(&a, value, true, &length, d);
-    bool ok = bytes && file_replace(run_file(folder, name, file), bytes, length, d);
+    line l = {.value = value, .indent = true};
+    bool ok =
+        arena_guard(&a, print_line, &l, d) && file_replace(run_file(folder, name, file), l.text.at, l.text.length, d);
     arena_free(&a);
     return ok;
 }
@@ -169,14 +168,13 @@ json_t *run_read_json(const char *folder, const char *name, nasc_diag *d)
 }
 
 /* One write a line, so that only the last line can be torn. */
-bool run_log_add(run_folder *r, const json_t *line, nasc_diag *d)
+bool run_log_add(run_folder *r, const json_t *value, nasc_diag *d)
 {
     arena a = {0};
-    size_t length;
-    const char *bytes = print_line(&a, line, false, &length, d);
-    bool ok = bytes != NULL;
-    for (size_t done = 0; ok && done < length;) {
-        ssize_t put = write(r->log, bytes + done, length - done);
+    line l = {.value = value};
+    bool ok = arena_guard(&a, print_line, &l, d);
+    for (size_t done = 0; ok && done < l.text.length;) {
+        ssize_t put = write(r->log, l.text.at + done, l.text.length - done);
         if (put > 0)
             done += (size_t)put;
         else if (put == 0 || errno != EINTR)

@@ -176,28 +176,20 @@ static bool parse_header(struct reader *r, const char *bytes, size_t size)
     return true;
 }
 
-/* Apart from tensors_read, so that the header it owns is no local of the function that unwinds. */
-static bool read_guarded(struct reader *r)
+static bool read_set(void *user, arena *a, nasc_diag *d)
 {
-    jmp_buf *outer = r->a->unwind, here;
-    if (setjmp(here)) {
-        r->a->unwind = outer;
-        return diag_memory(r->d);
-    }
-    r->a->unwind = &here;
+    struct reader *r = user;
     size_t size;
-    r->set = NEW(r->a, struct tensors);
-    r->set->path = arena_strdup(r->a, r->path);
-    const char *bytes = file_read(r->a, r->path, &size, r->d);
-    bool ok = bytes && parse_header(r, bytes, size) && read_header(r);
-    r->a->unwind = outer;
-    return ok;
+    r->set = NEW(a, struct tensors);
+    r->set->path = arena_strdup(a, r->path);
+    const char *bytes = file_read(a, r->path, &size, d);
+    return bytes && parse_header(r, bytes, size) && read_header(r);
 }
 
 struct tensors *tensors_read(arena *a, const char *path, nasc_diag *d)
 {
     struct reader r = {.a = a, .path = path, .d = d};
-    bool ok = read_guarded(&r);
+    bool ok = arena_guard(a, read_set, &r, d);
     json_decref(r.header);
     return ok ? r.set : NULL;
 }

@@ -62,19 +62,17 @@ static void add_tensor(text *t, const struct tensor *tensor, size_t offset)
 }
 
 struct writer {
-    arena scratch;
     const char *path;
     const struct tensor *at;
     int count;
     const struct tensor_text *metadata;
     int metadata_count;
-    nasc_diag *d;
 };
 
 /* The file's first part, padded so that the data starts at a multiple of 8. */
-static text make_header(struct writer *w, size_t *data_bytes)
+static text make_header(const struct writer *w, arena *a, size_t *data_bytes)
 {
-    text t = {.arena = &w->scratch};
+    text t = {.arena = a};
     text_add(&t, "{");
     if (w->metadata_count)
         add_metadata(&t, w->metadata, w->metadata_count);
@@ -89,17 +87,14 @@ static text make_header(struct writer *w, size_t *data_bytes)
     return t;
 }
 
-static bool write_guarded(struct writer *w)
+static bool write_all(void *user, arena *a, nasc_diag *d)
 {
-    jmp_buf here;
-    if (setjmp(here))
-        return diag_memory(w->d);
-    w->scratch.unwind = &here;
+    const struct writer *w = user;
     size_t data_bytes;
-    text header = make_header(w, &data_bytes);
+    text header = make_header(w, a, &data_bytes);
     uint64_t length = header.length;
     size_t size = sizeof length + header.length + data_bytes;
-    char *bytes = arena_alloc(&w->scratch, size), *end = bytes;
+    char *bytes = arena_alloc(a, size), *end = bytes;
     memcpy(end, &length, sizeof length);
     end += sizeof length;
     memcpy(end, header.at, header.length);
@@ -110,15 +105,12 @@ static bool write_guarded(struct writer *w)
             memcpy(end, w->at[i].data, count);
         end += count;
     }
-    return file_replace(w->path, bytes, size, w->d);
+    return file_replace(w->path, bytes, size, d);
 }
 
 bool tensors_write(const char *path, const struct tensor *at, int count, const struct tensor_text *metadata,
                    int metadata_count, nasc_diag *d)
 {
-    struct writer w = {
-        .path = path, .at = at, .count = count, .metadata = metadata, .metadata_count = metadata_count, .d = d};
-    bool ok = write_guarded(&w);
-    arena_free(&w.scratch);
-    return ok;
+    struct writer w = {.path = path, .at = at, .count = count, .metadata = metadata, .metadata_count = metadata_count};
+    return arena_within(write_all, &w, d);
 }

@@ -2,8 +2,8 @@
 /* What every level stands on: memory that has an owner, errors that are values, growing arrays.
  *
  * A compilation unit (a space, a net, a program, …) lives in one arena and dies with it. When memory runs out the
- * arena unwinds (longjmp) to the entry point that opened it, so code inside a level never tests an allocation;
- * ARENA_GUARD at the entry point turns the unwinding into an ordinary error. Nothing in an arena holds
+ * arena unwinds (longjmp) to the entry point that guards it, so code inside a level never tests an allocation;
+ * arena_guard at the entry point turns the unwinding into an ordinary error. Nothing in an arena holds
  * a resource that freeing the arena does not free. */
 #ifndef NASC_BASE_H
 #define NASC_BASE_H
@@ -54,7 +54,7 @@ struct arena {
     jmp_buf *unwind;  /* where to go when memory runs out; NULL: abort */
 };
 
-/* Zeroed, aligned to 16 bytes. Does not return when memory has run out (see ARENA_GUARD). */
+/* Zeroed, aligned to 16 bytes. Does not return when memory has run out (see arena_guard). */
 void *arena_alloc(arena *a, size_t bytes);
 void *arena_copy(arena *a, const void *from, size_t bytes);
 char *arena_strdup(arena *a, const char *s);
@@ -66,11 +66,15 @@ void arena_reset(arena *a);
 #define NEW(a, T) ((T *)arena_alloc(a, sizeof(T)))
 #define NEW_ARRAY(a, T, n) ((T *)arena_alloc(a, (size_t)(n) * sizeof(T)))
 
-/* At an entry point that owns the arena `a` (or borrows it: `unwind` is saved by the caller):
- *     jmp_buf out_of_memory;
- *     if (setjmp(out_of_memory)) { …free, return diag_memory(d); }
- *     a->unwind = &out_of_memory;
- * Locals changed after setjmp must be volatile. */
+/* What may run out of memory: it is left at any allocation then, so what it holds outside of arenas, and arenas of its
+ * own (which unwind where `a` does), belong in *user, for the caller of arena_guard to free. */
+typedef bool arena_work(void *user, arena *a, nasc_diag *d);
+/* work(user, a, d); where memory runs out in it, an error in place of its result. Guards nest. */
+bool arena_guard(arena *a, arena_work *work, void *user, nasc_diag *d);
+/* The same in an arena that lives as long as the call. */
+bool arena_within(arena_work *work, void *user, nasc_diag *d);
+/* As an allocation that fails. */
+void arena_unwind(arena *a) NORETURN;
 bool diag_memory(nasc_diag *d);
 
 /* Every allocation of nasc's own goes through these; tests wrap them to make the Nth fail (see alloc.c). */

@@ -22,6 +22,21 @@ static bool read_all(int fd, char *to, size_t size)
     return true;
 }
 
+/* Of a file that is open. */
+typedef struct content {
+    const char *path;
+    int fd;
+    char *bytes;
+    size_t size;
+} content;
+
+static bool read_open(void *user, arena *a, nasc_diag *d)
+{
+    content *c = user;
+    c->bytes = arena_alloc(a, c->size + 1);
+    return read_all(c->fd, c->bytes, c->size) || diag_fail(d, DIAG_IO, c->path, "cannot be read to its end");
+}
+
 char *file_read(arena *a, const char *path, size_t *size, nasc_diag *d)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -37,32 +52,11 @@ char *file_read(arena *a, const char *path, size_t *size, nasc_diag *d)
         close(fd);
         return NULL;
     }
-    char *bytes =
-        mem_alloc((size_t)info.st_size + 1); /* tried outside the arena first: no unwinding past the open file */
-    bool ok = bytes && read_all(fd, bytes, (size_t)info.st_size);
+    content c = {.path = path, .fd = fd, .size = (size_t)info.st_size};
+    bool ok = arena_guard(a, read_open, &c, d);
     close(fd);
-    if (!ok) {
-        if (bytes)
-            diag_fail(d, DIAG_IO, path, "cannot be read to its end");
-        else
-            diag_memory(d);
-        mem_free(bytes);
-        return NULL;
-    }
-    jmp_buf *outer = a->unwind, here;
-    a->unwind = &here;
-    if (setjmp(here)) {
-        a->unwind = outer;
-        mem_free(bytes);
-        diag_memory(d);
-        return NULL;
-    }
-    char *copy = arena_copy(a, bytes, (size_t)info.st_size + 1);
-    a->unwind = outer;
-    copy[info.st_size] = 0;
-    *size = (size_t)info.st_size;
-    mem_free(bytes);
-    return copy;
+    *size = c.size;
+    return ok ? c.bytes : NULL;
 }
 
 static bool write_all(int fd, const char *from, size_t size)

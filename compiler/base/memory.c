@@ -12,7 +12,7 @@ struct arena_block {
 
 enum { BLOCK_BYTES = 64 * 1024 };
 
-static void out_of_memory(arena *a)
+void arena_unwind(arena *a)
 {
     if (a->unwind)
         longjmp(*a->unwind, 1);
@@ -35,10 +35,10 @@ static bool block_add(arena *a, size_t size)
 static void *take(arena *a, size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
-        out_of_memory(a);
+        arena_unwind(a);
     bytes = (bytes + 15) & ~(size_t)15;
     if ((!a->blocks || bytes > a->blocks->size - a->used) && !block_add(a, bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES))
-        out_of_memory(a);
+        arena_unwind(a);
     void *p = a->blocks->bytes + a->used;
     a->used += bytes;
     return p;
@@ -94,6 +94,28 @@ void arena_reset(arena *a)
         return;
     arena_free(a);
     (void)block_add(a, total); /* if not now, then when it is needed */
+}
+
+bool arena_guard(arena *a, arena_work *work, void *user, nasc_diag *d)
+{
+    jmp_buf *outer = a->unwind, here;
+    volatile bool ok = false;
+    if (setjmp(here) == 0) {
+        a->unwind = &here;
+        ok = work(user, a, d);
+    } else {
+        diag_memory(d);
+    }
+    a->unwind = outer;
+    return ok;
+}
+
+bool arena_within(arena_work *work, void *user, nasc_diag *d)
+{
+    arena own = {0};
+    bool ok = arena_guard(&own, work, user, d);
+    arena_free(&own);
+    return ok;
 }
 
 void *vec_grow(arena *a, void *at, int *capacity, int count, size_t item)

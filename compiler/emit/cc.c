@@ -107,17 +107,26 @@ static kernel_fn *const *compile_and_open(arena *a, cc_library *l, const text *s
     return table;
 }
 
-static bool open_kernels(arena *a, cc_library *l, const kernel *const *kernels, int count, const target *t,
-                         kernel_fn **entry, nasc_diag *d)
+/* What cc_open is asked for. */
+typedef struct order {
+    cc_library *l;
+    const kernel *const *kernels;
+    int count;
+    const target *t;
+    kernel_fn **entry;
+} order;
+
+static bool open_kernels(void *user, arena *a, nasc_diag *d)
 {
+    const order *o = user;
     text source = {.arena = a};
-    int *index = NEW_ARRAY(a, int, count);
-    int known = distinct(a, kernels, count, index);
-    if (!write_source(&source, kernels, index, count, known, t, d))
+    int *index = NEW_ARRAY(a, int, o->count);
+    int known = distinct(a, o->kernels, o->count, index);
+    if (!write_source(&source, o->kernels, index, o->count, known, o->t, d))
         return false;
-    kernel_fn *const *table = compile_and_open(a, l, &source, d);
-    for (int i = 0; table && i < count; i++)
-        entry[i] = table[index[i]];
+    kernel_fn *const *table = compile_and_open(a, o->l, &source, d);
+    for (int i = 0; table && i < o->count; i++)
+        o->entry[i] = table[index[i]];
     return table != NULL;
 }
 
@@ -129,17 +138,9 @@ cc_library *cc_open(const kernel *const *kernels, int count, const target *t, ke
         return NULL;
     }
     *l = (cc_library){0};
-    arena a = {0};
-    jmp_buf out_of_memory;
-    bool opened = false;
-    if (setjmp(out_of_memory) == 0) {
-        a.unwind = &out_of_memory;
-        opened = open_kernels(&a, l, kernels, count, t, entry, d);
-    } else {
-        diag_memory(d);
-    }
+    order o = {l, kernels, count, t, entry};
+    bool opened = arena_within(open_kernels, &o, d);
     remove_folder(l);
-    arena_free(&a);
     if (opened)
         return l;
     cc_close(l);

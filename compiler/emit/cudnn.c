@@ -89,6 +89,7 @@ enum { FLOAT32 = 0, CROSS_CORRELATION = 1, NOTES = 10 /* and room to spare */ };
 enum note { USES_TENSOR_CORES, DOWN_CONVERTS, REDUCES_PRECISION, BY_FFT, VARIES, BY_WINOGRAD, WINOGRAD_LAST = 8 };
 
 enum { OLDEST = 90800, ENGINES_MOST = 64, PLAN_DESCRIPTORS = 10 };
+enum { DESCRIPTION_BYTES = 1024 };   /* of a GPU, as JSON */
 enum { ALIGNED = 16, ANYWHERE = 4 }; /* bytes */
 
 /* ---- plans ------------------------------------------------------------------------------------------------------- */
@@ -360,13 +361,34 @@ static plan *find_plan(cudnn *c, const program_conv *conv, int n, int64_t most, 
     return made;
 }
 
+typedef struct question {
+    cudnn *c;
+    const program_conv *conv;
+    int n;
+    int64_t most;
+    const plan *plan;
+} question;
+
+static bool answer(void *user, arena *a, nasc_diag *d)
+{
+    (void)a;
+    question *q = user;
+    q->plan = find_plan(q->c, q->conv, q->n, q->most, d);
+    return true;
+}
+
+/* NULL: memory has run out. */
+static const plan *plan_of(cudnn *c, const program_conv *conv, int n, int64_t most, nasc_diag *d)
+{
+    question q = {c, conv, n, most, NULL};
+    return arena_guard(&c->own, answer, &q, d) ? q.plan : NULL;
+}
+
 bool cudnn_takes(cudnn *c, const program_conv *conv, int n, int64_t most, int64_t *workspace, nasc_diag *d)
 {
-    jmp_buf out_of_memory;
-    if (setjmp(out_of_memory))
-        return diag_memory(d);
-    c->own.unwind = &out_of_memory;
-    const plan *p = find_plan(c, conv, n, most, d);
+    const plan *p = plan_of(c, conv, n, most, d);
+    if (!p)
+        return false;
     *workspace = p->workspace;
     return p->plan != NULL;
 }
@@ -394,12 +416,10 @@ static bool run_conv(void *user, const program_conv *conv, int n, const uint64_t
                      int64_t most, void *stream, nasc_diag *d)
 {
     cudnn *c = user;
-    jmp_buf out_of_memory;
-    if (setjmp(out_of_memory))
-        return diag_memory(d);
-    c->own.unwind = &out_of_memory;
     CHECK(c->handle);
-    const plan *p = find_plan(c, conv, n, most, d);
+    const plan *p = plan_of(c, conv, n, most, d);
+    if (!p)
+        return false;
     if (!p->plan)
         return d->kind ? false : diag_fail(d, DIAG_DEVICE, "cuDNN", "has no engine for a batch of %d", n);
     return done(c, c->SetStream(c->handle, stream), "taking a stream", d) && run(c, p->plan, at, workspace, d);
@@ -428,10 +448,10 @@ static bool find_calls(cudnn *c, nasc_diag *d)
 }
 
 /* Of GPUs alike, or at least that hold what no convolution here will need. */
-static const char *describe(arena *a, const cudnn_gpu *g, int version)
+static void describe(char words[DESCRIPTION_BYTES], const cudnn_gpu *g, int version)
 {
-    return arena_printf(
-        a,
+    snprintf(
+        words, DESCRIPTION_BYTES,
         "{\"maxGridSize\": [2147483647, 65535, 65535], \"maxBlockSize\": [1024, 1024, 64], \"regsPerBlock\": 65536, "
         "\"warpSize\": 32, \"maxThreadsPerBlock\": 1024, \"maxSharedMemoryPerBlock\": 49152, "
         "\"reservedSharedMemoryPerBlock\": 1024, \"maxRegistersPerSM\": 65536, \"isTccDriver\": 0, "
@@ -465,7 +485,8 @@ static bool open_description(cudnn *c, const cudnn_gpu *gpu, nasc_diag *d)
 {
     struct plan own = {0};
     draft p = {.c = c, .into = &own};
-    const char *words = describe(&c->own, gpu, c->version);
+    char words[DESCRIPTION_BYTES];
+    describe(words, gpu, c->version);
     c->device = add(&p, A_DEVICE);
     set(&p, c->device, DEVICE_JSON, OF_CHAR, (int64_t)strlen(words) + 1, words);
     finish(&p, c->device);
@@ -474,10 +495,6 @@ static bool open_description(cudnn *c, const cudnn_gpu *gpu, nasc_diag *d)
 
 static bool open_gpu(cudnn *c, const cudnn_gpu *gpu, nasc_diag *d)
 {
-    jmp_buf out_of_memory;
-    if (setjmp(out_of_memory))
-        return diag_memory(d);
-    c->own.unwind = &out_of_memory;
     return gpu ? open_description(c, gpu, d) : done(c, c->Create(&c->handle), "opening the GPU", d);
 }
 

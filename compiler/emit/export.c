@@ -22,6 +22,8 @@ enum {
 typedef struct exporter {
     arena *a, *digits; /* digits: emptied now and then */
     const export_model *m;
+    const char *folder;
+    export_sizes *sizes;
     const char **kernel_name; /* of each kernel: its C function */
     int64_t image, border;    /* the arena: where the turned image begins; bytes on their way from and to floats */
     int64_t floats;           /* all of it */
@@ -59,10 +61,8 @@ static const char *table_of_floats(const exporter *e, const float *at, int64_t c
     size_t line = 0;
     for (int64_t i = 0; i < count; i++) {
         table_add(&out, &line, arena_printf(e->digits, "%s,", c_literal(e->digits, at[i], DT_F32)));
-        if (e->digits->total < DIGITS_BYTES)
-            continue;
-        arena_free(e->digits);
-        e->digits->unwind = e->a->unwind;
+        if (e->digits->total >= DIGITS_BYTES)
+            arena_free(e->digits);
     }
     text_add(&out, "\n");
     return out.at;
@@ -419,22 +419,24 @@ static bool export_all(exporter *e, const char *folder)
     return folder_make(folder, e->d) && write_files(e, folder, values, COUNT(values));
 }
 
+static bool export_within(void *user, arena *a, nasc_diag *d)
+{
+    exporter *e = user;
+    e->a = a;
+    e->d = d;
+    e->digits->unwind = a->unwind;
+    bool ok = export_all(e, e->folder);
+    *e->sizes =
+        (export_sizes){.arena_bytes = 4 * e->floats, .weights_bytes = weights_bytes(e), .code_bytes = code_bytes(e)};
+    return ok;
+}
+
 bool export_c(const export_model *m, const char *folder, export_sizes *sizes, nasc_diag *d)
 {
     CHECK(export_name_fits(m->name));
-    arena a = {0}, digits = {0};
-    jmp_buf out_of_memory;
-    if (setjmp(out_of_memory)) {
-        arena_free(&a);
-        arena_free(&digits);
-        return diag_memory(d);
-    }
-    a.unwind = digits.unwind = &out_of_memory;
-    exporter e = {.a = &a, .digits = &digits, .m = m, .d = d};
-    bool ok = export_all(&e, folder);
-    *sizes =
-        (export_sizes){.arena_bytes = 4 * e.floats, .weights_bytes = weights_bytes(&e), .code_bytes = code_bytes(&e)};
-    arena_free(&a);
+    arena digits = {0};
+    exporter e = {.digits = &digits, .m = m, .folder = folder, .sizes = sizes};
+    bool ok = arena_within(export_within, &e, d);
     arena_free(&digits);
     return ok;
 }

@@ -218,11 +218,24 @@ static double seconds_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* As jit_compile, with memory from `a`. */
-static bool compile_in(arena *a, jit *j, const kernel *const *kernels, int count, int threads, kernel_fn **entry,
-                       jit_stats *stats, nasc_diag *d)
+/* What jit_compile is asked for. */
+typedef struct order {
+    jit *j;
+    const kernel *const *kernels;
+    int count, threads;
+    kernel_fn **entry;
+    jit_stats *stats;
+} order;
+
+/* Only the tables come from arenas, and they are made before any object. */
+static bool compile(void *user, arena *a, nasc_diag *d)
 {
-    int old = j->known.count, fresh = 0;
+    const order *o = user;
+    jit *j = o->j;
+    const kernel *const *kernels = o->kernels;
+    const int count = o->count, old = j->known.count;
+    int fresh = 0;
+    j->arena.unwind = a->unwind;
     pending *new = NEW_ARRAY(a, pending, count);
     int *place = NEW_ARRAY(a, int, count);
     for (int i = 0; i < count; i++) {
@@ -231,12 +244,11 @@ static bool compile_in(arena *a, jit *j, const kernel *const *kernels, int count
             new[fresh++] = (pending){.kernel = kernels[i], .known = place[i]};
     }
     qsort(new, (size_t)fresh, sizeof *new, by_length);
-    bool ok = pending_finish(j, new, fresh, threads > 1 ? threads : 1, stats, d);
+    if (!pending_finish(j, new, fresh, o->threads > 1 ? o->threads : 1, o->stats, d))
+        return false;
     for (int i = 0; i < count; i++)
-        entry[i] = ok ? j->known.at[place[i]].entry : NULL;
-    if (!ok)
-        j->known.count = old;
-    return ok;
+        o->entry[i] = j->known.at[place[i]].entry;
+    return true;
 }
 
 bool jit_compile(jit *j, const kernel *const *kernels, int count, int threads, kernel_fn **entry, jit_stats *stats,
@@ -244,19 +256,14 @@ bool jit_compile(jit *j, const kernel *const *kernels, int count, int threads, k
 {
     const double start = seconds_now();
     const int old = j->known.count;
-    arena a = {0};
-    jmp_buf out_of_memory;
+    order o = {j, kernels, count, threads, entry, stats};
     *stats = (jit_stats){0};
-    if (setjmp(out_of_memory)) { /* only the tables come from arenas, and they are made before any object */
-        arena_free(&a);
-        j->arena.unwind = NULL;
-        j->known.count = old;
-        return diag_memory(d);
-    }
-    a.unwind = j->arena.unwind = &out_of_memory;
-    bool ok = compile_in(&a, j, kernels, count, threads, entry, stats, d);
+    bool ok = arena_within(compile, &o, d);
     j->arena.unwind = NULL;
-    arena_free(&a);
+    if (!ok)
+        j->known.count = old;
+    for (int i = 0; !ok && i < count; i++)
+        entry[i] = NULL;
     stats->seconds = seconds_now() - start;
     return ok;
 }

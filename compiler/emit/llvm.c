@@ -65,24 +65,35 @@ static bool run_passes(LLVMModuleRef module, LLVMTargetMachineRef machine, nasc_
     return false;
 }
 
+typedef struct wanted {
+    LLVMContextRef context;
+    LLVMTargetMachineRef machine;
+    const kernel *k;
+    const char *symbol;
+    LLVMModuleRef module;
+} wanted;
+
+/* Memory that runs out loses no module: llvm_build takes its tables of the arena before it makes one. */
+static bool build(void *user, arena *a, nasc_diag *d)
+{
+    (void)d;
+    wanted *w = user;
+    w->module = llvm_build(a, w->context, w->machine, w->k, w->symbol);
+    return true;
+}
+
 /* The optimised module in `context`. NULL with a diagnostic. */
 static LLVMModuleRef module_make(LLVMContextRef context, LLVMTargetMachineRef machine, const kernel *k,
                                  const char *symbol, nasc_diag *d)
 {
-    arena a = {0};
-    jmp_buf out_of_memory;
+    wanted w = {context, machine, k, symbol, NULL};
     if (loop_threads_of(k)) {
         diag_fail(d, DIAG_INPUT, k->name, "LLVM's targets have no threads within a unit");
         return NULL;
     }
-    if (setjmp(out_of_memory)) { /* only llvm_build's tables are of the arena, and they are made before anything else */
-        arena_free(&a);
-        diag_memory(d);
+    if (!arena_within(build, &w, d))
         return NULL;
-    }
-    a.unwind = &out_of_memory;
-    LLVMModuleRef module = llvm_build(&a, context, machine, k, symbol);
-    arena_free(&a);
+    LLVMModuleRef module = w.module;
     char *message = NULL;
     if (LLVMVerifyModule(module, LLVMReturnStatusAction, &message))
         BUG("kernel %s: %s", k->name, message);

@@ -14,6 +14,8 @@ typedef struct writer {
     bool *live;         /* the logits need it */
     bool *written;      /* parameters */
     bool constants[2];  /* of enum constant: written */
+    const char *path;
+    onnx_sizes *sizes;
     nasc_diag *d;
 } writer;
 
@@ -402,9 +404,11 @@ static bool write_file(writer *w, const Onnx__ModelProto *model, const char *pat
     return file_replace(path, packed, size, w->d);
 }
 
-static bool write_model(writer *w, const char *path, onnx_sizes *sizes)
+static bool write_model(void *user, arena *a, nasc_diag *d)
 {
-    arena *a = w->g.a;
+    writer *w = user;
+    w->g.a = a;
+    w->d = d;
     int count = w->m->net->nodes.count;
     w->value = NEW_ARRAY(a, const char *, count);
     w->flat = NEW_ARRAY(a, bool, count);
@@ -425,21 +429,12 @@ static bool write_model(writer *w, const char *path, onnx_sizes *sizes)
     model.graph = make_graph(w, &graph);
     model.opset_import = opsets;
     model.n_opset_import = 1;
-    sizes->nodes = w->g.nodes.count;
-    return write_file(w, &model, path, &sizes->bytes);
+    w->sizes->nodes = w->g.nodes.count;
+    return write_file(w, &model, w->path, &w->sizes->bytes);
 }
 
 bool export_onnx(const onnx_model *m, const char *path, onnx_sizes *sizes, nasc_diag *d)
 {
-    arena a = {0};
-    jmp_buf out_of_memory;
-    if (setjmp(out_of_memory)) {
-        arena_free(&a);
-        return diag_memory(d);
-    }
-    a.unwind = &out_of_memory;
-    writer w = {.g = {.a = &a}, .m = m, .d = d};
-    bool ok = write_model(&w, path, sizes);
-    arena_free(&a);
-    return ok;
+    writer w = {.m = m, .path = path, .sizes = sizes};
+    return arena_within(write_model, &w, d);
 }

@@ -407,8 +407,16 @@ static void run_unit(interp *s, int64_t unit)
         c = c->run(s, c);
 }
 
-static bool run(arena *a, const kernel *k, const loop_call *call, nasc_diag *d)
+typedef struct request {
+    const kernel *k;
+    const loop_call *call;
+} request;
+
+static bool run(void *user, arena *a, nasc_diag *d)
 {
+    const request *q = user;
+    const kernel *k = q->k;
+    const loop_call *call = q->call;
     decoder p = {.arena = a, .k = k, .wide = call->wide};
     pick_tables(&p);
     interp s = {.k = k, .d = d, .regs = lay_out_registers(&p)};
@@ -433,14 +441,6 @@ static bool run(arena *a, const kernel *k, const loop_call *call, nasc_diag *d)
 
 bool loop_interpret(const kernel *k, const loop_call *call, nasc_diag *d)
 {
-    arena a = {0};
-    jmp_buf out_of_memory;
-    if (setjmp(out_of_memory)) {
-        arena_free(&a);
-        return diag_memory(d);
-    }
-    a.unwind = &out_of_memory;
-    bool ok = run(&a, k, call, d);
-    arena_free(&a);
-    return ok;
+    request q = {k, call};
+    return arena_within(run, &q, d);
 }

@@ -499,36 +499,31 @@ static bool check_instruction(verifier *v, const loop_ins *ins)
     }
 }
 
-static bool verify(arena *a, const kernel *k, nasc_diag *d)
+static bool verify(void *user, arena *a, nasc_diag *d)
 {
-    verifier v = {.arena = a, .k = k, .d = d, .at = -1};
+    verifier *v = user;
+    const kernel *k = v->k;
+    v->arena = a;
+    v->d = d;
     if (k->ints < 1 || !k->ins.count)
-        return wrong(&v, "it has no instructions");
-    if (!check_buffers(&v) || !check_registers(&v))
+        return wrong(v, "it has no instructions");
+    if (!check_buffers(v) || !check_registers(v))
         return false;
-    v.count = (size_t)k->regs.count + (size_t)k->ints;
-    v.defined = arena_alloc(a, v.count);
-    v.defined[k->regs.count] = 1; /* the batch */
-    for (v.at = 0; v.at < k->ins.count; v.at++)
-        if (!check_instruction(&v, &k->ins.at[v.at]))
+    v->count = (size_t)k->regs.count + (size_t)k->ints;
+    v->defined = arena_alloc(a, v->count);
+    v->defined[k->regs.count] = 1; /* the batch */
+    for (v->at = 0; v->at < k->ins.count; v->at++)
+        if (!check_instruction(v, &k->ins.at[v->at]))
             return false;
-    v.at = v.depth ? v.open[v.depth - 1].at : -1;
-    if (v.depth)
-        return wrong(&v, "the block has no end");
-    v.at = loop_lone_barrier(a, k);
-    return v.at < 0 || wrong(&v, "not all threads may reach it");
+    v->at = v->depth ? v->open[v->depth - 1].at : -1;
+    if (v->depth)
+        return wrong(v, "the block has no end");
+    v->at = loop_lone_barrier(a, k);
+    return v->at < 0 || wrong(v, "not all threads may reach it");
 }
 
 bool loop_verify(const kernel *k, nasc_diag *d)
 {
-    arena a = {0};
-    jmp_buf out_of_memory;
-    if (setjmp(out_of_memory)) {
-        arena_free(&a);
-        return diag_memory(d);
-    }
-    a.unwind = &out_of_memory;
-    bool ok = verify(&a, k, d);
-    arena_free(&a);
-    return ok;
+    verifier v = {.k = k, .at = -1};
+    return arena_within(verify, &v, d);
 }

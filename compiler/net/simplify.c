@@ -7,7 +7,8 @@
 #include <xxhash.h>
 
 typedef struct simplifier {
-    net *to;
+    const net *from;
+    net *to, *result; /* to: before it is swept */
     arena *scratch;
     nasc_diag *d;
     int *bucket; /* heads of chains of equal hashes, -1 ends */
@@ -416,8 +417,9 @@ static net *sweep(arena *a, const net *n, nasc_diag *d)
     return to;
 }
 
-static bool walk(simplifier *s, const net *n)
+static bool walk(simplifier *s)
 {
+    const net *n = s->from;
     const bool *live = net_live(s->scratch, n);
     int *map = NEW_ARRAY(s->scratch, int, n->nodes.count + 1);
     for (int i = 0; i < n->nodes.count; i++) {
@@ -429,26 +431,26 @@ static bool walk(simplifier *s, const net *n)
     return true;
 }
 
+static bool simplify(void *user, arena *a, nasc_diag *d)
+{
+    simplifier *s = user;
+    s->scratch->unwind = a->unwind;
+    s->d = d;
+    s->to = net_copy_frame(s->scratch, s->from);
+    for (s->buckets = 1024; s->buckets < s->from->nodes.count;)
+        s->buckets *= 2;
+    s->bucket = NEW_ARRAY(s->scratch, int, s->buckets);
+    for (int i = 0; i < s->buckets; i++)
+        s->bucket[i] = -1;
+    s->result = walk(s) ? sweep(a, s->to, d) : NULL;
+    return s->result != NULL;
+}
+
 net *net_simplify(arena *a, const net *n, nasc_diag *d)
 {
-    arena *scratch = NEW(a, arena);
-    jmp_buf out_of_memory, *outer = a->unwind;
-    if (setjmp(out_of_memory)) { /* the caller's guard deals with it, once the scratch is gone */
-        arena_free(scratch);
-        a->unwind = outer;
-        if (outer)
-            longjmp(*outer, 1);
-        BUG("out of memory");
-    }
-    a->unwind = scratch->unwind = &out_of_memory;
-    simplifier s = {.to = net_copy_frame(scratch, n), .scratch = scratch, .d = d, .buckets = 1024};
-    while (s.buckets < n->nodes.count)
-        s.buckets *= 2;
-    s.bucket = NEW_ARRAY(scratch, int, s.buckets);
-    for (int i = 0; i < s.buckets; i++)
-        s.bucket[i] = -1;
-    net *result = walk(&s, n) ? sweep(a, s.to, d) : NULL;
-    a->unwind = outer;
-    arena_free(scratch);
-    return result;
+    arena scratch = {0};
+    simplifier s = {.from = n, .scratch = &scratch};
+    bool ok = arena_guard(a, simplify, &s, d);
+    arena_free(&scratch);
+    return ok ? s.result : NULL;
 }

@@ -69,7 +69,7 @@ static int finish_kernel(planner *p, const kernel *raw)
     unsigned char key[16];
     if (!loop_verify(raw, &d)) {
         if (d.kind == DIAG_MEMORY)
-            longjmp(*p->scratch->unwind, 1);
+            arena_unwind(p->scratch);
         BUG("the lowering wrote a kernel that does not verify: %s", d.message);
     }
     const kernel *k = loop_expand_math(p->scratch, raw, p->t->fma);
@@ -314,37 +314,33 @@ void program_forget_kernels(program *p)
     }
 }
 
+static bool plan_all(void *user, arena *a, nasc_diag *d)
+{
+    planner *p = user;
+    const plan_options *o = p->o;
+    p->own->unwind = p->scratch->unwind = p->kernels->unwind = a->unwind;
+    p->p = NEW(a, program);
+    const schedule *s = schedule_groups(p->own, p->f, o->sequential);
+    p->room = lower_room_new(p->own, p->n);
+    p->memory = memory_layout(p->own, p->f, s, o->batch);
+    p->p->batch = o->batch;
+    p->p->arena_elements = p->memory->elements;
+    p->p->alive_elements = p->memory->alive;
+    p->p->single_elements = p->memory->elements;
+    p->owner = net_owners(p->own, p->n);
+    bool ok = add_launches(p, s, d);
+    describe_slots(p);
+    return ok;
+}
+
 program *plan_program(arena *a, const fusion *f, const target *t, const plan_options *o, nasc_diag *d)
 {
-    program *result = NEW(a, program);
-    arena *scratch = NEW(a, arena), *own = NEW(a, arena); /* own: schedule and layout, until the program stands */
-    jmp_buf out_of_memory, *outer = a->unwind;
-    if (setjmp(out_of_memory)) {
-        arena_free(scratch);
-        arena_free(own);
-        if (o->kernels)
-            o->kernels->unwind = NULL;
-        a->unwind = outer;
-        diag_memory(d);
-        return NULL;
-    }
-    arena *kernels = o->kernels ? o->kernels : a;
-    a->unwind = scratch->unwind = own->unwind = kernels->unwind = &out_of_memory;
-    const schedule *s = schedule_groups(own, f, o->sequential);
-    planner p = {
-        .a = a, .own = own, .scratch = scratch, .kernels = kernels, .f = f, .n = f->n, .t = t, .o = o, .p = result};
-    p.room = lower_room_new(own, f->n);
-    p.memory = memory_layout(own, f, s, o->batch);
-    result->batch = o->batch;
-    result->arena_elements = p.memory->elements;
-    result->alive_elements = p.memory->alive;
-    result->single_elements = p.memory->elements;
-    p.owner = net_owners(own, f->n);
-    bool ok = add_launches(&p, s, d);
-    describe_slots(&p);
-    arena_free(scratch);
-    arena_free(own);
-    kernels->unwind = NULL;
-    a->unwind = outer;
-    return ok ? result : NULL;
+    arena own = {0}, scratch = {0}, *kernels = o->kernels ? o->kernels : a;
+    planner p = {.a = a, .own = &own, .scratch = &scratch, .kernels = kernels, .f = f, .n = f->n, .t = t, .o = o};
+    jmp_buf *outer = kernels->unwind;
+    bool ok = arena_guard(a, plan_all, &p, d);
+    kernels->unwind = outer;
+    arena_free(&own);
+    arena_free(&scratch);
+    return ok ? p.p : NULL;
 }

@@ -145,34 +145,41 @@ typedef struct chooser {
     const candidate *at;
     enum fuse_kernels kernels;
     int count, batch;
-    nasc_diag *d;
+    int many;         /* the first of the candidates are tried */
+    int64_t elements; /* of the arena with them */
 } chooser;
 
-static const net *with_first(arena *a, const chooser *c, int many)
+static const net *with_first(arena *a, const chooser *c, int many, nasc_diag *d)
 {
     bool *chosen = NEW_ARRAY(a, bool, c->f->n->nodes.count + 1);
     for (int i = 0; i < many; i++)
         chosen[c->at[i].value] = true;
-    return rewrite(a, c->f, c->late, chosen, c->d);
+    return rewrite(a, c->f, c->late, chosen, d);
+}
+
+static bool try_many(void *user, arena *a, nasc_diag *d)
+{
+    chooser *c = user;
+    const net *n = with_first(a, c, c->many, d);
+    if (n)
+        c->elements = arena_of(a, n, c->kernels, c->batch);
+    return n != NULL;
 }
 
 /* Elements of the arena when the first `many` candidates are computed again; -1: refused. */
-static int64_t try_first(arena *a, const chooser *c, int many)
+static int64_t try_first(chooser *c, int many, nasc_diag *d)
 {
-    arena own = {.unwind = a->unwind};
-    const net *n = with_first(&own, c, many);
-    int64_t elements = n ? arena_of(&own, n, c->kernels, c->batch) : -1;
-    arena_free(&own);
-    return elements;
+    c->many = many;
+    return arena_within(try_many, c, d) ? c->elements : -1;
 }
 
 const net *net_recompute(arena *a, const net *n, enum fuse_kernels kernels, int batch, int64_t budget, nasc_diag *d)
 {
     if (budget <= 0 || arena_of(a, n, kernels, batch) <= budget)
         return n;
-    chooser c = {.f = net_fuse(a, n, kernels), .kernels = kernels, .late = find_late(a, n), .batch = batch, .d = d};
+    chooser c = {.f = net_fuse(a, n, kernels), .kernels = kernels, .late = find_late(a, n), .batch = batch};
     c.at = find_candidates(a, c.f, c.late, &c.count);
-    int64_t least = try_first(a, &c, c.count);
+    int64_t least = try_first(&c, c.count, d);
     if (least < 0)
         return NULL;
     if (least > budget) {
@@ -184,7 +191,7 @@ const net *net_recompute(arena *a, const net *n, enum fuse_kernels kernels, int 
     int enough = c.count, few = 0; /* few do not suffice */
     while (enough - few > (c.count + 31) / 32) {
         int middle = few + (enough - few) / 2;
-        int64_t elements = try_first(a, &c, middle);
+        int64_t elements = try_first(&c, middle, d);
         if (elements < 0)
             return NULL;
         if (elements <= budget)
@@ -192,5 +199,5 @@ const net *net_recompute(arena *a, const net *n, enum fuse_kernels kernels, int 
         else
             few = middle;
     }
-    return with_first(a, &c, enough);
+    return with_first(a, &c, enough, d);
 }

@@ -237,36 +237,37 @@ static void make_globals(walk *w)
     }
 }
 
-bool space_build(const space *s, const settings *set, space_mode mode, arena *a, space_net *result, nasc_diag *d)
+static bool build_all(void *user, arena *a, nasc_diag *d)
 {
-    jmp_buf *outer = a->unwind, here;
-    if (!outer) {
-        if (setjmp(here)) {
-            a->unwind = NULL;
-            return diag_memory(d);
-        }
-        a->unwind = &here;
-    }
+    walk *w = user;
+    const space *s = w->b.space;
     int height, width_, channels;
-    if (!settings_input(set, &height, &width_, &channels))
+    if (!settings_input(w->b.set, &height, &width_, &channels))
         BUG("the setting \"input\" was not checked");
-    walk *w = NEW(a, walk);
-    w->b = (builder){
-        .space = s, .set = set, .mode = mode, .search = !s->genotype, .net = net_new(a), .arena = a, .diag = d};
-    w->C = settings_int(set, SETTING_channels);
-    w->logits = w->auxiliary = -1;
+    w->b.net = net_new(a);
+    w->b.arena = a;
+    w->b.diag = d;
+    w->C = settings_int(w->b.set, SETTING_channels);
     make_globals(w);
     int images = net_images(w->b.net, height, width_, channels);
     for (int i = 0; i < s->section_count && !build_failed(&w->b); i++)
         build_section(w, &s->sections[i], images);
-    *result = (space_net){.net = w->b.net,
-                          .images = images,
-                          .logits = w->logits,
-                          .auxiliary = w->auxiliary,
-                          .choices = w->choices.at,
-                          .choice_count = w->choices.count,
-                          .selects = w->selects.at,
-                          .select_count = w->selects.count};
-    a->unwind = outer;
+    *w->result = (space_net){.net = w->b.net,
+                             .images = images,
+                             .logits = w->logits,
+                             .auxiliary = w->auxiliary,
+                             .choices = w->choices.at,
+                             .choice_count = w->choices.count,
+                             .selects = w->selects.at,
+                             .select_count = w->selects.count};
     return d->kind == DIAG_NONE;
+}
+
+bool space_build(const space *s, const settings *set, space_mode mode, arena *a, space_net *result, nasc_diag *d)
+{
+    walk w = {.b = {.space = s, .set = set, .mode = mode, .search = !s->genotype},
+              .logits = -1,
+              .auxiliary = -1,
+              .result = result};
+    return arena_guard(a, build_all, &w, d);
 }

@@ -22,6 +22,7 @@ typedef struct walk {
     int own_alphas;
     int64_t C; /* the present width */
     int logits, auxiliary;
+    space_net *result;
 } walk;
 
 int walk_choice(walk *w, const choice *c, space_choice new);

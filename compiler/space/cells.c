@@ -213,6 +213,21 @@ static void read_cell_body(reader *r, const json_t *j, cell *c)
 static const char *const cell_keys[] = {"like",    "inputs", "nodes",      "edges", "stride", "choice",
                                         "combine", "alpha",  "alpha_name", "names", "output", "drop_path"};
 
+/* A cell whose object is made here. */
+typedef struct merged {
+    reader *r;
+    const json_t *whole;
+    cell *c;
+} merged;
+
+static bool read_merged(void *user, arena *a, nasc_diag *d)
+{
+    (void)a;
+    const merged *m = user;
+    read_cell_body(m->r, m->whole, m->c);
+    return d->kind == DIAG_NONE;
+}
+
 /* A cell, after what it is "like" has been laid under it. */
 static void read_cell(reader *r, const json_t *all, const json_t *j, cell *c)
 {
@@ -233,14 +248,8 @@ static void read_cell(reader *r, const json_t *all, const json_t *j, cell *c)
         diag_memory(r->diag);
         return;
     }
-    jmp_buf *outer = r->arena->unwind, here;
-    if (setjmp(here)) { /* out of memory: the merged object does not live in the arena */
-        json_decref(whole);
-        longjmp(*outer, 1);
-    }
-    r->arena->unwind = &here;
-    read_cell_body(r, whole, c);
-    r->arena->unwind = outer;
+    merged m = {r, whole, c};
+    arena_guard(r->arena, read_merged, &m, r->diag); /* the merged object does not live in the arena */
     json_decref(whole);
 }
 

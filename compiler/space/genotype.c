@@ -196,6 +196,19 @@ static bool check(const char *written, nasc_diag *d)
     return s != NULL;
 }
 
+typedef struct printing {
+    const json_t *root;
+    char *written;
+} printing;
+
+static bool print_root(void *user, arena *a, nasc_diag *d)
+{
+    (void)d;
+    printing *p = user;
+    p->written = (char *)(uintptr_t)json_pretty(a, p->root);
+    return true;
+}
+
 char *genotype_text(const space *s, const char *name, making *decisions, arena *a, nasc_diag *d)
 {
     making m = {.lost = decisions->lost || !decisions->root};
@@ -208,17 +221,8 @@ char *genotype_text(const space *s, const char *name, making *decisions, arena *
         json_decref(m.root);
         return NULL;
     }
-    json_t *root = m.root;
-    jmp_buf *outer = a->unwind, here;
-    if (setjmp(here)) { /* the text does not fit: what Jansson holds is given back on the way out */
-        a->unwind = outer;
-        json_decref(root);
-        diag_memory(d);
-        return NULL;
-    }
-    a->unwind = &here;
-    char *written = (char *)(uintptr_t)json_pretty(a, root);
-    a->unwind = outer;
-    json_decref(root);
-    return check(written, d) ? written : NULL;
+    printing p = {m.root, NULL};
+    bool ok = arena_guard(a, print_root, &p, d) && check(p.written, d);
+    json_decref(m.root);
+    return ok ? p.written : NULL;
 }

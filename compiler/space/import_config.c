@@ -349,8 +349,11 @@ static bool fit(making *m, json_t *root, const config *c, json_t *decisions)
 
 /* ---- the whole ------------------------------------------------------------------------------------------------ */
 
-/* What is on the heap while the arena may unwind. */
+/* What is asked for, and what is on the heap while the arena may unwind. */
 typedef struct holding {
+    const space *into;
+    const char *source, *file;
+    char *made;
     json_t *config, *space;
     struct space *fitted;
     making decisions;
@@ -368,26 +371,29 @@ static void name_of(const char *file, char *to, size_t size)
         snprintf(to, size, "imported");
 }
 
-static char *import_held(holding *h, const space *into, const char *source, const char *file, arena *a, nasc_diag *d)
+static bool import_held(void *user, arena *a, nasc_diag *d)
 {
+    holding *h = user;
+    const space *into = h->into;
+    const char *file = h->file;
     json_error_t error;
     char where[320], name[64];
     reader *r = NEW(a, reader);
     config *c = NEW(a, config);
     *r = (reader){.arena = a, .file = file, .diag = d};
-    h->config = json_loads(source, JSON_REJECT_DUPLICATES, &error);
+    h->config = json_loads(h->source, JSON_REJECT_DUPLICATES, &error);
     if (!h->config) /* as in space_parse: a failed allocation may look like an error of syntax */
-        h->config = json_loads(source, JSON_REJECT_DUPLICATES, &error);
+        h->config = json_loads(h->source, JSON_REJECT_DUPLICATES, &error);
     if (!h->config) {
         snprintf(where, sizeof where, "%.290s:%d:%d", file, error.line, error.column);
         if (!error.text[0] || json_error_code(&error) == json_error_out_of_memory)
             diag_memory(d);
         diag_fail(d, DIAG_INPUT, where, "%s", error.text);
-        return NULL;
+        return false;
     }
     read_config(r, h->config, c);
     if (read_failed(r))
-        return NULL;
+        return false;
     h->decisions.root = json_object();
     h->space = json_deep_copy(into->json);
     if (!json_equal(h->space, into->json)) /* Jansson leaves out what it has no memory for */
@@ -398,41 +404,28 @@ static char *import_held(holding *h, const space *into, const char *source, cons
         diag_fail(d, DIAG_INPUT, file,
                   "found a ProxylessNAS network, expected a space with its ops, blocks and stem; \"%s\" has them not",
                   into->name);
-        return NULL;
+        return false;
     }
     if (h->decisions.lost)
         diag_memory(d);
     const char *fitted = json_pretty(a, h->space);
     h->fitted = read_failed(r) ? NULL : space_parse(fitted, strlen(fitted), into->file, d);
     if (!h->fitted)
-        return NULL;
+        return false;
     name_of(file, name, sizeof name);
     making decisions = h->decisions;
     h->decisions.root = NULL; /* genotype_text gives it back */
-    return genotype_text(h->fitted, name, &decisions, a, d);
+    h->made = genotype_text(h->fitted, name, &decisions, a, d);
+    return h->made != NULL;
 }
 
 char *import_config(const space *into, const char *source, const char *file, arena *a, nasc_diag *d)
 {
-    jmp_buf *outer = a->unwind, here;
-    holding *h = mem_alloc(sizeof *h);
-    char *volatile made = NULL;
-    if (!h) {
-        diag_memory(d);
-        return NULL;
-    }
-    *h = (holding){0};
-    if (setjmp(here) == 0) {
-        a->unwind = &here;
-        made = import_held(h, into, source, file, a, d);
-    } else {
-        diag_memory(d);
-    }
-    a->unwind = outer;
-    json_decref(h->config);
-    json_decref(h->space);
-    json_decref(h->decisions.root);
-    space_free(h->fitted);
-    mem_free(h);
-    return made;
+    holding h = {.into = into, .source = source, .file = file};
+    bool ok = arena_guard(a, import_held, &h, d);
+    json_decref(h.config);
+    json_decref(h.space);
+    json_decref(h.decisions.root);
+    space_free(h.fitted);
+    return ok ? h.made : NULL;
 }

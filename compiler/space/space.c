@@ -212,6 +212,22 @@ static bool syntax_error(const json_error_t *e, const char *file, nasc_diag *d)
     return diag_fail(d, DIAG_INPUT, where, "%s", e->text);
 }
 
+typedef struct reading {
+    space *s;
+    const char *file;
+} reading;
+
+static bool read_json(void *user, arena *a, nasc_diag *d)
+{
+    const reading *from = user;
+    space *s = from->s;
+    s->file = arena_strdup(a, from->file);
+    reader *r = NEW(a, reader);
+    *r = (reader){.arena = a, .file = s->file, .diag = d, .space = s};
+    read_root(r, s->json);
+    return d->kind == DIAG_NONE;
+}
+
 space *space_parse(const char *source, size_t length, const char *file, nasc_diag *d)
 {
     json_error_t error = {0};
@@ -229,38 +245,18 @@ space *space_parse(const char *source, size_t length, const char *file, nasc_dia
         space_free(s);
         return NULL;
     }
-    jmp_buf out_of_memory;
-    if (setjmp(out_of_memory)) {
-        diag_memory(d);
-        space_free(s);
-        return NULL;
-    }
-    s->arena.unwind = &out_of_memory;
-    s->file = arena_strdup(&s->arena, file);
-    reader *r = NEW(&s->arena, reader);
-    *r = (reader){.arena = &s->arena, .file = s->file, .diag = d, .space = s};
-    read_root(r, s->json);
-    s->arena.unwind = NULL;
-    if (d->kind != DIAG_NONE) {
-        space_free(s);
-        return NULL;
-    }
-    return s;
+    reading r = {s, file};
+    if (arena_guard(&s->arena, read_json, &r, d))
+        return s;
+    space_free(s);
+    return NULL;
 }
 
 space *space_read(const char *path, nasc_diag *d)
 {
     arena a = {0};
-    jmp_buf out_of_memory;
-    if (setjmp(out_of_memory)) {
-        arena_free(&a);
-        diag_memory(d);
-        return NULL;
-    }
-    a.unwind = &out_of_memory;
     size_t size;
     char *source = file_read(&a, path, &size, d);
-    a.unwind = NULL;
     space *s = source ? space_parse(source, size, path, d) : NULL;
     arena_free(&a);
     return s;

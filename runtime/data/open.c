@@ -53,29 +53,20 @@ static bool open_kind(struct source *s)
     return k ? k->open(s) : unknown_kind(s, colon);
 }
 
-/* Apart from data_open, so that what `s` owns is no local of the function that unwinds. */
-static bool open_guarded(struct source *s)
+static bool open_set(void *user, arena *a, nasc_diag *d)
 {
-    jmp_buf *outer = s->a->unwind, here;
-    if (setjmp(here)) {
-        s->a->unwind = outer;
-        s->scratch.unwind = NULL;
-        return diag_memory(s->d);
-    }
-    s->a->unwind = s->scratch.unwind = &here;
-    s->set = NEW(s->a, dataset);
-    s->set->spec = arena_strdup(s->a, s->spec);
+    struct source *s = user;
+    s->scratch.unwind = a->unwind;
+    s->set = NEW(a, dataset);
+    s->set->spec = arena_strdup(a, s->spec);
     s->set->threads = s->options->threads;
-    bool ok = open_kind(s) && data_measure(s->a, s->set, s->options->seed, s->d);
-    s->a->unwind = outer;
-    s->scratch.unwind = NULL;
-    return ok;
+    return open_kind(s) && data_measure(a, s->set, s->options->seed, d);
 }
 
 dataset *data_open(arena *a, const char *spec, const data_options *o, nasc_diag *d)
 {
     struct source s = {.a = a, .spec = spec, .options = o, .d = d};
-    bool ok = open_guarded(&s);
+    bool ok = arena_guard(a, open_set, &s, d);
     source_drop(&s);
     folder_drop(&s);
     arena_free(&s.scratch);

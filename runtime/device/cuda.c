@@ -126,28 +126,32 @@ static bool prepare(cuda *v, const program *p, const program_code *code, nasc_di
 
 /* ---- the device -------------------------------------------------------------------------------------------------- */
 
-/* Between these, memory that has run out is an error. */
-#define ENTER(v, d)                                                                                                    \
-    jmp_buf out_of_memory;                                                                                             \
-    if (setjmp(out_of_memory)) {                                                                                       \
-        (v)->own.unwind = NULL;                                                                                        \
-        return diag_memory(d);                                                                                         \
-    }                                                                                                                  \
-    (v)->own.unwind = &out_of_memory
-#define LEAVE(v, ok) return (v)->own.unwind = NULL, (ok)
+/* What the device is asked for. */
+typedef struct request {
+    cuda *v;
+    const program *program;
+    const program_code *code;
+    const device_run *run;
+    const void *at;
+} request;
 
-static bool enter(const cuda *v, nasc_diag *d)
+static bool serve(arena_work *work, request *r, nasc_diag *d)
 {
-    return cuda_done(v, v->call.enter(v->context), "a context", d);
+    cuda *v = r->v;
+    return cuda_done(v, v->call.enter(v->context), "a context", d) && arena_guard(&v->own, work, r, d);
+}
+
+static bool prepare_it(void *user, arena *a, nasc_diag *d)
+{
+    (void)a;
+    const request *r = user;
+    return cuda_submit(r->v, d) && prepare(r->v, r->program, r->code, d);
 }
 
 static bool prepare_program(device *base, const program *p, const program_code *code, nasc_diag *d)
 {
-    cuda *v = (cuda *)base;
     CHECK(code->image);
-    ENTER(v, d);
-    bool ok = enter(v, d) && cuda_submit(v, d) && prepare(v, p, code, d);
-    LEAVE(v, ok);
+    return serve(prepare_it, &(request){.v = (cuda *)base, .program = p, .code = code}, d);
 }
 
 static bool open_clock(cuda *v, nasc_diag *d)
@@ -176,16 +180,18 @@ static bool is_awaited(cuda *v, const device_run *r)
     return false;
 }
 
+static bool execute_it(void *user, arena *a, nasc_diag *d)
+{
+    (void)a;
+    const request *q = user;
+    if (q->run->instance_seconds)
+        return execute_timed(q->v, q->run, d);
+    return cuda_record(q->v, q->run, d) && (!is_awaited(q->v, q->run) || cuda_wait(q->v, d));
+}
+
 static bool execute(device *base, const device_run *r, nasc_diag *d)
 {
-    cuda *v = (cuda *)base;
-    ENTER(v, d);
-    bool ok = enter(v, d);
-    if (ok && r->instance_seconds)
-        ok = execute_timed(v, r, d);
-    else if (ok)
-        ok = cuda_record(v, r, d) && (!is_awaited(v, r) || cuda_wait(v, d));
-    LEAVE(v, ok);
+    return serve(execute_it, &(request){.v = (cuda *)base, .run = r}, d);
 }
 
 static void keep(device *base, arena *a, float *at, int64_t elements)
@@ -200,14 +206,21 @@ static bool fetch_one(cuda *v, const void *at, nasc_diag *d)
     return k->state != GPU_NEWER || (cuda_wait(v, d) && cuda_download(v, k, d));
 }
 
+static bool fetch_it(void *user, arena *a, nasc_diag *d)
+{
+    (void)a;
+    const request *r = user;
+    if (r->at)
+        return fetch_one(r->v, r->at, d);
+    bool ok = cuda_wait(r->v, d);
+    for (kept *k = r->v->kept; ok && k; k = k->next)
+        ok = cuda_download(r->v, k, d);
+    return ok;
+}
+
 static bool fetch(device *base, const void *at, nasc_diag *d)
 {
-    cuda *v = (cuda *)base;
-    ENTER(v, d);
-    bool ok = enter(v, d) && (at ? fetch_one(v, at, d) : cuda_wait(v, d));
-    for (kept *k = v->kept; ok && !at && k; k = k->next)
-        ok = cuda_download(v, k, d);
-    LEAVE(v, ok);
+    return serve(fetch_it, &(request){.v = (cuda *)base, .at = at}, d);
 }
 
 static void changed(device *base, const void *at)
@@ -217,20 +230,28 @@ static void changed(device *base, const void *at)
     k->state = HOST_NEWER;
 }
 
+static bool submit_it(void *user, arena *a, nasc_diag *d)
+{
+    (void)a;
+    const request *r = user;
+    return cuda_submit(r->v, d) && cuda_land(r->v, d);
+}
+
 static bool submit(device *base, nasc_diag *d)
 {
-    cuda *v = (cuda *)base;
-    ENTER(v, d);
-    bool ok = enter(v, d) && cuda_submit(v, d) && cuda_land(v, d);
-    LEAVE(v, ok);
+    return serve(submit_it, &(request){.v = (cuda *)base}, d);
+}
+
+static bool wait_for_it(void *user, arena *a, nasc_diag *d)
+{
+    (void)a;
+    const request *r = user;
+    return cuda_wait(r->v, d);
 }
 
 static bool wait(device *base, nasc_diag *d)
 {
-    cuda *v = (cuda *)base;
-    ENTER(v, d);
-    bool ok = enter(v, d) && cuda_wait(v, d);
-    LEAVE(v, ok);
+    return serve(wait_for_it, &(request){.v = (cuda *)base}, d);
 }
 
 static int64_t bytes(const device *base)

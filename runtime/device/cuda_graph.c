@@ -98,8 +98,9 @@ typedef VEC(void *) nodes;
 
 typedef struct making {
     cuda *v;
+    sequence *s;
+    arena *a;
     void *graph;
-    arena own;
     nodes before, now; /* of the launch before, and of this one */
     VEC(graph_switch) switches;
 } making;
@@ -136,10 +137,10 @@ static bool add_launch(making *m, int run, const program_launch *l, nasc_diag *d
         void *node;
         if (!add_instance(m, q, &q->of->program->instances.at[k], &node, d))
             return false;
-        VEC_PUSH(&m->own, &m->now, node);
+        VEC_PUSH(m->a, &m->now, node);
         graph_switch s = {node, run, l, true};
         if (l->select >= 0)
-            VEC_PUSH(&m->own, &m->switches, s);
+            VEC_PUSH(m->a, &m->switches, s);
     }
     nodes done = m->before;
     m->before = m->now;
@@ -163,9 +164,12 @@ static bool add_all(making *m, nasc_diag *d)
     return true;
 }
 
-static bool make_graph(making *m, sequence *s, nasc_diag *d)
+static bool make_graph(void *user, arena *a, nasc_diag *d)
 {
+    making *m = user;
     cuda *v = m->v;
+    sequence *s = m->s;
+    m->a = a;
     if (!cuda_done(v, v->call.graph_create(&s->graph, 0), "a graph", d))
         return false;
     m->graph = s->graph;
@@ -183,16 +187,8 @@ static bool make_graph(making *m, sequence *s, nasc_diag *d)
 
 static bool graph_of(cuda *v, sequence *s, nasc_diag *d)
 {
-    jmp_buf out_of_memory;
-    making m = {.v = v};
-    if (setjmp(out_of_memory)) {
-        arena_free(&m.own);
-        return diag_memory(d);
-    }
-    m.own.unwind = &out_of_memory;
-    bool ok = make_graph(&m, s, d);
-    arena_free(&m.own);
-    return ok;
+    making m = {.v = v, .s = s};
+    return arena_within(make_graph, &m, d);
 }
 
 /* Candidates as this queue has them. */

@@ -22,7 +22,22 @@ static bool compile(arena *a, const space *s, const settings *set, enum objectiv
         return false;
     pipeline_options options = {.batch = 4, .grad = o.grad, .sequential = use == USE_EVAL};
     program *p = pipeline_compile(a, o.built.net, &t, &options, d);
-    return p && engine_load(e, p, &code, d);
+    if (!p || !engine_load(e, p, &code, d))
+        return false;
+    options.memory = o.grad ? p->arena_elements * 4 - 1 : 0; /* something is computed again */
+    return !o.grad || pipeline_compile(a, o.built.net, &t, &options, d);
+}
+
+typedef struct world {
+    const space *space;
+    const settings *set;
+    engine *engine;
+} world;
+
+static bool compile_both(void *user, arena *a, nasc_diag *d)
+{
+    const world *w = user;
+    return compile(a, w->space, w->set, USE_BOTH, w->engine, d) && compile(a, w->space, w->set, USE_EVAL, w->engine, d);
 }
 
 static bool everything(nasc_diag *d)
@@ -35,17 +50,9 @@ static bool everything(nasc_diag *d)
     settings_from_space(&set, s);
     target t = *target_find("x86-64-v3");
     engine *e = engine_open(ENGINE_INTERPRETER, &t, 1, d);
-    arena a = {0};
-    jmp_buf out_of_memory;
-    volatile bool ok = false;
-    if (setjmp(out_of_memory) == 0) {
-        a.unwind = &out_of_memory;
-        ok = e && compile(&a, s, &set, USE_BOTH, e, d) && compile(&a, s, &set, USE_EVAL, e, d);
-    } else {
-        diag_memory(d);
-    }
+    world w = {s, &set, e};
+    bool ok = e && arena_within(compile_both, &w, d);
     engine_close(e);
-    arena_free(&a);
     space_free(s);
     return ok;
 }

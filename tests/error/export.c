@@ -22,17 +22,15 @@ typedef struct world {
     arena a;
     space *space;
     settings settings;
+    inference network;
     export_model model;
     char folder[32];
 } world;
 
-static bool build(world *w, arena *a, inference *network, nasc_diag *d)
+static bool build(void *user, arena *a, nasc_diag *d)
 {
-    jmp_buf out_of_memory;
-    a->unwind = &out_of_memory;
-    if (setjmp(out_of_memory))
-        return diag_memory(d);
-    return inference_build(w->space, &w->settings, &(inference_options){.normalise = true}, a, network, d);
+    world *w = user;
+    return inference_build(w->space, &w->settings, &(inference_options){.normalise = true}, a, &w->network, d);
 }
 
 static int setup(void **state)
@@ -47,12 +45,10 @@ static int setup(void **state)
     static const char *const small[] = {"input=8x8x3", "channels=2", "cells=1"};
     for (size_t i = 0; i < COUNT(small); i++)
         assert_true(settings_assign(&w->settings, small[i], "test", &d));
-    inference network;
-    assert_true(build(w, &w->a, &network, &d));
-    w->a.unwind = NULL;
+    assert_true(arena_guard(&w->a, build, w, &d));
     const target *t = target_find("generic");
     w->model = (export_model){
-        .program = pipeline_compile(&w->a, network.net, t, &(pipeline_options){.batch = 1, .sequential = true}, &d),
+        .program = pipeline_compile(&w->a, w->network.net, t, &(pipeline_options){.batch = 1, .sequential = true}, &d),
         .target = t,
         .name = "tiny",
         .facts = "",
@@ -61,8 +57,8 @@ static int setup(void **state)
         .c = 3,
         .classes = CLASSES,
         .weights_as_file = true,
-        .constants = NEW_ARRAY(&w->a, float, network.constants),
-        .constant_count = network.constants,
+        .constants = NEW_ARRAY(&w->a, float, w->network.constants),
+        .constant_count = w->network.constants,
         .image = arena_alloc(&w->a, PIXELS),
         .expected = NEW_ARRAY(&w->a, float, CLASSES)};
     return d.kind != DIAG_NONE;
@@ -89,10 +85,9 @@ static void every_allocation_may_fail(void **state)
         for (long n = 0; !done; n++) {
             nasc_diag d = {0};
             arena a = {0};
-            inference network;
             export_sizes sizes;
             failing_left = n;
-            done = work ? export_c(&w->model, w->folder, &sizes, &d) : build(w, &a, &network, &d);
+            done = work ? export_c(&w->model, w->folder, &sizes, &d) : arena_guard(&a, build, w, &d);
             failing_left = -1;
             arena_free(&a);
             assert_true(done || d.kind == DIAG_MEMORY);

@@ -40,31 +40,38 @@ static enum exit_code usage_failed(const char *about, const nasc_diag *d)
     return EXIT_USAGE;
 }
 
-/* requires: `memory` has nothing in it yet. Running out of memory anywhere below without a guard of its own ends here.
- */
-static enum exit_code command_run(const command *c, char **argv, int count, arena *memory)
+typedef struct call {
+    const command *c;
+    char **argv;
+    int count;
+    enum exit_code code;
+} call;
+
+static bool run_guarded(void *user, arena *memory, nasc_diag *d)
+{
+    call *r = user;
+    arguments *a = arena_alloc(memory, r->c->bytes);
+    a->arena = memory;
+    if (!options_parse(r->c, r->argv, r->count, a, d)) {
+        r->code = usage_failed(r->c->name, d);
+        return true;
+    }
+    if (a->help)
+        help_command(stdout, r->c);
+    r->code = a->help ? EXIT_DONE : r->c->run(a, d);
+    if (d->kind != DIAG_NONE)
+        diag_print(d);
+    return true;
+}
+
+/* Running out of memory anywhere below without a guard of its own ends here. */
+static enum exit_code command_run(const command *c, char **argv, int count)
 {
     nasc_diag d = {0};
-    jmp_buf out_of_memory;
-    if (setjmp(out_of_memory)) {
-        nasc_diag none = {0};
-        diag_memory(&none);
-        diag_print(&none);
-        return EXIT_FAILED;
-    }
-    memory->unwind = &out_of_memory;
-    arguments *a = arena_alloc(memory, c->bytes);
-    a->arena = memory;
-    if (!options_parse(c, argv, count, a, &d))
-        return usage_failed(c->name, &d);
-    if (a->help) {
-        help_command(stdout, c);
-        return EXIT_DONE;
-    }
-    enum exit_code code = c->run(a, &d);
-    if (d.kind != DIAG_NONE)
+    call r = {c, argv, count, EXIT_FAILED};
+    if (!arena_within(run_guarded, &r, &d))
         diag_print(&d);
-    return code;
+    return r.code;
 }
 
 static enum exit_code no_command(const char *word)
@@ -82,12 +89,12 @@ static enum exit_code no_command(const char *word)
     return usage_failed("", &d);
 }
 
-static enum exit_code dispatch(int argc, char **argv, arena *memory)
+static enum exit_code dispatch(int argc, char **argv)
 {
     const char *first = argc > 1 ? argv[1] : "--help", *second = argc > 2 ? argv[2] : "";
     const command *c = command_find(first);
     if (c)
-        return command_run(c, argv + 2, argc - 2, memory);
+        return command_run(c, argv + 2, argc - 2);
     if (strcmp(first, "--help") == 0 || strcmp(first, "help") == 0) {
         c = command_find(second);
         if (*second && !c)
@@ -113,9 +120,7 @@ static enum exit_code dispatch(int argc, char **argv, arena *memory)
 
 int main(int argc, char **argv)
 {
-    arena memory = {0};
-    enum exit_code code = dispatch(argc, argv, &memory);
-    arena_free(&memory);
+    enum exit_code code = dispatch(argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE) {
         nasc_diag d = {0};
         diag_fail(&d, DIAG_IO, "standard output", "cannot be written: %s", strerror(errno));

@@ -91,18 +91,27 @@ static bool compile_methods(predictor *p, arena *a, const net *model, nasc_diag 
     return true;
 }
 
-static bool compile_network(predictor *p, arena *a, enum objective_use use, bool one, nasc_diag *d)
+typedef struct network {
+    predictor *p;
+    enum objective_use use;
+    bool one;
+} network;
+
+static bool compile_network(void *user, arena *a, nasc_diag *d)
 {
-    need *n = &p->network[one][use];
+    const network *of = user;
+    predictor *p = of->p;
+    need *n = &p->network[of->one][of->use];
     objective o;
     const settings *set = &p->model->settings;
-    if (!objective_build(p->model->space, set, use, a, &o, d))
+    if (!objective_build(p->model->space, set, of->use, a, &o, d))
         return false;
     const net *built = o.built.net;
     for (int i = 0; i < o.built.choice_count; i++)
         p->mixes |= o.built.choices[i].combine == COMBINE_MIX;
-    pipeline_options options = {
-        .batch = one ? 1 : (int)settings_int(set, SETTING_batch), .grad = o.grad, .sequential = use == USE_EVAL};
+    pipeline_options options = {.batch = of->one ? 1 : (int)settings_int(set, SETTING_batch),
+                                .grad = o.grad,
+                                .sequential = of->use == USE_EVAL};
     options.memory = o.grad ? p->budget : 0;
     if (!compile(p, n, a, built, options, false, d))
         return false;
@@ -113,25 +122,14 @@ static bool compile_network(predictor *p, arena *a, enum objective_use use, bool
     n->mix = built->slot_size[SLOT_MIX];
     n->logits = built->slot_size[SLOT_LOGITS] + built->slot_size[SLOT_AUX_LOGITS];
     n->masks = built->slot_size[SLOT_MASKS];
-    return use != USE_WEIGHTS || p->methods.known || compile_methods(p, a, built, d);
+    return of->use != USE_WEIGHTS || p->methods.known || compile_methods(p, a, built, d);
 }
 
 /* In an arena of its own, which what was learned outlives. */
 static bool learn(predictor *p, enum objective_use use, bool one, nasc_diag *d)
 {
-    if (p->network[one][use].known)
-        return true;
-    arena a = {0};
-    jmp_buf out_of_memory;
-    bool ok;
-    if (setjmp(out_of_memory) == 0) {
-        a.unwind = &out_of_memory;
-        ok = compile_network(p, &a, use, one, d);
-    } else {
-        ok = diag_memory(d);
-    }
-    arena_free(&a);
-    return ok;
+    network n = {p, use, one};
+    return p->network[one][use].known || arena_within(compile_network, &n, d);
 }
 
 static memory sum_of(const predictor *p, const struct use *u, int threads)
