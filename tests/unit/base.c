@@ -38,12 +38,47 @@ static void vectors_keep_what_was_pushed(void **state)
     arena_free(&a);
 }
 
+/* Asks for more than there is. */
+static bool take_too_much(void *user, arena *a, nasc_diag *d)
+{
+    (void)user, (void)d;
+    arena_alloc(a, SIZE_MAX);
+    return true;
+}
+
+/* Notes that the guard around it stands again after those within it. */
+static bool nested(void *user, arena *a, nasc_diag *d)
+{
+    const jmp_buf *here = a->unwind;
+    bool *stands = user;
+    nasc_diag inner = {0};
+    assert_false(arena_guard(a, take_too_much, NULL, &inner));
+    assert_false(arena_within(take_too_much, NULL, &inner));
+    assert_int_equal(inner.kind, DIAG_MEMORY);
+    *stands = a->unwind == here;
+    return take_too_much(NULL, a, d);
+}
+
+static void memory_that_runs_out_is_an_error(void **state)
+{
+    (void)state;
+    arena a = {0};
+    nasc_diag d = {0};
+    bool stands = false;
+    assert_false(arena_guard(&a, nested, &stands, &d));
+    assert_int_equal(d.kind, DIAG_MEMORY);
+    assert_true(stands);
+    assert_null(a.unwind);
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(suggests_the_nearest_word),
         cmocka_unit_test(first_error_wins),
         cmocka_unit_test(vectors_keep_what_was_pushed),
+        cmocka_unit_test(memory_that_runs_out_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
