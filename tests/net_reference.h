@@ -24,8 +24,8 @@ typedef struct reference {
 
 static inline int reference_rows(const reference *r, const net_type *t)
 {
-    int chunks = (r->batch + r->n->chunk - 1) / r->n->chunk;
-    return t->n != NET_BATCH ? t->n : t->chunked ? chunks : r->batch;
+    int images = t->chunked ? t->chunked : 1;
+    return t->n != NET_BATCH ? t->n : (r->batch + images - 1) / images;
 }
 
 static inline int64_t reference_elements(const reference *r, const net_type *t)
@@ -131,7 +131,7 @@ static void ref_conv_dw_tap(reference *r, const ref_tap *t)
     int groups = r->node->attr.window.groups, inputs = x->c / groups, outputs = g->c / groups;
     for (int co = 0; co < g->c; co++)
         for (int ci = 0; ci < inputs; ci++)
-            r->out[ref_at(rows, t->n / r->n->chunk, t->ky, t->kx * inputs + ci, co)] +=
+            r->out[ref_at(rows, t->n / rows->chunked, t->ky, t->kx * inputs + ci, co)] +=
                 ref_value(r, 0)[ref_at(x, t->n, t->iy, t->ix, co / outputs * inputs + ci)] *
                 ref_value(r, 1)[ref_at(g, t->n, t->y, t->x, co)];
 }
@@ -428,7 +428,7 @@ static void ref_map(reference *r)
 static void ref_sum(reference *r)
 {
     const net_type *a = ref_type(r, 0);
-    int per_row = r->node->type.chunked ? r->n->chunk : 1;
+    int per_row = r->node->type.chunked ? r->node->type.chunked : 1;
     REF_EACH(r, a)
     r->out[(int64_t)(n / per_row) * a->c + c] +=
         ref_value(r, 0)[ref_at(a, n, y, x, c)] * (r->node->count > 1 ? ref_value(r, 1)[ref_at(a, n, y, x, c)] : 1);

@@ -589,6 +589,21 @@ static void emit_stages(simd *s)
 
 /* ---- the kernel -------------------------------------------------------------------------------------------------- */
 
+/* Weight gradients' rows, either those of whole units or those of parts of them. */
+static void clear_weights(simd *s, bool parts)
+{
+    for (int i = 0; i < s->stages.count; i++)
+        if (s->stages.at[i].kind == STAGE_WEIGHTS && simd_rows_are_parts(s, s->stages.at[i].value) == parts)
+            simd_clear_weights(s, &s->stages.at[i]);
+}
+
+static void store_weights(simd *s, bool parts)
+{
+    for (int i = 0; i < s->stages.count; i++)
+        if (s->stages.at[i].kind == STAGE_WEIGHTS && simd_rows_are_parts(s, s->stages.at[i].value) == parts)
+            simd_store_turned(s, &s->stages.at[i]);
+}
+
 /* Partial rows of this unit start at zero. Those of chan_sum stand in scratch, in float64: where the pivot of a norm is
  * far from its mean, the variance is a small difference of large sums. */
 static void clear_sums(simd *s)
@@ -598,14 +613,9 @@ static void clear_sums(simd *s)
         int root = s->g->roots.at[i];
         const net_node *v = &s->n->nodes.at[root];
         int64_t row = (int64_t)v->type.h * v->type.w * v->type.c;
-        if (v->prim == NET_chan_sum)
-            wide += row;
-        else if (net_prim_info[v->prim].class == NET_REDUCE)
-            simd_fill(s, simd_arg(s, root, LOOP_INOUT), loop_plus(loop_at(0), s->unit, row), row, 0);
+        wide += v->prim == NET_chan_sum ? row : 0;
     }
-    for (int i = 0; i < s->stages.count; i++)
-        if (s->stages.at[i].kind == STAGE_WEIGHTS)
-            simd_clear_turned(s, &s->stages.at[i]);
+    clear_weights(s, false);
     if (wide > 0) {
         s->sum_rows = loop_scratch(&s->pen, DT_F64, wide);
         simd_fill(s, s->sum_rows, loop_at(0), wide, 0);
@@ -615,9 +625,7 @@ static void clear_sums(simd *s)
 /* What was added up in scratch, to memory. */
 static void store_sums(simd *s)
 {
-    for (int i = 0; i < s->stages.count; i++)
-        if (s->stages.at[i].kind == STAGE_WEIGHTS)
-            simd_store_turned(s, &s->stages.at[i]);
+    store_weights(s, false);
     for (int i = 0; i < s->g->roots.count; i++) {
         int root = s->g->roots.at[i], channels = s->n->nodes.at[root].type.c;
         if (s->n->nodes.at[root].prim != NET_chan_sum)
@@ -638,10 +646,12 @@ static void emit_images(simd *s, loop_index first, loop_index end, int images)
 {
     simd_span(s, images);
     s->image = loop_plus(loop_at(0), loop_for(&s->pen, first, end, images), 1);
+    clear_weights(s, true);
     if (s->tiles > 1)
         s->tile = simd_open(s, 0, s->tiles, s->rows);
     emit_stages(s);
     simd_close(s, s->tiles);
+    store_weights(s, true); /* what of a row stands in scratch, each time that there is more of it */
     loop_end(&s->pen);
 }
 

@@ -202,8 +202,10 @@ void simd_add_to_sum(simd *s, int root, int acc, const spot *at); /* one pixel o
 void simd_add_row_sum(simd *s, int sum, int acc, const spot *at); /* a row's sum to that of the chunk */
 /* simd_weights.c: partial weight gradients */
 void simd_weights(simd *s, const stage *g);
-/* Before and after a unit: what waits in scratch until all its pixels are added up. */
-void simd_clear_turned(simd *s, stage *g);
+/* Are there several rows in a unit, each of some of its images? */
+bool simd_rows_are_parts(const simd *s, int conv_dw);
+/* Before and after the images of a row: the row itself, and what waits in scratch until all its pixels are added up. */
+void simd_clear_weights(simd *s, stage *g);
 void simd_store_turned(simd *s, const stage *g);
 /* simd_work.c: operations and bytes of the kernel, once its stages are planned */
 void simd_count_work(simd *s);
@@ -217,7 +219,8 @@ enum { SIMD_FLAT_BLOCK = 16384 }; /* elements of a flat vector a unit */
 /* Σ over the chunks of elements [c, c + lanes) of rows of `width`, in float64. */
 int simd_fold_rows(simd *s, int buffer, int rows, int64_t width, loop_index c, int lanes);
 /* A chunked value's rows in this run. */
-int simd_chunks(simd *s);
+int simd_chunks(simd *s, int node);
+
 /* Σ over an image's pixels of what an image_sum or global_pool sums, stored for channels [c, c + lanes). */
 void simd_sum_image(simd *s, int root, loop_index c, int lanes);
 /* The whole kernel over `count` elements: body for every vector of `lanes`, then for what is left, one by one. */

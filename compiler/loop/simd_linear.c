@@ -46,8 +46,10 @@ static void emit_block(simd *s, matrix_block *b)
     int zero = loop_const(&s->pen, DT_F64, lanes, 0);
     for (int i = 0; i < b->rows * b->halves; i++)
         b->sum[i] = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
-    int chunks = simd_chunks(s), chunk = loop_for(&s->pen, loop_at(0), loop_plus(loop_at(0), chunks, 1), 1);
-    loop_index first = loop_plus(loop_at(0), chunk, s->n->chunk), n = loop_plus(loop_at(0), 0, 1);
+    loop_index n = loop_plus(loop_at(0), 0, 1);
+    int chunks = loop_int(&s->pen, LOOP_INT_DIV, loop_offset(n, s->n->chunk - 1), loop_at(0), s->n->chunk);
+    int chunk = loop_for(&s->pen, loop_at(0), loop_plus(loop_at(0), chunks, 1), 1);
+    loop_index first = loop_plus(loop_at(0), chunk, s->n->chunk);
     int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, s->n->chunk), n, 0);
     add_images(s, b, first, loop_plus(loop_at(0), end, 1));
     loop_end(&s->pen);

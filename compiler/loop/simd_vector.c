@@ -28,10 +28,10 @@ static int out(simd *s)
     return simd_arg(s, s->g->roots.at[0], LOOP_OUT);
 }
 
-int simd_chunks(simd *s)
+int simd_chunks(simd *s, int node)
 {
-    return loop_int(&s->pen, LOOP_INT_DIV, loop_offset(loop_plus(loop_at(0), 0, 1), s->n->chunk - 1), loop_at(0),
-                    s->n->chunk);
+    int images = s->n->nodes.at[node].type.chunked;
+    return loop_int(&s->pen, LOOP_INT_DIV, loop_offset(loop_plus(loop_at(0), 0, 1), images - 1), loop_at(0), images);
 }
 
 int simd_fold_rows(simd *s, int buffer, int rows, int64_t width, loop_index c, int lanes)
@@ -106,7 +106,8 @@ static void store_norm(simd *s, loop_index c, int lanes, int mean, int var, int 
 /* Σd and Σd² about the running mean: mean = running + Σd/N, var = Σd²/N - (Σd/N)². */
 static void finish_norm(simd *s, loop_index c, int lanes)
 {
-    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = simd_chunks(s), count = pixel_count(s, lanes);
+    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = simd_chunks(s, operand(s, 0)),
+        count = pixel_count(s, lanes);
     int shift = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 0), rows, channels, c, lanes), count);
     int square = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 1), rows, channels, c, lanes), count);
     int var = math(s, LOOP_SUB, square, math(s, LOOP_MUL, shift, shift));
@@ -214,8 +215,8 @@ static int candidate_weight(simd *s, int k, int lanes)
 /* dL/dx = scale·(g - Σg/N - x̂·Σg·x̂/N) as a·g + (b·(x - mean) + d). */
 static void norm_coefficients(simd *s, loop_index c, int lanes)
 {
-    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = simd_chunks(s), count = pixel_count(s, lanes),
-        bn = in(s, 2);
+    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = simd_chunks(s, operand(s, 0)),
+        count = pixel_count(s, lanes), bn = in(s, 2);
     int sum = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 0), rows, channels, c, lanes), count);
     int dot = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 1), rows, channels, c, lanes), count);
     int scale = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_SCALE * channels));
@@ -232,7 +233,7 @@ static void norm_coefficients(simd *s, loop_index c, int lanes)
 static void fold_elements(simd *s, loop_index c, int lanes)
 {
     const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
-    int sum = simd_fold_rows(s, in(s, 0), simd_chunks(s), (int64_t)t->h * t->w * t->c, c, lanes);
+    int sum = simd_fold_rows(s, in(s, 0), simd_chunks(s, operand(s, 0)), (int64_t)t->h * t->w * t->c, c, lanes);
     if (s->n->nodes.at[s->g->roots.at[0]].count > 1)
         sum = math(s, LOOP_MUL, sum, candidate_weight(s, 1, lanes));
     store_narrow(s, out(s), c, sum);
@@ -243,8 +244,8 @@ static void total_channels(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
     s->unit = loop_parallel(&s->pen);
-    int rows = simd_chunks(s);
     for (int k = 0; k < v->count; k++) {
+        int rows = simd_chunks(s, v->operand[k]);
         int channels = s->n->nodes.at[v->operand[k]].type.c, acc = math(s, LOOP_MOVE, wide(s, 1, 0), -1);
         loop_index c = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(channels), 1), 1);
         int sum = simd_fold_rows(s, in(s, k), rows, channels, c, 1);

@@ -202,14 +202,38 @@ static int64_t turned_elements(const correlation *q)
     return (int64_t)w->kh * w->kw * q->tail * q->across;
 }
 
-void simd_clear_turned(simd *s, stage *g)
+bool simd_rows_are_parts(const simd *s, int conv_dw)
 {
+    return s->n->nodes.at[conv_dw].type.chunked < s->n->chunk;
+}
+
+/* Where the present row begins: the unit's, or that of the part to which the present image belongs. */
+static loop_index row_of(simd *s, int conv_dw)
+{
+    const net_type *t = &s->n->nodes.at[conv_dw].type;
+    loop_index row = loop_plus(loop_at(0), s->unit, 1);
+    if (simd_rows_are_parts(s, conv_dw))
+        row = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_DIV, s->image, loop_at(0), t->chunked), 1);
+    return loop_times(row, (int64_t)t->h * t->w * t->c);
+}
+
+void simd_clear_weights(simd *s, stage *g)
+{
+    const net_type *t = &s->n->nodes.at[g->value].type;
     correlation q = correlation_of(s, g->value);
     int64_t count = turned_elements(&q);
-    if (!count)
-        return;
-    g->scratch = loop_scratch(&s->pen, DT_F32, count);
-    simd_fill(s, g->scratch, loop_at(0), count, 0);
+    bool parts = simd_rows_are_parts(s, g->value);
+    if (count)
+        g->scratch = loop_scratch(&s->pen, DT_F32, count);
+    if (parts) {
+        int number = loop_int(&s->pen, LOOP_INT_MOD, s->image, loop_at(0), t->chunked);
+        loop_if(&s->pen, loop_plus(loop_at(0), number, 1), loop_at(1));
+    }
+    simd_fill(s, simd_arg(s, g->value, LOOP_INOUT), row_of(s, g->value), (int64_t)t->h * t->w * t->c, 0);
+    if (count)
+        simd_fill(s, g->scratch, loop_at(0), count, 0);
+    if (parts)
+        loop_end(&s->pen);
 }
 
 void simd_store_turned(simd *s, const stage *g)
@@ -219,11 +243,11 @@ void simd_store_turned(simd *s, const stage *g)
         return;
     int channels = q.v->type.c, taps = q.v->attr.window.kh * q.v->attr.window.kw;
     int to = simd_arg(s, g->value, LOOP_INOUT);
-    loop_index unit = loop_plus(loop_at(0), s->unit, (int64_t)q.v->type.h * q.v->type.w * channels);
+    loop_index first = row_of(s, g->value);
     loop_index tap = simd_open(s, 0, taps, 1), row = simd_open(s, 0, q.tail, 1), column = simd_open(s, 0, q.across, 1);
     loop_index from = loop_sum(loop_times(loop_sum(loop_times(tap, q.tail), row), q.across), column);
     loop_index place = loop_sum(loop_times(loop_sum(loop_times(tap, q.inner), column), channels), row);
-    loop_store(&s->pen, to, loop_sum(unit, loop_offset(place, q.whole)),
+    loop_store(&s->pen, to, loop_sum(first, loop_offset(place, q.whole)),
                loop_load(&s->pen, DT_F32, 1, g->scratch, from));
     simd_close(s, q.across);
     simd_close(s, q.tail);
@@ -238,7 +262,7 @@ void simd_weights(simd *s, const stage *g)
     q.grad = simd_operand_view(s, g->value, 1);
     q.out = simd_arg(s, g->value, LOOP_INOUT);
     q.sums = g->scratch;
-    q.row = loop_plus(loop_at(0), s->unit, (int64_t)q.v->type.h * q.v->type.w * q.v->type.c);
+    q.row = row_of(s, g->value);
     if (q.depthwise) {
         depthwise_weights(s, &q);
         return;

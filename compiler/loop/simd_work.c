@@ -127,7 +127,7 @@ void simd_count_work(simd *s)
         const net_type *t = &s->n->nodes.at[s->out->args.at[i].value].type;
         int64_t bytes = net_elements(t) * dtype_info[t->dtype].bytes;
         if (t->n == NET_BATCH && t->chunked)
-            s->out->bytes_image += bytes * images / s->n->chunk;
+            s->out->bytes_image += bytes * images / t->chunked;
         else if (t->n == NET_BATCH || s->out->unit_images == 0) /* else weights and rows, which stay in the cache */
             s->out->bytes_image += bytes * (t->n == NET_BATCH ? images : 1);
     }

@@ -211,7 +211,7 @@ static int open_kernel(simd *s, taps_stream *q, loop_index *chunk)
     loop_index group = variable(s->unit);
     *chunk = simt_split(s, &group, groups);
     q->first = loop_times(group, q->held);
-    q->image = loop_times(*chunk, s->n->chunk);
+    q->image = loop_times(*chunk, q->v->type.chunked);
     q->lane = variable(thread);
     q->ky = simt_split(s, &q->lane, q->held);
     /* threads that only make up a warp take part as the last row of taps, and store nothing */
@@ -219,7 +219,7 @@ static int open_kernel(simd *s, taps_stream *q, loop_index *chunk)
     q->c = loop_sum(q->first, q->lane);
     for (int kx = 0; kx < q->of.columns.taps; kx++)
         q->acc[kx] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-    s->out->unit_images = s->n->chunk;
+    s->out->unit_images = q->v->type.chunked;
     s->out->unit_tiles = groups;
     return thread;
 }
@@ -241,7 +241,7 @@ void simt_weight_stream(simd *s, int root)
     loop_index chunk;
     CHECK(find_rows(s, &q));
     int thread = open_kernel(s, &q, &chunk), users = (q.of.rows.taps * q.held + 31) / 32 * 32;
-    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(q.image, s->n->chunk), variable(0), 0);
+    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(q.image, q.v->type.chunked), variable(0), 0);
     loop_index images = loop_sum(variable(end), loop_times(q.image, -1));
     clear_band(s, &q.g, thread, users + FILLERS);
     clear_band(s, &q.x, thread, users + FILLERS);

@@ -50,10 +50,10 @@ static weight weight_of_unit(simd *s, const net_node *v)
 }
 
 /* Loops over the images of a chunk. */
-static int open_images(simd *s, loop_index chunk)
+static int open_images(simd *s, loop_index chunk, int images)
 {
-    loop_index first = loop_times(chunk, s->n->chunk);
-    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, s->n->chunk), variable(0), 0);
+    loop_index first = loop_times(chunk, images);
+    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, images), variable(0), 0);
     return loop_for(&s->pen, first, variable(end), 1);
 }
 
@@ -67,7 +67,7 @@ void simt_weights(simd *s, int root)
     s->tile = loop_at(0);
     weight q = weight_of_unit(s, v);
     int acc = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-    s->image = variable(open_images(s, q.chunk));
+    s->image = variable(open_images(s, q.chunk, v->type.chunked));
     spot of_g = {.rel = simd_open(s, 0, g->h, 1), .c = q.co, .lanes = 1, .ratio = 1}, of_x = of_g;
     of_x.c = q.x;
     of_x.rel = simt_tap(s, &of.rows, of_g.rel, q.ky, &opened);
@@ -85,7 +85,7 @@ void simt_weights(simd *s, int root)
     loop_end(&s->pen);
     loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), variable(s->unit), acc);
     loop_end(&s->pen);
-    s->out->unit_images = s->n->chunk;
+    s->out->unit_images = v->type.chunked;
     s->out->unit_tiles = v->type.h * v->type.w * v->type.c;
 }
 
@@ -222,9 +222,9 @@ void simt_total_channels(simd *s, int root)
         most = s->n->nodes.at[v->operand[k]].type.c > most ? s->n->nodes.at[v->operand[k]].type.c : most;
     int sums = loop_scratch(&s->pen, DT_F64, most), threads = most < TOTAL_THREADS ? most : TOTAL_THREADS;
     s->unit = loop_parallel(&s->pen);
-    int thread = loop_threads(&s->pen, threads), rows = simd_chunks(s);
+    int thread = loop_threads(&s->pen, threads);
     for (int k = 0; k < v->count; k++) {
-        int channels = s->n->nodes.at[v->operand[k]].type.c;
+        int channels = s->n->nodes.at[v->operand[k]].type.c, rows = simd_chunks(s, v->operand[k]);
         int c = loop_for(&s->pen, variable(thread), loop_at(channels), threads);
         int from = simd_arg(s, v->operand[k], LOOP_IN);
         loop_store(&s->pen, sums, variable(c), simd_fold_rows(s, from, rows, channels, variable(c), 1));

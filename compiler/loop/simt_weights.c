@@ -7,10 +7,11 @@
 enum {
     SIDE = 8, /* threads down and across a tile */
     USERS = SIDE * SIDE,
-    FILLERS = 448,
+    FILLERS = 704,
     ROWS_LEAST = 4, /* of fewer most threads would be without work */
     COLUMNS_LEAST = 4,
     HELD_MOST = 4,
+    BLOCKS_MANY = 128,
     PIXELS_FEW = 32,
     ELEMENTS = 2048, /* of shared memory, for a tile's rows at a time, and for its columns */
     UNROLLED = 4     /* pixels */
@@ -20,16 +21,17 @@ typedef struct weight_tile {
     const net_node *v;
     axes of; /* of the window */
     int inner, rows, columns;
-    int h, w;                         /* of g */
-    int held, side, pixels;           /* rows and columns of a thread, and of a tile; pixels a step */
-    bool flat;                        /* pixels of all that is read lie one after the other, image after image */
-    bool whole;                       /* every step has all its pixels */
-    int thread, x, g;                 /* its variable; shared memory, [part][pixel][row] and [part][pixel][column] */
-    loop_index chunk, row, column;    /* the first of the block */
-    loop_index images, count;         /* of the chunk: its first image; how many pixels of g */
-    loop_index my_row, my_column;     /* in the tile, the first that the thread holds */
-    loop_index fill_row, fill_column; /* in the tile, those that it fills */
-    loop_index ky, kx, ci;            /* what the former is */
+    int h, w;                      /* of g */
+    int held[2], side[2];          /* rows and columns of a thread, and of a tile */
+    int pixels;                    /* a step */
+    bool flat;                     /* pixels of all that is read lie one after the other, image after image */
+    bool whole;                    /* every step has all its pixels */
+    int thread, x, g;              /* its variable; shared memory, [part][pixel][row] and [part][pixel][column] */
+    loop_index chunk, row, column; /* the first of the block */
+    loop_index images, count;      /* of the chunk: its first image; how many pixels of g */
+    loop_index my_row, my_column;  /* in the tile, the first that the thread holds */
+    loop_index fill[2];            /* in the tile, the row and the column that it fills */
+    loop_index ky, kx, ci;         /* what the row is */
     int acc[HELD_MOST * HELD_MOST];
 } weight_tile;
 
@@ -51,6 +53,26 @@ static int tiles_of(int count, int each)
 
 /* ---- the block --------------------------------------------------------------------------------------------------- */
 
+/* Blocks of a kernel by tiles of so many rows and columns. */
+static int64_t blocks_of(const simd *s, const weight_tile *q, int rows, int columns)
+{
+    int chunks = tiles_of(s->layout->batch, q->v->type.chunked);
+    return (int64_t)tiles_of(q->rows, rows) * tiles_of(q->columns, columns) * chunks;
+}
+
+/* The more a thread holds, the fewer loads a product takes; the less, the more blocks there are, and the shorter is what
+ * a thread does for each pixel. A column is read again for every tile of rows, and is the dearer of the two: it comes
+ * through the gradient of a norm. */
+static void choose_sides(const simd *s, weight_tile *q)
+{
+    bool large = q->rows >= SIDE * HELD_MOST && q->columns >= SIDE * HELD_MOST;
+    bool many = blocks_of(s, q, SIDE * HELD_MOST, SIDE * HELD_MOST) >= BLOCKS_MANY;
+    q->held[0] = large ? HELD_MOST : HELD_MOST / 2;
+    q->held[1] = large && many ? HELD_MOST : HELD_MOST / 2;
+    for (int k = 0; k < 2; k++)
+        q->side[k] = SIDE * q->held[k];
+}
+
 static weight_tile tile_of(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
@@ -62,9 +84,8 @@ static weight_tile tile_of(simd *s, int root)
                      .columns = v->type.c,
                      .h = g->h,
                      .w = g->w};
-    q.held = q.rows >= SIDE * HELD_MOST && q.columns >= SIDE * HELD_MOST ? HELD_MOST : HELD_MOST / 2;
-    q.side = SIDE * q.held;
-    for (q.pixels = ELEMENTS / q.side; q.pixels > PIXELS_FEW && q.h * q.w % q.pixels;)
+    choose_sides(s, &q);
+    for (q.pixels = ELEMENTS / q.side[0]; q.pixels > PIXELS_FEW && q.h * q.w % q.pixels;)
         q.pixels /= 2;
     q.whole = q.h * q.w % q.pixels == 0;
     q.flat = q.w > 1 && net_is_pointwise(&v->attr.window) && simt_is_flat(s, v->operand[0], g) &&
@@ -75,8 +96,8 @@ static weight_tile tile_of(simd *s, int root)
 /* Where the block's chunk begins, and how many pixels it has in this run. */
 static void find_pixels(simd *s, weight_tile *q)
 {
-    q->images = loop_times(q->chunk, s->n->chunk);
-    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(q->images, s->n->chunk), variable(0), 0);
+    q->images = loop_times(q->chunk, q->v->type.chunked);
+    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(q->images, q->v->type.chunked), variable(0), 0);
     loop_index count = loop_sum(variable(end), loop_times(q->images, -1));
     q->count = loop_times(count, (int64_t)q->h * q->w);
 }
@@ -84,34 +105,35 @@ static void find_pixels(simd *s, weight_tile *q)
 /* Which row and column the thread fills is the same in every step: as many threads fill as make whole lines. */
 static void find_share(simd *s, weight_tile *q)
 {
-    loop_index lane = variable(q->thread);
-    (void)simt_split(s, &lane, q->side);
-    q->fill_row = q->fill_column = lane;
-    q->ci = loop_sum(q->row, lane);
+    for (int k = 0; k < 2; k++) {
+        q->fill[k] = k && q->side[1] == q->side[0] ? q->fill[0] : variable(q->thread);
+        if (!k || q->side[1] != q->side[0])
+            (void)simt_split(s, &q->fill[k], q->side[k]);
+    }
+    q->ci = loop_sum(q->row, q->fill[0]);
     q->kx = simt_split(s, &q->ci, q->inner);
     q->ky = simt_split(s, &q->kx, q->of.columns.taps);
 }
 
 static void open_tile(simd *s, weight_tile *q)
 {
-    int down = tiles_of(q->rows, q->side), across = tiles_of(q->columns, q->side);
-    int64_t elements = 2 * (int64_t)q->pixels * q->side;
-    q->x = loop_scratch(&s->pen, DT_F32, elements);
-    q->g = loop_scratch(&s->pen, DT_F32, elements);
+    int down = tiles_of(q->rows, q->side[0]), across = tiles_of(q->columns, q->side[1]);
+    q->x = loop_scratch(&s->pen, DT_F32, 2 * (int64_t)q->pixels * q->side[0]);
+    q->g = loop_scratch(&s->pen, DT_F32, 2 * (int64_t)q->pixels * q->side[1]);
     s->unit = loop_parallel(&s->pen);
     q->thread = loop_threads(&s->pen, USERS + FILLERS);
     s->tile = loop_at(0);
     loop_index block = variable(s->unit), held = variable(q->thread);
     q->chunk = simt_split(s, &block, (int64_t)down * across);
-    q->row = loop_times(simt_split(s, &block, across), q->side);
-    q->column = loop_times(block, q->side);
-    q->my_row = loop_times(simt_split(s, &held, SIDE), q->held);
-    q->my_column = loop_times(held, q->held);
+    q->row = loop_times(simt_split(s, &block, across), q->side[0]);
+    q->column = loop_times(block, q->side[1]);
+    q->my_row = loop_times(simt_split(s, &held, SIDE), q->held[0]);
+    q->my_column = loop_times(held, q->held[1]);
     find_pixels(s, q);
     find_share(s, q);
-    for (int i = 0; i < q->held * q->held; i++)
+    for (int i = 0; i < q->held[0] * q->held[1]; i++)
         q->acc[i] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-    s->out->unit_images = s->n->chunk;
+    s->out->unit_images = q->v->type.chunked;
     s->out->unit_tiles = down * across;
 }
 
@@ -147,12 +169,12 @@ static void fill_one(simd *s, const weight_tile *q, int operand, loop_index from
                      int turns)
 {
     int node = q->v->operand[operand], known = s->channel_memo.count;
-    int opened = operand ? simt_below(s, loop_sum(q->column, q->fill_column), q->columns, q->side)
-                         : simt_below(s, loop_sum(q->row, q->fill_row), q->rows, q->side);
-    loop_index c = operand ? loop_sum(q->column, q->fill_column) : q->ci;
+    int side = q->side[operand];
+    loop_index mine = loop_sum(operand ? q->column : q->row, q->fill[operand]), c = operand ? mine : q->ci;
+    int opened = simt_below(s, mine, operand ? q->columns : q->rows, side);
     simt_load_rows(s, node, &(spot){.c = c, .lanes = 1, .ratio = 1});
-    loop_index line = simt_split(s, &turn, q->side);
-    loop_index pixel = variable(loop_for(&s->pen, line, loop_at(q->pixels), turns / q->side));
+    loop_index line = simt_split(s, &turn, side);
+    loop_index pixel = variable(loop_for(&s->pen, line, loop_at(q->pixels), turns / side));
     int there = q->whole ? 0 : 1;
     if (there)
         loop_if(&s->pen, loop_sum(from, pixel), q->count);
@@ -161,8 +183,8 @@ static void fill_one(simd *s, const weight_tile *q, int operand, loop_index from
     int inside = operand ? 0 : move_to_tap(s, q, &at);
     loop_math_to(&s->pen, value, LOOP_MOVE, simt_read(s, node, &at), -1, -1, -1);
     simt_close(s, inside);
-    loop_index to = loop_sum(loop_times(part, (int64_t)q->pixels * q->side), loop_times(pixel, q->side));
-    loop_store(&s->pen, operand ? q->g : q->x, loop_sum(to, operand ? q->fill_column : q->fill_row), value);
+    loop_index to = loop_sum(loop_times(part, (int64_t)q->pixels * side), loop_times(pixel, side));
+    loop_store(&s->pen, operand ? q->g : q->x, loop_sum(to, q->fill[operand]), value);
     simt_close(s, there);
     loop_end(&s->pen);
     simt_close(s, opened);
@@ -182,24 +204,28 @@ static void fill(simd *s, void *user, loop_index step, loop_index part, loop_ind
 /* IFs around what a thread does with weights of its own; how many. */
 static int open_mine(simd *s, const weight_tile *q)
 {
-    return simt_below(s, loop_sum(q->row, q->my_row), q->rows, q->side) +
-           simt_below(s, loop_sum(q->column, q->my_column), q->columns, q->side);
+    return simt_below(s, loop_sum(q->row, q->my_row), q->rows, q->side[0]) +
+           simt_below(s, loop_sum(q->column, q->my_column), q->columns, q->side[1]);
 }
 
-/* What a thread needs of one pixel: `held` values side by side. Beyond the matrix there is nothing. */
-static void load_held(simd *s, const weight_tile *q, int buffer, loop_index at, loop_index first, int most, int value[])
+/* What a thread needs of a pixel: values of x (operand 0) or g side by side. Beyond the matrix there is nothing. */
+static void load_held(simd *s, const weight_tile *q, int operand, loop_index part, loop_index pixel, int value[])
 {
-    if (most % q->held == 0) {
-        int vector = loop_load(&s->pen, DT_F32, q->held, buffer, at);
-        for (int i = 0; i < q->held; i++)
+    int held = q->held[operand], side = q->side[operand], buffer = operand ? q->g : q->x;
+    int most = operand ? q->columns : q->rows;
+    loop_index mine = operand ? q->my_column : q->my_row, first = loop_sum(operand ? q->column : q->row, mine);
+    loop_index at = loop_sum(loop_times(part, (int64_t)q->pixels * side), loop_sum(loop_times(pixel, side), mine));
+    if (most % held == 0) {
+        int vector = loop_load(&s->pen, DT_F32, held, buffer, at);
+        for (int i = 0; i < held; i++)
             value[i] = loop_lane(&s->pen, vector, i);
         return;
     }
-    for (int i = 0; i < q->held; i++) {
+    for (int i = 0; i < held; i++) {
         value[i] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-        int inside = i ? simt_below(s, loop_offset(first, i), most, q->held) : 0;
-        loop_math_to(&s->pen, value[i], LOOP_MOVE, loop_load(&s->pen, DT_F32, 1, buffer, loop_offset(at, i)), -1, -1,
-                     -1);
+        int inside = i ? simt_below(s, loop_offset(first, i), most, held) : 0;
+        int one = loop_load(&s->pen, DT_F32, 1, buffer, loop_offset(at, i));
+        loop_math_to(&s->pen, value[i], LOOP_MOVE, one, -1, -1, -1);
         simt_close(s, inside);
     }
 }
@@ -207,12 +233,11 @@ static void load_held(simd *s, const weight_tile *q, int buffer, loop_index at, 
 static void use_pixel(simd *s, const weight_tile *q, loop_index part, loop_index pixel)
 {
     int x[HELD_MOST], g[HELD_MOST];
-    loop_index at = loop_sum(loop_times(part, (int64_t)q->pixels * q->side), loop_times(pixel, q->side));
-    load_held(s, q, q->x, loop_sum(at, q->my_row), loop_sum(q->row, q->my_row), q->rows, x);
-    load_held(s, q, q->g, loop_sum(at, q->my_column), loop_sum(q->column, q->my_column), q->columns, g);
-    for (int row = 0; row < q->held; row++)
-        for (int column = 0; column < q->held; column++)
-            simd_fma_to(s, q->acc[row * q->held + column], x[row], g[column]);
+    load_held(s, q, 0, part, pixel, x);
+    load_held(s, q, 1, part, pixel, g);
+    for (int row = 0; row < q->held[0]; row++)
+        for (int column = 0; column < q->held[1]; column++)
+            simd_fma_to(s, q->acc[row * q->held[1] + column], x[row], g[column]);
 }
 
 static void use(simd *s, void *user, loop_index step, loop_index part)
@@ -237,13 +262,13 @@ static void store(simd *s, const weight_tile *q, int root)
     loop_if(&s->pen, variable(q->thread), loop_at(USERS));
     int opened = 1 + open_mine(s, q);
     loop_index first = loop_sum(q->row, q->my_row), column = loop_sum(q->column, q->my_column);
-    for (int r = 0; r < q->held; r++) {
-        int in_row = r ? simt_below(s, loop_offset(first, r), q->rows, q->held) : 0;
+    for (int r = 0; r < q->held[0]; r++) {
+        int in_row = r ? simt_below(s, loop_offset(first, r), q->rows, q->held[0]) : 0;
         loop_index row = loop_sum(loop_times(q->chunk, q->rows), loop_offset(first, r));
         loop_index to = loop_sum(loop_times(row, q->columns), column);
-        for (int c = 0; c < q->held; c++) {
-            int inside = c ? simt_below(s, loop_offset(column, c), q->columns, q->held) : 0;
-            loop_store(&s->pen, out, loop_offset(to, c), q->acc[r * q->held + c]);
+        for (int c = 0; c < q->held[1]; c++) {
+            int inside = c ? simt_below(s, loop_offset(column, c), q->columns, q->held[1]) : 0;
+            loop_store(&s->pen, out, loop_offset(to, c), q->acc[r * q->held[1] + c]);
             simt_close(s, inside);
         }
         simt_close(s, in_row);

@@ -5,10 +5,11 @@
  * A value is the node that computes it: node ids rise in topological order and one node has one result.
  *
  * Types. A tensor is (dtype, n, h, w, c), element (n,y,x,c) at ((n·h + y)·w + x)·c. n is NET_BATCH for what exists once an
- * image, else 1. A chunked tensor holds one row for every `chunk` images of the net: partial sums, n = NET_BATCH and chunked true.
- * The order of every sum over images and pixels belongs to the net: chan_sum adds the pixels of a row, the rows of an
- * image, the images of a chunk; conv_dw adds all pixels of a chunk row-major; both in the compute type, but for the rows of
- * chan_sum, which are added in float64. Then chunks are added in order, in float64.
+ * image, else 1. A chunked tensor holds partial sums, a row for every `chunked` images: those of the net's chunk, or of
+ * the part of it that conv_dw takes of large maps. The order of every sum over images and pixels belongs to the net:
+ * chan_sum adds the pixels of a row, the rows of an image, the images of a chunk; conv_dw adds all pixels of its images
+ * row-major; both in the compute type, but for the rows of chan_sum, which are added in float64. Then rows are added in
+ * order, in float64.
  *
  * Weights have one canonical layout: a convolution's is [ky][kx][c_in/groups][c_out], with the type (n=ky, h=kx, w=ci, c=co);
  * a linear layer's is (1,1,c_in,c_out); per-channel vectors are (1,1,1,C), per-channel rows (1,1,rows,C).
@@ -28,7 +29,7 @@ enum { NET_BATCH = -1, NET_CHUNK_MOST = 8, NET_OPERANDS_MAX = 256 };
 
 typedef struct net_type {
     enum dtype dtype;
-    bool chunked;
+    int chunked; /* images of a row; 0: it is not chunked */
     int n, h, w, c;
 } net_type;
 
@@ -222,7 +223,7 @@ typedef struct net {
     int masks;                     /* number of masks */
     VEC(struct net_mask { double rate_scale; int channels; int64_t offset; }) mask_list;
     int region;                    /* where net_add puts nodes; leaves always stand in region 0 */
-    int chunk;                     /* images of a row of a chunked tensor; NET_CHUNK_MOST in a new net */
+    int chunk;                     /* images of a row of a chunked tensor, at most; NET_CHUNK_MOST in a new net */
     struct net_names *names;       /* build.c: leaves by name */
 } net;
 

@@ -163,12 +163,14 @@ static net_type type(parser *p)
         words[i] = dtype_info[i].name;
     t.dtype = (enum dtype)one_of(p, words, DT_COUNT, "an element type");
     skip_blank(p);
-    t.chunked = *p->at == 'K';
     t.n = NET_BATCH;
-    if (*p->at == 'K' || *p->at == 'N')
+    char rows = *p->at;
+    if (rows == 'K' || rows == 'N')
         p->at++;
     else
         t.n = (int)integer(p, 1, INT32_MAX);
+    if (rows == 'K')
+        t.chunked = isdigit((unsigned char)*p->at) ? (int)integer(p, 1, INT32_MAX) : p->n->chunk;
     int *extent[3] = {&t.h, &t.w, &t.c};
     int64_t elements = t.n == NET_BATCH ? 1 : t.n;
     for (int i = 0; i < 3; i++) {

@@ -46,10 +46,12 @@ static void print_name(text *t, const char *name)
     text_add(t, "\"");
 }
 
-static void print_type(text *t, const net_type *type)
+static void print_type(text *t, const net *n, const net_type *type)
 {
     text_add(t, "%s ", dtype_info[type->dtype].name);
-    if (type->n == NET_BATCH)
+    if (type->chunked && type->chunked != n->chunk)
+        text_add(t, "K%d", type->chunked);
+    else if (type->n == NET_BATCH)
         text_add(t, "%s", type->chunked ? "K" : "N");
     else
         text_add(t, "%d", type->n);
@@ -131,7 +133,7 @@ static void print_node(text *t, const net *n, int id)
         text_add(t, "%s%%%d", i ? ", " : " ", node->operand[i]);
     print_attr(t, n, node);
     text_add(t, " : ");
-    print_type(t, &node->type);
+    print_type(t, n, &node->type);
     if (node->name) {
         text_add(t, " ");
         print_name(t, node->name);

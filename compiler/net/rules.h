@@ -201,7 +201,7 @@ bool is_vector(const net_type *t, int rows, int channels); /* (1,1,rows,channels
 bool is_image(const net_type *t);                          /* (N,h,w,c), not chunked */
 net_type vector_type(enum dtype dtype, int rows, int channels);
 net_type image_type(enum dtype dtype, int h, int w, int c);
-net_type chunk_type(enum dtype dtype, int h, int w, int c);
+net_type chunk_type(enum dtype dtype, int images, int h, int w, int c); /* images: of a row */
 /* attr.row and attr.pick[0 … picks) inside the candidate weights of operand i. */
 bool picks_fit(const net *n, const net_node *node, int i, int picks, char *why, size_t size);
 

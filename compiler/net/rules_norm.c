@@ -83,7 +83,7 @@ bool shape_chan_sum(const net *n, const net_node *node, net_type *result, char *
     if (!is_image(a) || (node->count > 1 && !net_type_equal(a, operand_type(n, node, 1))))
         return refuse(why, size, "operands are %s and %s, expected equal NxHxWxC", type_show(a).at,
                       type_show(operand_type(n, node, node->count - 1)).at);
-    *result = chunk_type(a->dtype, 1, 1, a->c);
+    *result = chunk_type(a->dtype, n->chunk, 1, 1, a->c);
     return true;
 }
 

@@ -126,6 +126,23 @@ bool shape_conv_dx(const net *n, const net_node *node, net_type *result, char *w
     return true;
 }
 
+/* Images of a row of weight gradients over maps of so many pixels. A sum is a chain of additions, which no machine
+ * shortens: the fewer they are, the more of them go on side by side. Yet rows are not to outweigh the maps. */
+static int images_of_row(const net *n, int64_t pixels, int64_t channels, int64_t weights)
+{
+    enum { PIXELS = 256, LIGHTER = 8 };
+    int images = n->chunk;
+    while (images > 1 && images * pixels > PIXELS) {
+        int fewer = images - 1;
+        while (n->chunk % fewer)
+            fewer--;
+        if (weights * LIGHTER > fewer * pixels * channels)
+            break;
+        images = fewer;
+    }
+    return images;
+}
+
 bool shape_conv_dw(const net *n, const net_node *node, net_type *result, char *why, size_t size)
 {
     const net_type *x = operand_type(n, node, 0), *g = operand_type(n, node, 1);
@@ -137,7 +154,9 @@ bool shape_conv_dw(const net *n, const net_node *node, net_type *result, char *w
         return refuse(why, size, "gradient is %s, expected Nx%dx%dxC", type_show(g).at, h, w);
     if (v->groups < 1 || x->c % v->groups || g->c % v->groups)
         return refuse(why, size, "%d groups do not divide %d and %d channels", v->groups, x->c, g->c);
-    *result = chunk_type(x->dtype, v->kh, v->kw * (x->c / v->groups), g->c);
+    int across = v->kw * (x->c / v->groups);
+    int images = images_of_row(n, (int64_t)h * w, (int64_t)x->c + g->c, (int64_t)v->kh * across * g->c);
+    *result = chunk_type(x->dtype, images, v->kh, across, g->c);
     return true;
 }
 

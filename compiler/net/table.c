@@ -58,17 +58,17 @@ bool is_image(const net_type *t)
 
 net_type vector_type(enum dtype dtype, int rows, int channels)
 {
-    return (net_type){dtype, false, 1, 1, rows, channels};
+    return (net_type){dtype, 0, 1, 1, rows, channels};
 }
 
 net_type image_type(enum dtype dtype, int h, int w, int c)
 {
-    return (net_type){dtype, false, NET_BATCH, h, w, c};
+    return (net_type){dtype, 0, NET_BATCH, h, w, c};
 }
 
-net_type chunk_type(enum dtype dtype, int h, int w, int c)
+net_type chunk_type(enum dtype dtype, int images, int h, int w, int c)
 {
-    return (net_type){dtype, true, NET_BATCH, h, w, c};
+    return (net_type){dtype, images, NET_BATCH, h, w, c};
 }
 
 bool picks_fit(const net *n, const net_node *node, int i, int picks, char *why, size_t size)

@@ -11,7 +11,7 @@
  *     param "stem.weight" weights 0 3x3x3x32 conv uniform 0.19
  *     out %2 logits 0
  *
- * N: the batch; K: a row for each chunk of images (8 where no line says how many); @1: the region, where it is not 0. Attributes that are zero are left out; so is the
+ * N: the batch; K: a row for each chunk of images (8 where no line says how many), K2: for each two; @1: the region, where it is not 0. Attributes that are zero are left out; so is the
  * type attribute, which is the value's own. `#` begins a comment. */
 #ifndef NASC_NET_WORDS_H
 #define NASC_NET_WORDS_H

@@ -32,7 +32,7 @@ typedef struct planner {
 int64_t memory_elements(const net *n, int value, int batch)
 {
     const net_type *t = &n->nodes.at[value].type;
-    int64_t rows = t->n != NET_BATCH ? t->n : t->chunked ? (batch + n->chunk - 1) / n->chunk : batch;
+    int64_t rows = t->n != NET_BATCH ? t->n : t->chunked ? (batch + t->chunked - 1) / t->chunked : batch;
     int64_t elements = rows * t->h * t->w * t->c;
     bool bytes = dtype_info[t->dtype].bytes == 1;
     return bytes ? (elements + 3) / 4 + QUAD : elements;
