@@ -5,10 +5,13 @@
 #include "loop/simt.h"
 
 enum {
-    HELD = 4,      /* pixels, and output channels, that a thread holds: a vector */
-    INNER = 16,    /* input channels at a time */
+    HELD = 4,   /* pixels, and output channels, that a thread holds: a vector */
+    INNER = 16, /* input channels at a time, at least */
+    INNER_MOST = 64,
     CHANNELS = 16, /* of a block, at least */
     CHANNELS_MOST = 64,
+    BLOCKS_FEW = 128, /* of so few each has a multiprocessor to itself, and more threads that fill its shared memory */
+    THREADS_MOST = 1024,
     PIXELS = 64,       /* of a block; of the fewest channels twice as many */
     PIXELS_LEAST = 16, /* maps of fewer would leave most threads without work */
     INNER_LEAST = 4
@@ -16,13 +19,15 @@ enum {
 
 typedef struct tile {
     const net_node *v;
-    int inner, outer, map;         /* channels of the source and of the result; pixels of the map */
-    int pixels, channels, threads; /* of the block */
-    bool flat;                     /* a pixel's number says where it lies */
-    int thread, x, weights;        /* its variable; shared memory, [input channel][pixel], [input channel][channel] */
-    loop_index first, first_c;     /* of the tile: pixel and channel */
-    loop_index pixel, c;           /* the thread's first, in the tile; the others are a quarter of it further each */
-    int acc[HELD * HELD];          /* [pixel][channel] */
+    int inner, outer, map;     /* channels of the source and of the result; pixels of the map */
+    int pixels, channels;      /* of the block */
+    int threads, users;        /* all of them fill shared memory; the first multiply what is there */
+    int together;              /* input channels at a time */
+    bool flat;                 /* a pixel's number says where it lies */
+    int thread, x, weights;    /* its variable; shared memory, [input channel][pixel], [input channel][channel] */
+    loop_index first, first_c; /* of the tile: pixel and channel */
+    loop_index pixel, c;       /* the thread's first, in the tile; the others are a quarter of it further each */
+    int acc[HELD * HELD];      /* [pixel][channel] */
 } tile;
 
 bool simt_goes_by_tiles(const simd *s, int core)
@@ -45,6 +50,26 @@ static int pitch(const tile *q)
     return q->pixels + HELD;
 }
 
+/* As many input channels as keep all threads filling, and few of them for nothing: the fewer times all wait for memory. */
+static int together_of(const tile *q)
+{
+    int together = INNER;
+    for (int more = 2 * INNER; more <= INNER_MOST && more <= q->threads; more *= 2)
+        if ((q->inner + more - 1) / more * more - q->inner <= q->inner / 8)
+            together = more;
+    return together;
+}
+
+static int tiles_of(int count, int each)
+{
+    return (count + each - 1) / each;
+}
+
+static int64_t blocks_of(const simd *s, const tile *q)
+{
+    return (int64_t)s->layout->batch * tiles_of(q->map, q->pixels) * tiles_of(q->outer, q->channels);
+}
+
 static tile tile_of(const simd *s, int core)
 {
     const net_node *v = &s->n->nodes.at[core];
@@ -54,16 +79,21 @@ static tile tile_of(const simd *s, int core)
         q.channels *= 2;
     for (q.pixels = q.channels == CHANNELS ? 2 * PIXELS : PIXELS; q.pixels > PIXELS_LEAST && q.pixels / 2 >= q.map;)
         q.pixels /= 2;
-    q.threads = q.pixels / HELD * (q.channels / HELD);
+    if (q.channels == CHANNELS_MOST && blocks_of(s, &q) < BLOCKS_FEW)
+        q.channels /= 2;
+    q.users = q.threads = q.pixels / HELD * (q.channels / HELD);
+    while (blocks_of(s, &q) <= BLOCKS_FEW && 2 * q.threads <= THREADS_MOST)
+        q.threads *= 2;
+    q.together = together_of(&q);
     q.flat = v->type.w > 1 && simt_is_flat(s, v->operand[0], &v->type);
     return q;
 }
 
 static void open_tile(simd *s, tile *q)
 {
-    int tiles = (q->map + q->pixels - 1) / q->pixels, blocks = (q->outer + q->channels - 1) / q->channels;
-    q->x = loop_scratch(&s->pen, DT_F32, (int64_t)INNER * pitch(q));
-    q->weights = loop_scratch(&s->pen, DT_F32, (int64_t)INNER * q->channels);
+    int tiles = tiles_of(q->map, q->pixels), blocks = tiles_of(q->outer, q->channels);
+    q->x = loop_scratch(&s->pen, DT_F32, (int64_t)q->together * pitch(q));
+    q->weights = loop_scratch(&s->pen, DT_F32, (int64_t)q->together * q->channels);
     s->unit = loop_parallel(&s->pen);
     q->thread = loop_threads(&s->pen, q->threads);
     s->tile = loop_at(0);
@@ -100,13 +130,13 @@ static spot spot_of(simd *s, const tile *q, loop_index pixel, loop_index c)
 
 /* ---- filling ----------------------------------------------------------------------------------------------------- */
 
-/* Input channels [from, from + INNER) of the tile's pixels, threads taking turns: each has one of the channels. Pixels
+/* Input channels [from, from + together) of the tile's pixels, threads taking turns: each has one of the channels. Pixels
  * of one thread stand side by side. */
 static void fill_pixels(simd *s, const tile *q, loop_index from)
 {
-    loop_index k = variable(q->thread), first = simt_split(s, &k, INNER), channel = loop_sum(from, k);
-    int node = q->v->operand[0], known = s->channel_memo.count, lines = q->threads / INNER;
-    int there = simt_below(s, channel, q->inner, INNER);
+    loop_index k = variable(q->thread), first = simt_split(s, &k, q->together), channel = loop_sum(from, k);
+    int node = q->v->operand[0], known = s->channel_memo.count, lines = q->threads / q->together;
+    int there = simt_below(s, channel, q->inner, q->together);
     simt_load_rows(s, node, &(spot){.c = channel, .lanes = 1, .ratio = 1});
     simt_close(s, there);
     if (there) /* the rows stand in a branch */
@@ -115,7 +145,7 @@ static void fill_pixels(simd *s, const tile *q, loop_index from)
     loop_index pixel = simt_split(s, &held, HELD);
     pixel = loop_sum(q->first, loop_sum(pixel, loop_times(held, q->pixels / HELD)));
     int value = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-    int opened = simt_below(s, pixel, q->map, q->pixels) + simt_below(s, channel, q->inner, INNER);
+    int opened = simt_below(s, pixel, q->map, q->pixels) + simt_below(s, channel, q->inner, q->together);
     spot at = spot_of(s, q, pixel, channel);
     loop_math_to(&s->pen, value, LOOP_MOVE, simt_read(s, node, &at), -1, -1, -1);
     simt_close(s, opened);
@@ -127,11 +157,12 @@ static void fill_pixels(simd *s, const tile *q, loop_index from)
 /* Their weights for the tile's channels; those of one thread stand side by side. */
 static void fill_weights(simd *s, const tile *q, const filter *f, loop_index from)
 {
-    loop_index c = variable(loop_for(&s->pen, variable(q->thread), loop_at((int64_t)INNER * q->channels), q->threads));
+    loop_index c =
+        variable(loop_for(&s->pen, variable(q->thread), loop_at((int64_t)q->together * q->channels), q->threads));
     loop_index k = simt_split(s, &c, q->channels), mine = c;
     loop_index held = simt_split(s, &c, q->channels / HELD); /* which of the channels of thread c it is */
     int value = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-    int opened = simt_below(s, loop_sum(from, k), q->inner, INNER);
+    int opened = simt_below(s, loop_sum(from, k), q->inner, q->together);
     opened += simt_below(s, loop_sum(q->first_c, mine), q->outer, q->channels);
     loop_index weight = loop_sum(loop_sum(f->base, mine), loop_times(loop_sum(from, k), f->per_inner));
     loop_math_to(&s->pen, value, LOOP_MOVE, loop_load(&s->pen, DT_F32, 1, f->buffer, weight), -1, -1, -1);
@@ -150,16 +181,24 @@ static void load_held(simd *s, int buffer, loop_index at, int value[HELD])
         value[i] = loop_lane(&s->pen, vector, i);
 }
 
+/* An IF around what only some threads do, if there are others. */
+static int open_users(simd *s, const tile *q)
+{
+    if (q->users < q->threads)
+        loop_if(&s->pen, variable(q->thread), loop_at(q->users));
+    return q->users < q->threads;
+}
+
 static void multiply(simd *s, const tile *q)
 {
     int x[HELD], w[HELD];
-    loop_index k = simd_open(s, 0, INNER, 1);
+    loop_index k = simd_open(s, 0, q->together, 1);
     load_held(s, q->x, loop_sum(loop_times(k, pitch(q)), loop_times(q->pixel, HELD)), x);
     load_held(s, q->weights, loop_sum(loop_times(k, q->channels), loop_times(q->c, HELD)), w);
     for (int p = 0; p < HELD; p++)
         for (int c = 0; c < HELD; c++)
             simd_fma_to(s, q->acc[p * HELD + c], x[p], w[c]);
-    simd_close(s, INNER);
+    simd_close(s, q->together);
 }
 
 static void store(simd *s, const tile *q, int root, int core)
@@ -185,16 +224,20 @@ void simt_lower_tile(simd *s, int root, int core)
     q.flat = q.flat && simt_is_flat_root(s, root, &q.v->type);
     open_tile(s, &q);
     filter f = simd_filter(s, core, q.first_c, loop_at(0));
-    int steps = (q.inner + INNER - 1) / INNER;
-    loop_index from = simd_open(s, 0, steps, INNER);
+    int steps = tiles_of(q.inner, q.together);
+    loop_index from = simd_open(s, 0, steps, q.together);
     fill_pixels(s, &q, from);
     fill_weights(s, &q, &f, from);
     loop_barrier(&s->pen);
+    int users = open_users(s, &q);
     multiply(s, &q);
+    simt_close(s, users);
     if (steps > 1)
         loop_barrier(&s->pen);
     simd_close(s, steps);
+    int mine = open_users(s, &q);
     store(s, &q, root, core);
+    simt_close(s, mine);
     loop_end(&s->pen);
     loop_end(&s->pen);
 }
