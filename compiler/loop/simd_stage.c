@@ -587,6 +587,18 @@ static bool places_matter(simd *s)
     return false;
 }
 
+/* Do so many images at a time make up each row of weight gradients that is a part of the unit? */
+static bool rows_hold(const simd *s, int images)
+{
+    for (int i = 0; i < s->stages.count; i++) {
+        const stage *g = &s->stages.at[i];
+        if (g->kind == STAGE_WEIGHTS && simd_rows_are_parts(s, g->value) &&
+            s->n->nodes.at[g->value].type.chunked % images)
+            return false;
+    }
+    return true;
+}
+
 /* Small maps make a dense convolution read its weights for few pixels: then several images pass together. */
 static int images_of(simd *s)
 {
@@ -600,7 +612,10 @@ static int images_of(simd *s)
         dense |= g->kind == STAGE_WEIGHTS || g->core >= 0;
     }
     int images = fits && dense ? ENOUGH / pixels : 1;
-    return images < most ? images : most;
+    images = images < most ? images : most;
+    while (!rows_hold(s, images))
+        images--;
+    return images;
 }
 
 void simd_span(simd *s, int images)

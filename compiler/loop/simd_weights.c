@@ -223,7 +223,7 @@ void simd_clear_weights(simd *s, stage *g)
     correlation q = correlation_of(s, g->value);
     int64_t count = turned_elements(&q);
     bool parts = simd_rows_are_parts(s, g->value);
-    if (count)
+    if (count && !g->scratch) /* else for the images before, of which some may belong to the row */
         g->scratch = loop_scratch(&s->pen, DT_F32, count);
     if (parts) {
         int number = loop_int(&s->pen, LOOP_INT_MOD, s->image, loop_at(0), t->chunked);

@@ -22,6 +22,8 @@ static void shapes(void **state)
         {{"channels=4", "input=28x28x3"}, FEW, 1},
         {{"channels=12", "input=3x3x3"}, FEW, 96},
         {{"channels=16", "input=8x8x3"}, FEW, 9},
+        {{"channels=4", "input=10x12x3"}, FEW, 17}, /* chunks of four images, rows of two, and of all four */
+        {{"channels=12", "input=12x12x3"}, FEW, 9}, /* chunks of two, rows of one */
     };
     for (int i = 0; i < (int)COUNT(shape); i++)
         run_all(TESTS_DIR "/diff/shapes.json", shape[i].set, true, GRAD_WEIGHTS | GRAD_MIX, shape[i].which,
