@@ -1,7 +1,7 @@
 /* Reading values at a spot. What is recomputed is computed once a pixel: results are remembered until the pixel
  * changes; per-channel rows until the channels change; single numbers for the whole kernel, where they are loaded
  * first. */
-#include "loop/simd.h"
+#include "loop/simt.h"
 
 static int new_arg(simd *s, int node, enum loop_access access, int64_t offset)
 {
@@ -107,6 +107,8 @@ static int evaluate(simd *s, int node, const spot *at)
     stage *g;
     switch (s->f->place[node]) {
     case PLACE_CHIP:
+        if (s->t->capability)
+            return simt_window(s, node, at);
         g = simd_stage_of(s, node, STAGE_CHIP);
         CHECK(g);
         return load_scratch(s, g, at);

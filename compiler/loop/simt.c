@@ -168,6 +168,8 @@ bool simt_is_flat(const simd *s, int node, const net_type *t)
     const net_node *v = &s->n->nodes.at[node];
     if (s->f->place[node] == PLACE_REGISTER) /* at its own pixel */
         return v->type.h == t->h && v->type.w == t->w;
+    if (s->f->place[node] == PLACE_CHIP) /* around it */
+        return false;
     if (v->type.n == 1 && s->f->place[node] != PLACE_INLINE)
         return true;
     if (s->f->place[node] == PLACE_MEMORY || s->f->place[node] == PLACE_LEAF)

@@ -60,6 +60,11 @@ void simt_lower_tile(simd *s, int root, int core);
 /* simt_columns.c: depthwise convolutions */
 bool simt_goes_by_columns(const simd *s, int core);
 void simt_lower_columns(simd *s, int root, int core);
+/* Of one that stays on chip: do its results come by four? Those at `at` and behind it, a multiple of four columns from
+ * the map's edge. */
+enum { SIMT_QUAD = 4 };
+bool simt_has_quads(const simd *s, int node);
+void simt_quad(simd *s, int core, const spot *at, int value[SIMT_QUAD]);
 /* simt_weights.c: partial weight gradients of dense convolutions that have weights enough for tiles */
 bool simt_weights_go_by_tiles(const simd *s, int root);
 void simt_weight_tile(simd *s, int root);

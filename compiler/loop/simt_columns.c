@@ -3,9 +3,11 @@
  * in the net's order, in one sum a column; beyond the edge the source is 0, as in the simd lowering. */
 #include "loop/simt.h"
 
+#include <string.h>
+
 enum {
     ROWS = 8 /* that threads side by side have: they see the same source */,
-    COLUMNS_MOST = 4,
+    COLUMNS_MOST = SIMT_QUAD,
     TAPS_MOST = 7,
     SPAN_MOST = 64
 };
@@ -105,27 +107,47 @@ static void convolve(simd *s, const columns *q, const spot *at)
     s->channel_memo.count = known;
 }
 
+bool simt_has_quads(const simd *s, int node)
+{
+    return s->f->place[node] == PLACE_CHIP && simt_goes_by_columns(s, node) &&
+           count_of(s->n->nodes.at[node].type.w) == SIMT_QUAD;
+}
+
+/* The results of `count` columns from `at` on, in registers. */
+static columns columns_at(simd *s, int core, int count, const spot *at)
+{
+    columns q = {.v = &s->n->nodes.at[core], .of = simt_axes(s, core), .count = count};
+    q.f = simd_filter(s, core, at->c, loop_at(0));
+    for (int u = 0; u < count; u++)
+        q.acc[u] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
+    convolve(s, &q, at);
+    return q;
+}
+
+void simt_quad(simd *s, int core, const spot *at, int value[SIMT_QUAD])
+{
+    columns q = columns_at(s, core, SIMT_QUAD, at);
+    memcpy(value, q.acc, SIMT_QUAD * sizeof *value);
+}
+
 void simt_lower_columns(simd *s, int root, int core)
 {
     const net_node *v = &s->n->nodes.at[core];
-    columns q = {.v = v, .of = simt_axes(s, core), .count = count_of(v->type.w)};
+    int count = count_of(v->type.w);
     int rows = v->type.h % ROWS ? 1 : ROWS;
     net_type groups = v->type; /* as if each thread's columns were one, and some rows channels */
     groups.h /= rows;
-    groups.w /= q.count;
+    groups.w /= count;
     groups.c *= rows;
     spot at = simt_open(s, &groups);
     at.h = v->type.h;
     at.w = v->type.w;
-    at.x = loop_times(at.x, q.count);
+    at.x = loop_times(at.x, count);
     if (rows > 1)
         at.rel = loop_sum(loop_times(at.rel, rows), simt_split(s, &at.c, v->type.c));
-    q.f = simd_filter(s, core, at.c, loop_at(0));
-    for (int u = 0; u < q.count; u++)
-        q.acc[u] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-    convolve(s, &q, &at);
+    columns q = columns_at(s, core, count, &at);
     loop_index x = at.x;
-    for (int u = 0; u < q.count; u++) {
+    for (int u = 0; u < count; u++) {
         at.x = loop_offset(x, u);
         simt_store(s, root, core, q.acc[u], &at);
     }

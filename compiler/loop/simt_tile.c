@@ -11,7 +11,7 @@ enum {
     CHANNELS = 16, /* of a block, at least */
     CHANNELS_MOST = 64,
     BLOCKS_FEW = 128, /* of so few each has a multiprocessor to itself, and more threads that fill its shared memory */
-    THREADS_MOST = 1024,
+    THREADS_MOST = 512,
     PIXELS = 64,       /* of a block; of the fewest channels twice as many */
     PIXELS_LEAST = 16, /* maps of fewer would leave most threads without work */
     INNER_LEAST = 4
@@ -130,6 +130,40 @@ static spot spot_of(simd *s, const tile *q, loop_index pixel, loop_index c)
 
 /* ---- filling ----------------------------------------------------------------------------------------------------- */
 
+/* Where pixel number `pixel` of the tile stands among its channel's. */
+static loop_index place_of(simd *s, const tile *q, loop_index pixel)
+{
+    loop_index held = simt_split(s, &pixel, q->pixels / HELD);
+    return loop_sum(loop_times(pixel, HELD), held);
+}
+
+/* Four pixels side by side, where the source is a depthwise convolution that exists in tiles alone. */
+static void fill_quad(simd *s, const tile *q, loop_index number, loop_index channel, loop_index to)
+{
+    int node = q->v->operand[0], quad[SIMT_QUAD], value[SIMT_QUAD];
+    loop_index first = loop_times(number, SIMT_QUAD), pixel = loop_sum(q->first, first);
+    for (int u = 0; u < SIMT_QUAD; u++)
+        value[u] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
+    int opened = simt_below(s, pixel, q->map, q->pixels) + simt_below(s, channel, q->inner, q->together);
+    spot at = spot_of(s, q, pixel, channel);
+    simt_quad(s, node, &at, quad);
+    for (int u = 0; u < SIMT_QUAD; u++)
+        loop_math_to(&s->pen, value[u], LOOP_MOVE, quad[u], -1, -1, -1);
+    simt_close(s, opened);
+    to = loop_sum(to, place_of(s, q, first)); /* the four are held by threads side by side */
+    for (int u = 0; u < SIMT_QUAD; u++)
+        loop_store(&s->pen, q->x, loop_offset(to, (int64_t)u * HELD), value[u]);
+}
+
+static void fill_quads(simd *s, const tile *q, loop_index from)
+{
+    loop_index k = variable(q->thread), first = simt_split(s, &k, q->together);
+    int lines = q->threads / q->together;
+    int number = loop_for(&s->pen, first, loop_at(q->pixels / SIMT_QUAD), lines < 1 ? 1 : lines);
+    fill_quad(s, q, variable(number), loop_sum(from, k), loop_times(k, pitch(q)));
+    loop_end(&s->pen);
+}
+
 /* Input channels [from, from + together) of the tile's pixels, threads taking turns: each has one of the channels. Pixels
  * of one thread stand side by side. */
 static void fill_pixels(simd *s, const tile *q, loop_index from)
@@ -226,7 +260,10 @@ void simt_lower_tile(simd *s, int root, int core)
     filter f = simd_filter(s, core, q.first_c, loop_at(0));
     int steps = tiles_of(q.inner, q.together);
     loop_index from = simd_open(s, 0, steps, q.together);
-    fill_pixels(s, &q, from);
+    if (simt_has_quads(s, q.v->operand[0]))
+        fill_quads(s, &q, from);
+    else
+        fill_pixels(s, &q, from);
     fill_weights(s, &q, &f, from);
     loop_barrier(&s->pen);
     int users = open_users(s, &q);

@@ -21,12 +21,12 @@ typedef struct weight_tile {
     const net_node *v;
     axes of; /* of the window */
     int inner, rows, columns;
-    int h, w;                      /* of g */
-    int held[2], side[2];          /* rows and columns of a thread, and of a tile */
-    int pixels;                    /* a step */
-    bool flat;                     /* pixels of all that is read lie one after the other, image after image */
-    bool whole;                    /* every step has all its pixels */
-    int thread, x, g;              /* its variable; shared memory, [part][pixel][row] and [part][pixel][column] */
+    int h, w;             /* of g */
+    int held[2], side[2]; /* rows and columns of a thread, and of a tile */
+    int pixels;           /* a step */
+    bool flat[2];         /* pixels of all that is read of x, of g, lie one after the other, image after image */
+    bool whole;           /* every step has all its pixels */
+    int thread, x, g;     /* its variable; shared memory, [part][pixel][row] and [part][pixel][column] */
     loop_index chunk, row, column; /* the first of the block */
     loop_index images, count;      /* of the chunk: its first image; how many pixels of g */
     loop_index my_row, my_column;  /* in the tile, the first that the thread holds */
@@ -68,6 +68,7 @@ static void choose_sides(const simd *s, weight_tile *q)
     bool large = q->rows >= SIDE * HELD_MOST && q->columns >= SIDE * HELD_MOST;
     bool many = blocks_of(s, q, SIDE * HELD_MOST, SIDE * HELD_MOST) >= BLOCKS_MANY;
     q->held[0] = large ? HELD_MOST : HELD_MOST / 2;
+    many |= simt_has_quads(s, q->v->operand[0]); /* which would be computed again for each tile of columns */
     q->held[1] = large && many ? HELD_MOST : HELD_MOST / 2;
     for (int k = 0; k < 2; k++)
         q->side[k] = SIDE * q->held[k];
@@ -88,8 +89,8 @@ static weight_tile tile_of(simd *s, int root)
     for (q.pixels = ELEMENTS / q.side[0]; q.pixels > PIXELS_FEW && q.h * q.w % q.pixels;)
         q.pixels /= 2;
     q.whole = q.h * q.w % q.pixels == 0;
-    q.flat = q.w > 1 && net_is_pointwise(&v->attr.window) && simt_is_flat(s, v->operand[0], g) &&
-             simt_is_flat(s, v->operand[1], g);
+    for (int k = 0; k < 2; k++)
+        q.flat[k] = q.w > 1 && net_is_pointwise(&v->attr.window) && simt_is_flat(s, v->operand[k], g);
     return q;
 }
 
@@ -140,11 +141,11 @@ static void open_tile(simd *s, weight_tile *q)
 /* ---- filling ----------------------------------------------------------------------------------------------------- */
 
 /* Pixel `pixel` of g, and its image. */
-static spot spot_of(simd *s, const weight_tile *q, loop_index pixel, loop_index c)
+static spot spot_of(simd *s, const weight_tile *q, int operand, loop_index pixel, loop_index c)
 {
     spot at = {.x = pixel, .c = c, .lanes = 1, .ratio = 1};
     s->image = q->images;
-    if (q->flat)
+    if (q->flat[operand])
         return at;
     s->image = loop_sum(q->images, simt_split(s, &at.x, (int64_t)q->h * q->w));
     at.rel = simt_split(s, &at.x, q->w);
@@ -155,7 +156,7 @@ static spot spot_of(simd *s, const weight_tile *q, loop_index pixel, loop_index 
 static int move_to_tap(simd *s, const weight_tile *q, spot *at)
 {
     int inside = 0;
-    if (q->flat)
+    if (q->flat[0])
         return 0;
     at->rel = simt_tap(s, &q->of.rows, at->rel, q->ky, &inside);
     at->x = simt_tap(s, &q->of.columns, at->x, q->kx, &inside);
@@ -179,7 +180,7 @@ static void fill_one(simd *s, const weight_tile *q, int operand, loop_index from
     if (there)
         loop_if(&s->pen, loop_sum(from, pixel), q->count);
     int value = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-    spot at = spot_of(s, q, loop_sum(from, pixel), c);
+    spot at = spot_of(s, q, operand, loop_sum(from, pixel), c);
     int inside = operand ? 0 : move_to_tap(s, q, &at);
     loop_math_to(&s->pen, value, LOOP_MOVE, simt_read(s, node, &at), -1, -1, -1);
     simt_close(s, inside);
@@ -191,11 +192,35 @@ static void fill_one(simd *s, const weight_tile *q, int operand, loop_index from
     s->channel_memo.count = known;
 }
 
+/* Its share of an x that is a depthwise convolution and exists in tiles alone: four pixels at a time. */
+static void fill_quads(simd *s, const weight_tile *q, loop_index from, loop_index part, loop_index turn, int turns)
+{
+    int quad[SIMT_QUAD], side = q->side[0];
+    int opened = simt_below(s, loop_sum(q->row, q->fill[0]), q->rows, side);
+    loop_index line = simt_split(s, &turn, side);
+    int number = loop_for(&s->pen, line, loop_at(q->pixels / SIMT_QUAD), turns / side);
+    loop_index pixel = loop_times(variable(number), SIMT_QUAD);
+    int there = q->whole ? 0 : 1;
+    if (there)
+        loop_if(&s->pen, loop_sum(from, pixel), q->count);
+    spot at = spot_of(s, q, 0, loop_sum(from, pixel), q->ci);
+    simt_quad(s, q->v->operand[0], &at, quad);
+    loop_index to = loop_sum(loop_times(part, (int64_t)q->pixels * side), loop_times(pixel, side));
+    for (int u = 0; u < SIMT_QUAD; u++)
+        loop_store(&s->pen, q->x, loop_sum(loop_offset(to, (int64_t)u * side), q->fill[0]), quad[u]);
+    simt_close(s, there);
+    loop_end(&s->pen);
+    simt_close(s, opened);
+}
+
 static void fill(simd *s, void *user, loop_index step, loop_index part, loop_index turn, int turns)
 {
     const weight_tile *q = user;
     loop_index from = loop_times(step, q->pixels);
-    fill_one(s, q, 0, from, part, turn, turns);
+    if (simt_has_quads(s, q->v->operand[0]))
+        fill_quads(s, q, from, part, turn, turns);
+    else
+        fill_one(s, q, 0, from, part, turn, turns);
     fill_one(s, q, 1, from, part, turn, turns);
 }
 

@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+/* Kernels of elements: a depthwise convolution of so few columns at a time, and taps, before pointwise ones of so few
+ * channels, costs less to compute again than to store and load. */
+enum { QUAD = 4, QUAD_TAPS = 5, NARROW = 32, NARROW_LEAST = 4, QUAD_PIXELS = 64 };
 enum { CHEAP_TAPS = 25 }; /* a pool of so many taps is cheaper to recompute than to store and load */
 enum {
     INLINE_READS = 2
@@ -140,11 +143,31 @@ static bool is_cheap_pool(const fuser *u, int node)
     return w->kh * w->kw <= CHEAP_TAPS;
 }
 
+/* Ends at which a kernel of elements has the depthwise convolution's result in a tile in shared memory. */
+static bool reads_in_a_tile(const net *n, user end)
+{
+    const net_node *node = &n->nodes.at[end.node];
+    return (node->prim == NET_conv || node->prim == NET_conv_dw) && end.operand == 0 &&
+           net_is_pointwise(&node->attr.window) && node->type.c >= NARROW_LEAST && node->type.c <= NARROW;
+}
+
+/* Is it read by tiles alone, each of which computes it with little more than its own loads? Of a stride its source would
+ * be larger than its result. */
+static bool is_cheap_in_tiles(const fuser *u, int node)
+{
+    const net_node *v = &u->n->nodes.at[node];
+    const net_window *w = &v->attr.window;
+    const net_type *t = &v->type;
+    return v->prim == NET_conv && net_is_depthwise(u->n, v) && w->sh == 1 && w->sw == 1 && w->kh <= QUAD_TAPS &&
+           w->kw <= QUAD_TAPS && t->w % QUAD == 0 && t->h * t->w >= QUAD_PIXELS && t->c >= NARROW_LEAST &&
+           all_ends(u, node, reads_in_a_tile);
+}
+
 static bool stays_on_chip(const fuser *u, int node)
 {
     const net_node *v = &u->n->nodes.at[node];
     if (u->kernels == FUSE_ELEMENTS)
-        return false;
+        return is_cheap_in_tiles(u, node);
     if (v->prim == NET_max_pool || v->prim == NET_sum_pool)
         return is_cheap_pool(u, node);
     if (v->prim == NET_conv && net_is_depthwise(u->n, v))

@@ -10,6 +10,8 @@
 static const char darts[] = SOURCE_DIR "/genotypes/spaces/darts.json";
 static const char proxyless[] = SOURCE_DIR "/genotypes/spaces/proxyless_small.json";
 static const char *const cells[] = {"input=8x8x3", "channels=4", "cells=2", NULL};
+static const char shapes[] = TESTS_DIR "/diff/shapes.json";
+static const char *const rows[] = {"input=10x12x3", "channels=4", NULL}; /* parts of chunks, tiles that are not whole */
 static const char *const blocks[] = {"input=8x8x3", "channels=4", "auxiliary=0", NULL};
 
 static void searches(void **state)
@@ -18,6 +20,7 @@ static void searches(void **state)
     if (!emulation_at_hand())
         return;
     run_all(darts, cells, true, GRAD_WEIGHTS | GRAD_MIX, CUDA, 9);
+    run_all(shapes, rows, true, GRAD_WEIGHTS, CUDA, 17);
     run_all(proxyless, blocks, true, GRAD_WEIGHTS, CUDA, 5);
     run_all(proxyless, blocks, true, GRAD_MIX, CUDA, 5);
 }
