@@ -235,6 +235,10 @@ static void lower_pixels(simd *s)
         simt_lower_columns(s, root, core);
         return;
     }
+    if (simt_has_bands(s, core)) {
+        simt_lower_bands(s, root, core);
+        return;
+    }
     spot at = simt_open(s, &s->n->nodes.at[root].type);
     simt_store(s, root, core, core >= 0 ? simt_window(s, core, &at) : -1, &at);
     loop_end(&s->pen);

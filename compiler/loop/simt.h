@@ -81,6 +81,10 @@ bool simt_weights_stream(const simd *s, int root);
 void simt_weight_stream(simd *s, int root);
 /* simt_window.c: a window's result at a spot */
 int simt_window(simd *s, int node, const spot *at);
+int simt_first_maximum(simd *s, const net_node *max_pool_dx, const spot *at);
+/* simt_max_pool.c: the gradient of a max pool, of maps whose rows make whole bands */
+bool simt_has_bands(const simd *s, int core);
+void simt_lower_bands(simd *s, int root, int core);
 /* simt_sum.c: sums over images and pixels */
 void simt_weights(simd *s, int root); /* another conv_dw's partial rows: a thread a weight */
 void simt_channel_sums(simd *s);      /* the group's chan_sums: threads a row of pixels each */

@@ -119,7 +119,7 @@ static int pool(simd *s, int node, const spot *at)
 }
 
 /* Where in its window the first maximum lies that the max pool finds for `at`: tap number ky · kw + kx. */
-static int first_maximum(simd *s, const net_node *v, const spot *at)
+int simt_first_maximum(simd *s, const net_node *v, const spot *at)
 {
     const net_window *w = &v->attr.window;
     taps q = {.of = simt_axes_of(w, &s->n->nodes.at[v->operand[0]].type, &s->n->nodes.at[v->operand[1]].type, false)};
@@ -146,7 +146,7 @@ static int gather(simd *s, int node, const spot *at)
     int more = move(s, 0);
     open_inside(s, &q);
     spot window = source_spot(&q, at->c);
-    int where = first_maximum(s, v, &window);
+    int where = simt_first_maximum(s, v, &window);
     int here = loop_from_int(&s->pen, DT_F32, 1, loop_sum(loop_times(q.ky, q.of.columns.taps), q.kx));
     int g = simd_read_apart(s, v->operand[1], &window);
     move_to(s, more, loop_math(&s->pen, LOOP_SELECT_EQ, where, here, g, loop_const(&s->pen, DT_F32, 1, 0)));
