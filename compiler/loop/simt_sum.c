@@ -6,7 +6,8 @@
 enum {
     SUM_THREADS = 1024,
     SUM_CHANNELS = 8, /* that a block of threads sums side by side: a transaction of memory */
-    TOTAL_THREADS = 128,
+    TOTAL_THREADS = 512,
+    WARP = 32,
     NORM_LANES = 16 /* of norm2: the net's */
 };
 
@@ -201,38 +202,65 @@ void simt_channel_sums(simd *s)
 
 /* ---- sums over vectors ------------------------------------------------------------------------------------------- */
 
-/* Thread 0 adds elements [0, count) of scratch in order. An IF is left open around what it does with the sum. */
-static int open_total(simd *s, int thread, int scratch, int count)
+/* One number an operand: Σ over chunks by a thread a channel, all operands at once, then Σ over channels by a thread an
+ * operand. `lanes` threads take turns at the channels of each. */
+static void fold_operand(simd *s, int value, int sums, int64_t first, loop_index lane, int lanes)
 {
-    loop_barrier(&s->pen);
-    loop_if(&s->pen, variable(thread), loop_at(1));
-    int total = move_wide(s, 0);
-    loop_index c = simd_open(s, 0, count, 1);
-    loop_math_to(&s->pen, total, LOOP_ADD, total, loop_load(&s->pen, DT_F64, 1, scratch, c), -1, -1);
-    simd_close(s, count);
-    return total;
+    int channels = s->n->nodes.at[value].type.c, rows = simd_chunks(s, value);
+    int c = loop_for(&s->pen, lane, loop_at(channels), lanes);
+    int sum = simd_fold_rows(s, simd_arg(s, value, LOOP_IN), rows, channels, variable(c), 1);
+    loop_store(&s->pen, sums, loop_offset(variable(c), first), sum);
+    loop_end(&s->pen);
 }
 
-/* One number an operand: Σ over chunks by a thread a channel, then Σ over channels. */
+/* Elements [first, first + count) of scratch in order, as number `to` of the result. */
+static void add_up(simd *s, int scratch, int64_t first, int count, int root, int to)
+{
+    int total = move_wide(s, 0);
+    loop_index c = simd_open(s, 0, count, 1);
+    int more = loop_load(&s->pen, DT_F64, 1, scratch, loop_offset(c, first));
+    loop_math_to(&s->pen, total, LOOP_ADD, total, more, -1, -1);
+    simd_close(s, count);
+    store_narrow(s, root, loop_at(to), total);
+}
+
+/* IFs around what threads [first, first + count) do. */
+static void open_threads(simd *s, int thread, int64_t first, int64_t count)
+{
+    loop_if(&s->pen, loop_at(first - 1), variable(thread));
+    loop_if(&s->pen, variable(thread), loop_at(first + count));
+}
+
 void simt_total_channels(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
     int most = 1;
     for (int k = 0; k < v->count; k++)
         most = s->n->nodes.at[v->operand[k]].type.c > most ? s->n->nodes.at[v->operand[k]].type.c : most;
-    int sums = loop_scratch(&s->pen, DT_F64, most), threads = most < TOTAL_THREADS ? most : TOTAL_THREADS;
+    int lanes = (most + WARP - 1) / WARP * WARP;
+    while (lanes > WARP && lanes * v->count > TOTAL_THREADS)
+        lanes -= WARP;
+    int at_once = TOTAL_THREADS / lanes < v->count ? TOTAL_THREADS / lanes : v->count; /* operands */
+    int sums = loop_scratch(&s->pen, DT_F64, (int64_t)at_once * most);
     s->unit = loop_parallel(&s->pen);
-    int thread = loop_threads(&s->pen, threads);
-    for (int k = 0; k < v->count; k++) {
-        int channels = s->n->nodes.at[v->operand[k]].type.c, rows = simd_chunks(s, v->operand[k]);
-        int c = loop_for(&s->pen, variable(thread), loop_at(channels), threads);
-        int from = simd_arg(s, v->operand[k], LOOP_IN);
-        loop_store(&s->pen, sums, variable(c), simd_fold_rows(s, from, rows, channels, variable(c), 1));
-        loop_end(&s->pen);
-        int total = open_total(s, thread, sums, channels);
-        store_narrow(s, root, loop_at(k), total);
-        loop_end(&s->pen);
+    int thread = loop_threads(&s->pen, lanes * at_once);
+    for (int from = 0; from < v->count; from += at_once) {
+        int count = v->count - from < at_once ? v->count - from : at_once;
+        for (int k = 0; k < count; k++) {
+            open_threads(s, thread, (int64_t)k * lanes, lanes);
+            fold_operand(s, v->operand[from + k], sums, (int64_t)k * most,
+                         loop_offset(variable(thread), -(int64_t)k * lanes), lanes);
+            simt_close(s, 2);
+        }
         loop_barrier(&s->pen);
+        for (int k = 0; k < count; k++) {
+            int channels = s->n->nodes.at[v->operand[from + k]].type.c;
+            open_threads(s, thread, (int64_t)k * lanes, 1); /* each in a warp of its own */
+            add_up(s, sums, (int64_t)k * most, channels, root, from + k);
+            simt_close(s, 2);
+        }
+        if (from + count < v->count)
+            loop_barrier(&s->pen);
     }
     loop_end(&s->pen);
     loop_end(&s->pen);
