@@ -10,8 +10,9 @@ enum {
     INNER_MOST = 64,
     CHANNELS = 16, /* of a block, at least */
     CHANNELS_MOST = 64,
-    BLOCKS_FEW = 128, /* of so few each has a multiprocessor to itself, and more threads that fill its shared memory */
+    BLOCKS_FEW = 128, /* so few leave multiprocessors without work */
     THREADS_MOST = 512,
+    THREADS_BUSY = 1 << 17, /* in all blocks: while there are fewer, more of them fill shared memory */
     PIXELS = 64,       /* of a block; of the fewest channels twice as many */
     PIXELS_LEAST = 16, /* maps of fewer would leave most threads without work */
     INNER_LEAST = 4
@@ -82,7 +83,7 @@ static tile tile_of(const simd *s, int core)
     if (q.channels == CHANNELS_MOST && blocks_of(s, &q) < BLOCKS_FEW)
         q.channels /= 2;
     q.users = q.threads = q.pixels / HELD * (q.channels / HELD);
-    while (blocks_of(s, &q) <= BLOCKS_FEW && 2 * q.threads <= THREADS_MOST)
+    while (2 * q.threads <= THREADS_MOST && 2 * q.threads * blocks_of(s, &q) <= THREADS_BUSY)
         q.threads *= 2;
     q.together = together_of(&q);
     q.flat = v->type.w > 1 && simt_is_flat(s, v->operand[0], &v->type);
