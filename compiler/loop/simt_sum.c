@@ -202,65 +202,77 @@ void simt_channel_sums(simd *s)
 
 /* ---- sums over vectors ------------------------------------------------------------------------------------------- */
 
-/* One number an operand: Σ over chunks by a thread a channel, all operands at once, then Σ over channels by a thread an
- * operand. `lanes` threads take turns at the channels of each. */
-static void fold_operand(simd *s, int value, int sums, int64_t first, loop_index lane, int lanes)
+/* What a block of threads adds up of so many operands at once: `lanes` threads each. */
+typedef struct totals {
+    const net_node *v;
+    int root, thread, lanes, at_once, most; /* most: channels of an operand */
+    int sums;                               /* scratch: [operand][channel], in float64 */
+} totals;
+
+static totals totals_of(simd *s, int root)
+{
+    totals q = {.v = &s->n->nodes.at[root], .root = root, .most = 1};
+    for (int k = 0; k < q.v->count; k++) {
+        int channels = s->n->nodes.at[q.v->operand[k]].type.c;
+        q.most = channels > q.most ? channels : q.most;
+    }
+    q.lanes = (q.most + WARP - 1) / WARP * WARP;
+    while (q.lanes > WARP && q.lanes * q.v->count > TOTAL_THREADS)
+        q.lanes -= WARP;
+    q.at_once = TOTAL_THREADS / q.lanes < q.v->count ? TOTAL_THREADS / q.lanes : q.v->count;
+    return q;
+}
+
+/* IFs around what the first `count` threads of operand number k of those at once do. */
+static void open_lanes(simd *s, const totals *q, int k, int count)
+{
+    loop_if(&s->pen, loop_at((int64_t)k * q->lanes - 1), variable(q->thread));
+    loop_if(&s->pen, variable(q->thread), loop_at((int64_t)k * q->lanes + count));
+}
+
+/* Σ over chunks: threads take turns at the operand's channels. */
+static void fold_operand(simd *s, const totals *q, int value, int k)
 {
     int channels = s->n->nodes.at[value].type.c, rows = simd_chunks(s, value);
-    int c = loop_for(&s->pen, lane, loop_at(channels), lanes);
+    open_lanes(s, q, k, q->lanes);
+    loop_index lane = loop_offset(variable(q->thread), -(int64_t)k * q->lanes);
+    int c = loop_for(&s->pen, lane, loop_at(channels), q->lanes);
     int sum = simd_fold_rows(s, simd_arg(s, value, LOOP_IN), rows, channels, variable(c), 1);
-    loop_store(&s->pen, sums, loop_offset(variable(c), first), sum);
+    loop_store(&s->pen, q->sums, loop_offset(variable(c), (int64_t)k * q->most), sum);
     loop_end(&s->pen);
+    simt_close(s, 2);
 }
 
-/* Elements [first, first + count) of scratch in order, as number `to` of the result. */
-static void add_up(simd *s, int scratch, int64_t first, int count, int root, int to)
+/* Then Σ over channels in their order, by one thread, as number `to` of the result. */
+static void add_channels(simd *s, const totals *q, int value, int k, int to)
 {
+    int channels = s->n->nodes.at[value].type.c;
+    open_lanes(s, q, k, 1);
     int total = move_wide(s, 0);
-    loop_index c = simd_open(s, 0, count, 1);
-    int more = loop_load(&s->pen, DT_F64, 1, scratch, loop_offset(c, first));
+    loop_index c = simd_open(s, 0, channels, 1);
+    int more = loop_load(&s->pen, DT_F64, 1, q->sums, loop_offset(c, (int64_t)k * q->most));
     loop_math_to(&s->pen, total, LOOP_ADD, total, more, -1, -1);
-    simd_close(s, count);
-    store_narrow(s, root, loop_at(to), total);
+    simd_close(s, channels);
+    store_narrow(s, q->root, loop_at(to), total);
+    simt_close(s, 2);
 }
 
-/* IFs around what threads [first, first + count) do. */
-static void open_threads(simd *s, int thread, int64_t first, int64_t count)
-{
-    loop_if(&s->pen, loop_at(first - 1), variable(thread));
-    loop_if(&s->pen, variable(thread), loop_at(first + count));
-}
-
+/* One number an operand. */
 void simt_total_channels(simd *s, int root)
 {
-    const net_node *v = &s->n->nodes.at[root];
-    int most = 1;
-    for (int k = 0; k < v->count; k++)
-        most = s->n->nodes.at[v->operand[k]].type.c > most ? s->n->nodes.at[v->operand[k]].type.c : most;
-    int lanes = (most + WARP - 1) / WARP * WARP;
-    while (lanes > WARP && lanes * v->count > TOTAL_THREADS)
-        lanes -= WARP;
-    int at_once = TOTAL_THREADS / lanes < v->count ? TOTAL_THREADS / lanes : v->count; /* operands */
-    int sums = loop_scratch(&s->pen, DT_F64, (int64_t)at_once * most);
+    totals q = totals_of(s, root);
+    q.sums = loop_scratch(&s->pen, DT_F64, (int64_t)q.at_once * q.most);
     s->unit = loop_parallel(&s->pen);
-    int thread = loop_threads(&s->pen, lanes * at_once);
-    for (int from = 0; from < v->count; from += at_once) {
-        int count = v->count - from < at_once ? v->count - from : at_once;
-        for (int k = 0; k < count; k++) {
-            open_threads(s, thread, (int64_t)k * lanes, lanes);
-            fold_operand(s, v->operand[from + k], sums, (int64_t)k * most,
-                         loop_offset(variable(thread), -(int64_t)k * lanes), lanes);
-            simt_close(s, 2);
-        }
-        loop_barrier(&s->pen);
-        for (int k = 0; k < count; k++) {
-            int channels = s->n->nodes.at[v->operand[from + k]].type.c;
-            open_threads(s, thread, (int64_t)k * lanes, 1); /* each in a warp of its own */
-            add_up(s, sums, (int64_t)k * most, channels, root, from + k);
-            simt_close(s, 2);
-        }
-        if (from + count < v->count)
+    q.thread = loop_threads(&s->pen, q.lanes * q.at_once);
+    for (int from = 0; from < q.v->count; from += q.at_once) {
+        int count = q.v->count - from < q.at_once ? q.v->count - from : q.at_once;
+        if (from)
             loop_barrier(&s->pen);
+        for (int k = 0; k < count; k++)
+            fold_operand(s, &q, q.v->operand[from + k], k);
+        loop_barrier(&s->pen);
+        for (int k = 0; k < count; k++)
+            add_channels(s, &q, q.v->operand[from + k], k, from + k);
     }
     loop_end(&s->pen);
     loop_end(&s->pen);

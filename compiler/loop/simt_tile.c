@@ -13,8 +13,8 @@ enum {
     BLOCKS_FEW = 128, /* so few leave multiprocessors without work */
     THREADS_MOST = 512,
     THREADS_BUSY = 1 << 17, /* in all blocks: while there are fewer, more of them fill shared memory */
-    PIXELS = 64,       /* of a block; of the fewest channels twice as many */
-    PIXELS_LEAST = 16, /* maps of fewer would leave most threads without work */
+    PIXELS = 64,            /* of a block; of the fewest channels twice as many */
+    PIXELS_LEAST = 16,      /* maps of fewer would leave most threads without work */
     INNER_LEAST = 4
 };
 
