@@ -13,6 +13,7 @@ typedef struct bound {
     double *slot[SLOT_COUNT];
     int64_t size[SLOT_COUNT];
     int32_t *labels;
+    double *terms; /* of each alpha's gradient, a sum over pixels: the sum of its terms' magnitudes */
 } bound;
 
 static inline double noise(uint64_t *state)
@@ -69,6 +70,34 @@ static inline void fill_slots(bound *b, const net *n, const program *p, int batc
         b->labels[i] = (int32_t)((seed >> (i % 32)) % (uint64_t)classes);
 }
 
+/* A gradient of alpha may be near zero where its terms are not; their roundings remain. */
+static inline void note_terms(bound *b, const net *n, int batch, double *const *value, const int *active)
+{
+    reference r = {.n = n, .batch = batch, .value = calloc((size_t)n->nodes.count + 1, sizeof(double *))};
+    b->terms = calloc((size_t)b->size[SLOT_MIX_GRAD] + 1, sizeof(double));
+    for (int i = 0; i < n->nodes.count; i++) {
+        r.node = &n->nodes.at[i];
+        int64_t elements = reference_elements(&r, &r.node->type);
+        r.out = r.value[i] = calloc((size_t)elements, sizeof(double));
+        if (r.node->prim == NET_chan_sum)
+            ref_sum(&r);
+        else if (r.node->prim == NET_channel_total)
+            ref_channel_total(&r);
+        else if (r.node->prim == NET_scatter_rows)
+            ref_scatter_rows(&r);
+        else
+            for (int64_t e = 0; e < elements; e++)
+                r.out[e] = fabs(value[i][e]);
+    }
+    for (int i = 0; i < n->outputs.count; i++) {
+        const net_output *out = &n->outputs.at[i];
+        if (out->slot == SLOT_MIX_GRAD && reference_writes(n, out->value, active))
+            memcpy(b->terms + out->offset, r.value[out->value],
+                   (size_t)reference_elements(&r, &n->nodes.at[out->value].type) * sizeof(double));
+    }
+    reference_free(n, r.value);
+}
+
 static inline bound copy_slots(const bound *b)
 {
     bound c = *b;
@@ -93,16 +122,19 @@ static inline void compare_slot(const bound *want, const bound *got, int slot, c
 {
     double most = 1e-2, error = 0;
     int64_t where = 0;
+    for (int64_t i = 0; i < want->size[slot]; i++)
+        if (isfinite(want->slot[slot][i]))
+            most = fmax(most, fabs(want->slot[slot][i]));
     for (int64_t i = 0; i < want->size[slot]; i++) {
-        double w = want->slot[slot][i], e = distance(w, got->slot[slot][i]);
-        most = isfinite(w) && fabs(w) > most ? fabs(w) : most;
+        bool terms = slot == SLOT_MIX_GRAD && want->terms[i] > most && isfinite(want->terms[i]);
+        double e = distance(want->slot[slot][i], got->slot[slot][i]) / (terms ? want->terms[i] : most);
         if (e > error) {
             error = e;
             where = i;
         }
     }
-    if (error > 1e-8 * most) /* exp and log are those of float32: 1e-9 */
-        fail_msg("%s, slot %d: error %g at %lld of %lld, largest %g (want %g, got %g)", what, slot, error,
+    if (error > 1e-8) /* exp, log and tanh are those of float32: 1e-9 */
+        fail_msg("%s, slot %d: relative error %g at %lld of %lld, largest %g (want %g, got %g)", what, slot, error,
                  (long long)where, (long long)want->size[slot], most, want->slot[slot][where], got->slot[slot][where]);
 }
 
@@ -135,6 +167,7 @@ static inline void compare_fused_for(const target *t, const net *built, unsigned
     net *n = net_with_gradient(&a, built, grad, &d);
     fail_with(&d, what);
     double **values = reference_run(n, batch, want.slot, want.labels, active);
+    note_terms(&want, n, batch, values, active);
     reference_free(n, values);
     device_run run = {.program = p, .code = &code, .n = batch, .active = active};
     for (int k = 1; k < SLOT_COUNT; k++)
@@ -152,6 +185,7 @@ static inline void compare_fused_for(const target *t, const net *built, unsigned
         free(got.slot[k]);
     }
     free(want.labels);
+    free(want.terms);
     arena_free(&a);
 }
 

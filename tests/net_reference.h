@@ -719,8 +719,18 @@ static void ref_select(reference *r)
                     X(row_softmax_dx) X(row_rescale)
 /* clang-format on */
 
-/* Computes every node and writes the outputs whose slot is bound; in select's regions, those of active candidates, and
- * all gates. The caller frees with reference_free. */
+/* Whether a node's output is written: in select's regions those of active candidates, and all gates. */
+static inline bool reference_writes(const net *n, int node, const int *active)
+{
+    for (int region = n->nodes.at[node].region; region > 0; region = n->regions.at[region].parent) {
+        const net_region *in = &n->regions.at[region];
+        if ((in->candidate == (active ? active[in->select] : 0)) == in->gate)
+            return false;
+    }
+    return true;
+}
+
+/* Computes every node and writes the outputs whose slot is bound. The caller frees with reference_free. */
 static inline double **reference_run(const net *n, int batch, double *const *slots, const int32_t *labels,
                                      const int *active)
 {
@@ -742,15 +752,9 @@ static inline double **reference_run(const net *n, int batch, double *const *slo
     }
     for (int i = 0; i < n->outputs.count; i++) {
         const net_output *out = &n->outputs.at[i];
-        const net_node *from = &n->nodes.at[out->value];
-        bool runs = true;
-        for (int region = from->region; region > 0; region = n->regions.at[region].parent) {
-            const net_region *in = &n->regions.at[region];
-            runs = runs && (in->candidate == (active ? active[in->select] : 0)) != in->gate;
-        }
-        if (runs && slots[out->slot])
+        if (reference_writes(n, out->value, active) && slots[out->slot])
             memcpy(slots[out->slot] + out->offset, r.value[out->value],
-                   (size_t)reference_elements(&r, &from->type) * sizeof(double));
+                   (size_t)reference_elements(&r, &n->nodes.at[out->value].type) * sizeof(double));
     }
     return r.value;
 }

@@ -264,8 +264,16 @@ static void random_nets_with_selects(void **state)
         run_seed(10000 + (uint64_t)i, true);
 }
 
+/* A gradient of alpha that is a hundredth of its terms. */
+static void terms_that_cancel(void **state)
+{
+    (void)state;
+    run_seed(889, false);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_nets), cmocka_unit_test(random_nets_with_selects)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_nets), cmocka_unit_test(random_nets_with_selects),
+                                       cmocka_unit_test(terms_that_cancel)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
