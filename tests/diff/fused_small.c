@@ -1,5 +1,5 @@
 /* Kernels of small tensors read memory alone: what has none, a slice or a constant, is given some. The statistics of a
- * map of few pixels (bn_exact) are such a kernel. */
+ * map of few pixels (bn_exact) are such a kernel, and the gradient of a linear layer of many weights (linear_dw). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,9 +62,44 @@ static void constant(void **state)
             "zeros");
 }
 
+/* A linear layer from `rows` features to `columns`, and one more to the classes. */
+static void run_linear(int rows, int columns)
+{
+    arena a = {0};
+    nasc_diag d = {0};
+    text t = {.arena = &a};
+    int hidden = rows * columns;
+    char what[64];
+    snprintf(what, sizeof what, "linear, %d x %d", rows, columns);
+    text_add(&t, "slot weights %d\nslot logits 5\n%%0 = input {slot images} : f32 Nx1x1x%d\n", hidden + columns * 5,
+             rows);
+    text_add(&t, "%%1 = input {slot weights} : f32 1x1x%dx%d\n", rows, columns);
+    text_add(&t, "%%2 = linear %%0, %%1 : f32 Nx1x1x%d\n%%3 = tanh %%2 : f32 Nx1x1x%d\n", columns, columns);
+    text_add(&t, "%%4 = input {slot weights offset %d} : f32 1x1x%dx5\n", hidden, columns);
+    text_add(&t, "%%5 = linear %%3, %%4 : f32 Nx1x1x5\n%%6 = input {slot labels} : i32 Nx1x1x1\n"
+                 "%%7 = softmax_xent %%5, %%6 : f32 Nx1x1x1\n%%8 = batch_mean %%7 : f32 1x1x1x1\n"
+                 "out %%5 logits 0\nout %%8 loss 0\n");
+    net *n = net_parse(&a, t.at, what, &d);
+    fail_with(&d, what);
+    for (int batch = 1; batch <= 9; batch += 4)
+        compare_fused(n, GRAD_WEIGHTS, batch, 0, batch > 1, 5, NULL, what);
+    arena_free(&a);
+}
+
+/* Vectors and what is left, rows that blocks divide and a prime number of them, a column; both layers. */
+static void linear_of_many_weights(void **state)
+{
+    (void)state;
+    run_linear(64, 64);
+    run_linear(67, 61);
+    run_linear(37, 1021);
+    run_linear(4099, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(slice_of_images), cmocka_unit_test(slice_of_a_map),
-                                       cmocka_unit_test(slice_of_a_slice), cmocka_unit_test(constant)};
+                                       cmocka_unit_test(slice_of_a_slice), cmocka_unit_test(constant),
+                                       cmocka_unit_test(linear_of_many_weights)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

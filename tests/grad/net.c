@@ -142,6 +142,14 @@ static int body_global_pool(bench *b, int x)
     return ADD(b, NET_global_pool, NULL, x);
 }
 
+/* Weights whose gradient has a primitive of its own (linear_dw), and the head has as many. */
+static int body_linear_large(bench *b, int x)
+{
+    enum { WIDE = 1024 };
+    x = ADD(b, NET_global_pool, NULL, x);
+    return ADD(b, NET_linear, NULL, x, weight(b, 1, 1, CHANNELS, WIDE));
+}
+
 /* Every activation, at arguments that reach its bends. */
 static int body_activations(bench *b, int x)
 {
@@ -430,6 +438,7 @@ static const struct grad_case {
     {"avg pool", body_avg_pool},
     {"avg pool strided", body_avg_pool_strided},
     {"global pool", body_global_pool},
+    {"linear with many weights", body_linear_large},
     {"activations", body_activations},
     {"add", body_add},
     {"squeeze-excite", body_squeeze_excite},
