@@ -251,10 +251,40 @@ static void steps_overlap(void **state)
     arena_free(&a);
 }
 
+/* Every run meets news of a vector that the one before it reads, so that a queue each begins which the host never asked
+ * for: what a stage brought is taken before another queue fills it. */
+static void news_begin_queues(void **state)
+{
+    (void)state;
+    enum { STEPS = 7 };
+    static float logits[STEPS][4 * MARKS], visits[INSTANCES * MARKS];
+    arena a = {0};
+    nasc_diag d = {0};
+    program *p = sample(&a);
+    program_code code;
+    device *v = gpu_open(p, &a, &code);
+    float *images = v ? device_vector(v, &a, MARKS + 8) : NULL;
+    for (int step = 0; step < STEPS && v; step++) {
+        int active = 0;
+        device_run r = {.program = p, .code = &code, .n = BATCH, .late = true, .active = &active};
+        r.slot[SLOT_IMAGES] = images;
+        r.slot[SLOT_LOGITS] = logits[step];
+        r.slot[SLOT_USER] = visits;
+        images[8] = (float)step;
+        device_changed(v, images);
+        assert_true(device_execute(v, &r, &d));
+    }
+    assert_true(!v || device_wait(v, &d));
+    for (int step = 0; step < STEPS && v; step++)
+        assert_true(logits[step][0] == (float)(step + 2 * BATCH));
+    device_close(v);
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(threads_and_choices), cmocka_unit_test(doubles),
-                                       cmocka_unit_test(errors_come_back), cmocka_unit_test(runs_come_again),
-                                       cmocka_unit_test(steps_overlap)};
+                                       cmocka_unit_test(errors_come_back),    cmocka_unit_test(runs_come_again),
+                                       cmocka_unit_test(steps_overlap),       cmocka_unit_test(news_begin_queues)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
