@@ -181,25 +181,43 @@ static const bound_buffer *reach(interp *s, const code *c, int64_t at, int64_t c
     return b;
 }
 
-/* `stride` is 0 for a broadcast. */
-static const code *load(interp *s, const code *c, int stride)
+static int32_t quad(const bound_buffer *b, int64_t at)
+{
+    const unsigned char *from = (const unsigned char *)b->at + at;
+    return (int32_t)(from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24);
+}
+
+/* `each`: elements of a lane. `lanes`: of the memory; 1: all get the same. */
+static const code *load(interp *s, const code *c, int each, int lanes)
 {
     int64_t at = interp_index(s, c->lo);
-    const bound_buffer *b = reach(s, c, at, stride ? c->lanes : 1, true);
+    const bound_buffer *b = reach(s, c, at, (int64_t)each * lanes, true);
     int32_t *x = words(s, c->dst);
-    for (int l = 0; l < c->lanes && b; l++)
-        x[l] = (int32_t)interp_element(b, at + (int64_t)l * stride);
+    for (int l = 0; l < c->lanes && b; l++) {
+        int64_t from = at + (int64_t)each * (lanes > 1 ? l : 0);
+        x[l] = each > 1 ? quad(b, from) : (int32_t)interp_element(b, from);
+    }
     return b ? c + 1 : NULL;
 }
 
 static const code *run_load(interp *s, const code *c)
 {
-    return load(s, c, 1);
+    return load(s, c, 1, c->lanes);
 }
 
 static const code *run_bcast(interp *s, const code *c)
 {
-    return load(s, c, 0);
+    return load(s, c, 1, 1);
+}
+
+static const code *run_load_quads(interp *s, const code *c)
+{
+    return load(s, c, 4, c->lanes);
+}
+
+static const code *run_bcast_quads(interp *s, const code *c)
+{
+    return load(s, c, 4, 1);
 }
 
 static const code *run_store(interp *s, const code *c)
@@ -210,28 +228,6 @@ static const code *run_store(interp *s, const code *c)
         if (!interp_set_element(b, at + l, words(s, c->src[0])[l]))
             return interp_not_representable(s, c, at + l);
     return b ? c + 1 : NULL;
-}
-
-static const code *load_quads(interp *s, const code *c, int stride)
-{
-    int64_t at = interp_index(s, c->lo);
-    const bound_buffer *b = reach(s, c, at, stride ? 4 * c->lanes : 4, true);
-    int32_t *x = words(s, c->dst);
-    for (int l = 0; l < c->lanes && b; l++) {
-        const unsigned char *from = (const unsigned char *)b->at + at + (int64_t)l * stride;
-        x[l] = (int32_t)(from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24);
-    }
-    return b ? c + 1 : NULL;
-}
-
-static const code *run_load_quads(interp *s, const code *c)
-{
-    return load_quads(s, c, 4);
-}
-
-static const code *run_bcast_quads(interp *s, const code *c)
-{
-    return load_quads(s, c, 0);
 }
 
 static const code *run_store_quads(interp *s, const code *c)
