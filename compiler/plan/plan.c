@@ -25,6 +25,7 @@ typedef struct planner {
     const int *owner;   /* net_owners */
     int64_t workspaces; /* of the last launch, elements */
     lower_room room;
+    lower_layout layout;
     known_list raw, known; /* as lowered, and as kept */
 } planner;
 
@@ -113,26 +114,31 @@ static program_arg bind(const planner *p, const lower_arg *arg)
     return (program_arg){SLOT_NONE, p->memory->offset[at->owner] + from, elements, written};
 }
 
+/* Streams and fetches ahead are for tensors that overflow the last cache. */
+static lower_layout describe_layout(const planner *p)
+{
+    bool large = p->memory->elements * (int64_t)sizeof(float) > p->t->l3_bytes;
+    return (lower_layout){.batch = p->o->batch,
+                          .stride = p->memory->stride,
+                          .channel = p->memory->channel,
+                          .large = large,
+                          .lines = large ? p->memory->lines : NULL,
+                          .row_lines = large ? p->memory->row_lines : NULL};
+}
+
 /* A group's kernel, by the best schedule that is known and keeps to so much scratch; both keys are that kernel's, and
  * what its schedule is known by. */
 static lowered *lower_best(planner *p, const group *g, int64_t scratch_most, unsigned char key[16],
                            unsigned char schedule[16])
 {
-    bool large = p->memory->elements * (int64_t)sizeof(float) > p->t->l3_bytes;
-    lower_layout layout = {.batch = p->o->batch,
-                           .stride = p->memory->stride,
-                           .channel = p->memory->channel,
-                           .large = large,
-                           .lines = large ? p->memory->lines : NULL,
-                           .row_lines = large ? p->memory->row_lines : NULL};
     lower_options asked = p->o->lower, better;
     asked.scratch_most = scratch_most;
-    lowered *l = lower_group(p->scratch, p->f, g, &layout, p->t, &asked, &p->room);
+    lowered *l = lower_group(p->scratch, p->f, g, &p->layout, p->t, &asked, &p->room);
     loop_key(l->k, schedule);
     memcpy(key, schedule, 16);
     if (p->o->book && p->o->book->find(p->o->book->user, schedule, &better)) {
         better.scratch_most = scratch_most;
-        l = lower_group(p->scratch, p->f, g, &layout, p->t, &better, &p->room);
+        l = lower_group(p->scratch, p->f, g, &p->layout, p->t, &better, &p->room);
         loop_key(l->k, key);
     }
     return l;
@@ -323,6 +329,7 @@ static bool plan_all(void *user, arena *a, nasc_diag *d)
     const schedule *s = schedule_groups(p->own, p->f, o->sequential);
     p->room = lower_room_new(p->own, p->n);
     p->memory = memory_layout(p->own, p->f, s, o->batch);
+    p->layout = describe_layout(p);
     p->p->batch = o->batch;
     p->p->arena_elements = p->memory->elements;
     p->p->alive_elements = p->memory->alive;
