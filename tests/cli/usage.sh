@@ -22,6 +22,8 @@ expect 2 '' "^nasc: there is no command 'zebra'" zebra
 expect 2 '' "^nasc: there is no option '--zebra'" --zebra
 expect 2 '' 'there is no command' help zebra
 
+expect 0 '^  --method .*[|]proxyless-reinforce$' '' search --help
+
 # Full disks are noticed.
 "$nasc" --help >/dev/full 2>"$work/err"
 if [ $? != 1 ] || ! grep -q "^nasc: standard output: cannot be written" "$work/err"; then
@@ -33,6 +35,9 @@ fi
 bash -n "$work/completion" || bad=1
 for command in $("$nasc" --help | sed -n 's/^  \([a-z]*\) .*/\1/p' | grep -vx nasc); do
     expect 0 "usage: nasc $command" '' "$command" --help
+    ragged=$("$nasc" "$command" --help | LC_ALL=C.UTF-8 grep -E '^  -|^.{111}' |
+        LC_ALL=C.UTF-8 grep -vE '^  -.{25} [^ ].{0,80}$|^  (-., )?--[^ ]+ [^ ]+$')
+    [ -z "$ragged" ] || say "help of $command is out of its columns: $ragged"
     expect 2 '' "^nasc: $command: there is no option --zebra" "$command" --zebra
     expect 2 '' "^nasc: $command: there is no option --thread; did you mean --threads" "$command" --thread 2
     expect 2 '' "^nasc: $command: --threads is '0', expected an integer of at least 1" "$command" --threads 0

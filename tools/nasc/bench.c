@@ -307,16 +307,12 @@ const command command_bench = {
         "another, optimisers included); 2: that of second-order search. Of a space that selects: a weight step on a\n"
         "drawn path, and the alpha pass over two candidates of each choice. Of a genotype: a step of its training.\n"
         "bench infer FILE: a batch through the inference program.\n"
-        "bench peak: multiply-adds in registers, reading and copying of memory far larger than the caches, for 1, 2, "
-        "…\n"
-        "threads. --profile compares with the first.\n"
-        "--predict GPU runs nothing and needs no GPU. It counts what the kernels that are made for that GPU do "
-        "(operations,\n"
-        "transactions of memory by warps, conflicts in shared memory, registers where NVRTC is installed) and holds "
-        "that\n"
-        "against the maker's figures. No kernel is faster than that; \"x bound\" is how far it is from what its "
-        "arithmetic\n"
-        "and the tensors that it touches would take alone.\n"
+        "bench peak: multiply-adds in registers, reading and copying of memory far larger than the caches, for\n"
+        "1, 2, … threads. --profile compares with the first.\n"
+        "--predict GPU runs nothing and needs no GPU. It counts what the kernels that are made for that GPU do\n"
+        "(operations, transactions of memory by warps, conflicts in shared memory, registers where NVRTC is\n"
+        "installed) and holds that against the maker's figures. No kernel is faster than that; \"x bound\" is how\n"
+        "far it is from what its arithmetic and the tensors that it touches would take alone.\n"
         "--tune takes some minutes. What it finds serves every later run on this machine, and changes no result.",
     .options = options,
     .option_count = COUNT(options),

@@ -1,6 +1,8 @@
 /* --help, from the tables. */
 #include "cli.h"
 
+#include <string.h>
+
 void help_overview(FILE *out)
 {
     fputs("nasc compiles neural architecture search: spaces and genotypes in JSON become machine code.\n\n"
@@ -15,6 +17,46 @@ void help_overview(FILE *out)
           out);
 }
 
+enum { COLUMN = 29, WIDTH = 110 }; /* where what an option does begins, and where lines end */
+
+/* Of UTF-8. */
+static int width(const char *text, size_t bytes)
+{
+    int count = 0;
+    for (size_t i = 0; i < bytes; i++)
+        count += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return count;
+}
+
+/* From column `at` on; gives the column behind the last word. */
+static int print_words(FILE *out, const char *text, int at)
+{
+    while (*text) {
+        size_t bytes = strcspn(text, " ");
+        if (at > COLUMN && at + 1 + width(text, bytes) > WIDTH)
+            at = fprintf(out, "\n%*s", COLUMN, "") - 1;
+        else if (at > COLUMN)
+            at += fprintf(out, " ");
+        fwrite(text, 1, bytes, out);
+        at += width(text, bytes);
+        text += bytes + strspn(text + bytes, " ");
+    }
+    return at;
+}
+
+static void print_option(FILE *out, const option_row *o)
+{
+    const char *value = o->value ? o->value : "";
+    int at = o->letter ? fprintf(out, "  -%c, ", o->letter) : fprintf(out, "  ");
+    at += fprintf(out, "--%s %s", o->name, value) - (int)strlen(value) + width(value, strlen(value));
+    if (at >= COLUMN)
+        at = fprintf(out, "\n") - 1;
+    fprintf(out, "%*s", COLUMN - at, "");
+    at = print_words(out, o->help, COLUMN);
+    print_words(out, o->required ? "(needed)" : "", at);
+    fputs("\n", out);
+}
+
 void help_command(FILE *out, const command *c)
 {
     fprintf(out, "usage: nasc %s %s%s[options]\n%s\n", c->name, c->operands, *c->operands ? " " : "", c->summary);
@@ -22,11 +64,6 @@ void help_command(FILE *out, const command *c)
         fprintf(out, "\n%s\n", c->details);
     fputs("\n", out);
     const option_row *o;
-    for (int i = 0; (o = option_at(c, i)); i++) {
-        char left[64], letter[8] = "";
-        if (o->letter)
-            snprintf(letter, sizeof letter, "-%c, ", o->letter);
-        snprintf(left, sizeof left, "%s--%s %s", letter, o->name, o->value ? o->value : "");
-        fprintf(out, "  %-26s %s%s\n", left, o->help, o->required ? " (needed)" : "");
-    }
+    for (int i = 0; (o = option_at(c, i)); i++)
+        print_option(out, o);
 }
