@@ -1,4 +1,4 @@
-/* Cosine with an optional linear warm-up. */
+/* The cosine has the same bits on every machine. */
 #include "runtime/schedule.h"
 #include "runtime/elementary.h"
 
@@ -8,11 +8,4 @@ double schedule_cosine(double first, double last, int64_t at, int64_t total)
         return last;
     double turns = (double)at / (double)total / 2;
     return last + (first - last) * (1 + exact_cos_turns(turns)) / 2;
-}
-
-double schedule_warm_cosine(double start, double first, double last, int64_t at, int64_t warm, int64_t total)
-{
-    if (at < warm)
-        return start + (first - start) * (double)at / (double)warm;
-    return schedule_cosine(first, last, at - warm, total - warm);
 }

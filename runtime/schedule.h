@@ -8,8 +8,4 @@
 /* From `first` (at = 0) to `last` (at = total): last + (first - last)(1 + cos(π at / total)) / 2. */
 double schedule_cosine(double first, double last, int64_t at, int64_t total);
 
-/* Linear warm-up over the first `warm` of `total`, rising from `start` (at = 0) to `first`, then the cosine over the
- * rest. */
-double schedule_warm_cosine(double start, double first, double last, int64_t at, int64_t warm, int64_t total);
-
 #endif

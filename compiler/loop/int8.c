@@ -45,6 +45,11 @@ int int8_row(simd *s, int rows, int row, int channels, loop_index c, int lanes)
 
 /* ---- runs of bytes ----------------------------------------------------------------------------------------------- */
 
+typedef struct byte_place {
+    int buffer;
+    loop_index at;
+} byte_place;
+
 /* Calls `f` for vectors of quads, then for single bytes (lanes 0), with the first byte's number. */
 typedef void each_bytes(simd *s, loop_index at, int lanes, void *user);
 
@@ -65,7 +70,7 @@ static void for_bytes(simd *s, int64_t count, each_bytes *f, void *user)
 }
 
 typedef struct copying {
-    int8_place to, from;
+    byte_place to, from;
     int floor;
 } copying;
 
@@ -80,7 +85,8 @@ static void copy_bytes(simd *s, loop_index at, int lanes, void *user)
     loop_store(&s->pen, c->to.buffer, loop_sum(c->to.at, at), value);
 }
 
-void int8_copy(simd *s, int8_place to, int8_place from, int64_t count, int floor)
+/* Each byte is made at least the floor's, the first of buffer `floor` (-1: none). */
+static void copy_run(simd *s, byte_place to, byte_place from, int64_t count, int floor)
 {
     copying c = {to, from, floor};
     for_bytes(s, count, copy_bytes, &c);
@@ -88,12 +94,13 @@ void int8_copy(simd *s, int8_place to, int8_place from, int64_t count, int floor
 
 static void fill_bytes(simd *s, loop_index at, int lanes, void *user)
 {
-    const int8_place *to = user;
+    const byte_place *to = user;
     int zero = loop_const(&s->pen, lanes ? DT_QUAD : DT_I32, lanes ? lanes : 1, 0);
     loop_store(&s->pen, to->buffer, loop_sum(to->at, at), zero);
 }
 
-void int8_fill(simd *s, int8_place to, int64_t count)
+/* With zeros. */
+static void fill_run(simd *s, byte_place to, int64_t count)
 {
     for_bytes(s, count, fill_bytes, &to);
 }
@@ -134,33 +141,33 @@ typedef struct tiling {
 /* Pixels [x, behind) of the tile's row at `row` become what lies beyond the edge. */
 static void fill_pixels(simd *s, const tiling *t, loop_index row, int x, int behind)
 {
-    int8_place to = {t->scratch, loop_offset(row, (int64_t)x * t->c)};
+    byte_place to = {t->scratch, loop_offset(row, (int64_t)x * t->c)};
     if (x >= behind)
         return;
     if (t->edge < 0) {
-        int8_fill(s, to, (int64_t)(behind - x) * t->c);
+        fill_run(s, to, (int64_t)(behind - x) * t->c);
         return;
     }
     loop_index i = simd_open(s, 0, behind - x, 1);
     to.at = loop_sum(to.at, loop_times(i, t->c));
-    int8_copy(s, to, (int8_place){t->edge, loop_at(INT8_FILL)}, t->c, -1);
+    copy_run(s, to, (byte_place){t->edge, loop_at(INT8_FILL)}, t->c, -1);
     simd_close(s, behind - x);
 }
 
 static void copy_pixels(simd *s, const tiling *t, loop_index row, loop_index y)
 {
     int count = t->behind - t->first, x = t->first - t->w->left;
-    int8_place to = {t->scratch, loop_offset(row, (int64_t)t->first * t->c)};
-    int8_place from = {t->from.buffer, loop_sum(t->from.origin, loop_times(y, t->from.row))};
+    byte_place to = {t->scratch, loop_offset(row, (int64_t)t->first * t->c)};
+    byte_place from = {t->from.buffer, loop_sum(t->from.origin, loop_times(y, t->from.row))};
     from.at = loop_offset(from.at, x * t->from.column);
     fill_pixels(s, t, row, 0, t->first);
     if (int8_is_dense(&t->from, t->c)) {
-        int8_copy(s, to, from, (int64_t)count * t->c, t->floor);
+        copy_run(s, to, from, (int64_t)count * t->c, t->floor);
     } else {
         loop_index i = simd_open(s, 0, count, 1);
         to.at = loop_sum(to.at, loop_times(i, t->c));
         from.at = loop_sum(from.at, loop_times(i, t->from.column));
-        int8_copy(s, to, from, t->c, t->floor);
+        copy_run(s, to, from, t->c, t->floor);
         simd_close(s, count);
     }
     fill_pixels(s, t, row, t->behind, t->columns);
@@ -210,7 +217,7 @@ view int8_tile(simd *s, int x, const net_window *w, const net_type *result, int 
     q.behind = clamp(t->w + w->left, q.first, wide);
     int64_t row = (int64_t)wide * t->c, bytes = high * row;
     q.scratch = loop_scratch(&s->pen, DT_U8, bytes + 4);
-    int8_fill(s, (int8_place){q.scratch, loop_at(bytes)}, 4); /* the last pixel's quads reach there */
+    fill_run(s, (byte_place){q.scratch, loop_at(bytes)}, 4); /* the last pixel's quads reach there */
     loop_index r = simd_open(s, 0, high, 1);
     loop_index y = loop_offset(loop_sum(loop_times(first, w->sh), r), -w->top);
     tile_row(s, &q, loop_times(r, row), y, w->top > 0, (result->h - 1) * w->sh - w->top + (w->kh - 1) * w->dh >= t->h);

@@ -29,13 +29,6 @@ int64_t int8_weights_at(int c_in);
 
 /* ---- int8.c ---- */
 view int8_map(simd *s, int node, enum loop_access access); /* of bytes in memory, of the unit's image */
-/* Copies `count` bytes; each is made at least the floor's, the first byte of buffer `floor` (-1: none). */
-typedef struct int8_place {
-    int buffer;
-    loop_index at;
-} int8_place;
-void int8_copy(simd *s, int8_place to, int8_place from, int64_t count, int floor);
-void int8_fill(simd *s, int8_place to, int64_t count); /* with zeros */
 /* The buffer of what weights begin with: floor and fill are unsigned. */
 int int8_edge(simd *s, int weights);
 /* A band of x as a window needs it for `rows` rows of its result from row `first` on, in scratch: element (row, column,

@@ -19,7 +19,7 @@ static int offered(walk *w, const choice *c, flow x, const place *p, int *pick)
 }
 
 /* Where the alpha of this place stands: a choice shared by kind is found again, an own one is new each time. */
-int walk_choice(walk *w, const choice *c, space_choice new)
+static int walk_choice(walk *w, const choice *c, space_choice new)
 {
     builder *b = &w->b;
     if (c->own)
@@ -313,7 +313,7 @@ static flow block_choice(walk *w, const block *k, flow x, const place *p, int se
     return mixed(w, &k->choice, pick, picks, x, p, weights, 0);
 }
 
-bool op_is_zero(const op *o)
+static bool op_is_zero(const op *o)
 {
     return o->body.count == 1 && o->body.at[0].kind == STEP_PRIMITIVE &&
            o->body.at[0].primitive == &primitive_table[PRIMITIVE_zero];

@@ -25,12 +25,10 @@ typedef struct walk {
     space_net *result;
 } walk;
 
-int walk_choice(walk *w, const choice *c, space_choice new);
 /* `from`: the cell's inputs, the latest last. */
 flow build_cell(walk *w, const cell *c, const flow *from, int64_t C, int section, int instance, bool reduction);
 /* The alpha of a kind that the network names but, as small as it is, has no instance of. */
 void declare_cell(walk *w, const cell *c);
 flow build_block(walk *w, const section *s, const stage *st, int instance, flow x, const place *p, bool *left_out);
-bool op_is_zero(const op *o);
 
 #endif

@@ -165,6 +165,14 @@ static bool add_sum(planner *p, int id)
     return true;
 }
 
+/* The unit whose scale this one has. */
+static int unit_scale(const quantiser *q, int unit)
+{
+    while (q->units.at[unit].like != unit)
+        unit = q->units.at[unit].like;
+    return unit;
+}
+
 /* Two units that need one scale get it. */
 static void join(planner *p, int a, int b)
 {
@@ -297,13 +305,6 @@ static bool plan_node(planner *p, int id)
     default:
         return refuse(p, id, "");
     }
-}
-
-int unit_scale(quantiser *q, int unit)
-{
-    while (q->units.at[unit].like != unit)
-        unit = q->units.at[unit].like;
-    return unit;
 }
 
 static bool plan_all(planner *p)

@@ -41,9 +41,6 @@ static inline const net_node *unit_node(const quantiser *q, const unit *u)
     return &q->n->nodes.at[u->node];
 }
 
-/* The unit's scale: that of the unit it is like. */
-int unit_scale(quantiser *q, int unit);
-
 /* quantise_fold.c: the constants of both nets, in words. */
 typedef struct packing {
     const quantiser *q;

@@ -327,7 +327,8 @@ static bool run_paths(proxyless *s, const feed *held, nasc_diag *d)
     return true;
 }
 
-bool proxyless_reinforce(proxyless *s, const feed *held, nasc_diag *d)
+/* Its gradient into s->alpha_grad. */
+static bool reinforce(proxyless *s, const feed *held, nasc_diag *d)
 {
     int samples = s->config.settings.samples;
     if (!run_paths(s, held, d))
@@ -359,27 +360,22 @@ bool proxyless_alpha_step(proxyless *s, const feed *held, nasc_diag *d)
     if (!proxyless_probabilities(s, d))
         return false;
     if (s->config.settings.rule == PROXYLESS_REINFORCE)
-        return proxyless_reinforce(s, held, d) && proxyless_alpha_move(s, d);
+        return reinforce(s, held, d) && proxyless_alpha_move(s, d);
     proxyless_draw_gates(s);
     return proxyless_gate_gradient(s, held, d) && proxyless_alpha_move(s, d);
 }
 
 /* ---- weights ----------------------------------------------------------------------------------------------------- */
 
-bool proxyless_path_step(proxyless *s, const feed *train, nasc_diag *d)
+bool proxyless_weight_step(proxyless *s, const feed *train, nasc_diag *d)
 {
+    if (!proxyless_probabilities(s, d))
+        return false;
+    proxyless_draw_path(s);
     pass on_train = pass_of(s, &s->config.programs->weights);
     on_train.keep_stats = false;
     sgd_rates rates = s->config.settings.weights;
     rates.lr = s->course.lr;
     return runner_pass(&s->run, &on_train, train, d) &&
            sgd_step(&s->weights, s->config.device, s->weight_grad, s->active, &rates, d);
-}
-
-bool proxyless_weight_step(proxyless *s, const feed *train, nasc_diag *d)
-{
-    if (!proxyless_probabilities(s, d))
-        return false;
-    proxyless_draw_path(s);
-    return proxyless_path_step(s, train, d);
 }

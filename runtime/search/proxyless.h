@@ -126,13 +126,9 @@ bool proxyless_binary_connect(proxyless *s, double loss, nasc_diag *d);
 bool proxyless_gate_gradient(proxyless *s, const feed *held, nasc_diag *d);
 /* Adam's step by s->alpha_grad, and the shift (two). */
 bool proxyless_alpha_move(proxyless *s, nasc_diag *d);
-/* REINFORCE's gradient into s->alpha_grad. */
-bool proxyless_reinforce(proxyless *s, const feed *held, nasc_diag *d);
 /* Draws, gradient, Adam, shift. */
 bool proxyless_alpha_step(proxyless *s, const feed *held, nasc_diag *d);
-/* The gradient by the weights of s->active into s->weight_grad, and their step; running statistics move. */
-bool proxyless_path_step(proxyless *s, const feed *train, nasc_diag *d);
-/* Draws a path, then its step. */
+/* Draws a path; the gradient by its weights into s->weight_grad, and their step; running statistics move. */
 bool proxyless_weight_step(proxyless *s, const feed *train, nasc_diag *d);
 
 #endif

@@ -26,20 +26,6 @@ static checkpoint state_of(void *user)
     return c;
 }
 
-bool train_step(train *t, const feed *batch, nasc_diag *d)
-{
-    const train_settings *q = &t->config.settings;
-    const runnable *what = &t->config.programs->weights;
-    double drop = q->epochs > 0 ? q->drop_path * (double)t->course.epoch / q->epochs : 0;
-    masks_fill(what->program, t->masks, batch->n, drop, q->seed, (uint32_t)t->course.step);
-    pass p = {
-        .what = what, .weights = t->weights.value, .stats = t->stats, .weight_grad = t->weight_grad, .masks = t->masks};
-    sgd_rates rates = q->weights;
-    rates.lr = t->course.lr;
-    return runner_pass(&t->run, &p, batch, d) &&
-           sgd_step(&t->weights, t->config.device, t->weight_grad, NULL, &rates, d);
-}
-
 /* Order and epoch stay as they are while the steps are taken. */
 static bool fill(const void *user, int at, feed *to, nasc_diag *d)
 {
@@ -57,12 +43,22 @@ static bool fill(const void *user, int at, feed *to, nasc_diag *d)
     return to->skipped >= 0;
 }
 
+/* At the present learning rate, with the masks of the present step. */
 static bool step(void *user, int at, const feed *batch, nasc_diag *d)
 {
     train *t = user;
+    const train_settings *q = &t->config.settings;
+    const runnable *what = &t->config.programs->weights;
+    double drop = q->epochs > 0 ? q->drop_path * (double)t->course.epoch / q->epochs : 0;
     (void)at;
     t->run.scored = course_learned(&t->course, batch->n);
-    return train_step(t, batch, d);
+    masks_fill(what->program, t->masks, batch->n, drop, q->seed, (uint32_t)t->course.step);
+    pass p = {
+        .what = what, .weights = t->weights.value, .stats = t->stats, .weight_grad = t->weight_grad, .masks = t->masks};
+    sgd_rates rates = q->weights;
+    rates.lr = t->course.lr;
+    return runner_pass(&t->run, &p, batch, d) &&
+           sgd_step(&t->weights, t->config.device, t->weight_grad, NULL, &rates, d);
 }
 
 static void begin(void *user)

@@ -50,7 +50,5 @@ train *train_open(arena *a, const train_config *config, nasc_diag *d);
 /* From the run's checkpoint, if it has one. */
 bool train_resume(train *t, nasc_diag *d);
 enum run_end train_run(train *t, nasc_diag *d);
-/* One step on a batch, at the present learning rate, with the masks of the present step. */
-bool train_step(train *t, const feed *batch, nasc_diag *d);
 
 #endif
