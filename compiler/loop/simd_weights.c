@@ -2,6 +2,8 @@
  * block of weights in registers while a tile passes. */
 #include "loop/simd.h"
 
+enum { TAP_PIXELS = 4 };
+
 typedef struct correlation {
     const stage *g;
     const net_node *v;
@@ -27,11 +29,16 @@ static loop_index g_element(const correlation *q, loop_index y, loop_index x)
     return loop_sum(loop_sum(q->grad.origin, loop_times(y, q->grad.row)), loop_times(x, q->grad.column));
 }
 
-/* Loops over the gradient's pixels of this tile; `column` counts blocks of `unroll` pixels. */
-static void open_pixels(simd *s, const correlation *q, loop_index *y, loop_index *x)
+/* Loops over the gradient's rows of this tile, and over their pixels. */
+static loop_index open_rows(simd *s, const correlation *q)
 {
     int rows = s->tiles == 1 ? q->g->h : s->rows * q->g->ratio;
-    *y = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(rows), 1), 1);
+    return loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(rows), 1), 1);
+}
+
+static void open_pixels(simd *s, const correlation *q, loop_index *y, loop_index *x)
+{
+    *y = open_rows(s, q);
     *x = simd_open(s, 0, q->g->w, 1);
 }
 
@@ -41,22 +48,61 @@ static void close_pixels(simd *s, const correlation *q)
     loop_end(&s->pen);
 }
 
-/* Depthwise: up to `many` taps of one vector of channels at a time. */
-static void depthwise_taps(simd *s, const correlation *q, loop_index c, int lanes, int first, int many)
+/* Depthwise: taps [first, first + many) of one vector of channels. */
+typedef struct tap_block {
+    loop_index c;
+    int lanes, first, many, pixels; /* pixels at once: neighbours share columns of x */
+    int acc[SIMD_ACC_MAX];
+} tap_block;
+
+/* The taps of row ky over some pixels: each column is loaded once for all the pixels and taps that meet there. A tap still
+ * sees its pixels from left to right. */
+static void depthwise_row(simd *s, const correlation *q, const tap_block *b, int ky, loop_index y, loop_index x,
+                          const int g[])
 {
-    int acc[SIMD_ACC_MAX], kw = q->v->attr.window.kw, channels = q->v->type.c;
-    loop_index to = loop_sum(q->row, c), y, x;
-    for (int i = 0; i < many; i++)
-        acc[i] = loop_load(&s->pen, DT_F32, lanes, q->out, loop_offset(to, (int64_t)(first + i) * channels));
-    open_pixels(s, q, &y, &x);
-    int g = loop_load(&s->pen, DT_F32, lanes, q->grad.buffer, loop_sum(g_element(q, y, x), c));
-    for (int i = 0; i < many; i++) {
-        loop_index e = loop_sum(x_element(q, y, x, (first + i) / kw, (first + i) % kw), c);
-        simd_fma_to(s, acc[i], loop_load(&s->pen, DT_F32, lanes, q->x.buffer, e), g);
+    const net_window *w = &q->v->attr.window;
+    int last = (b->pixels - 1) * w->sw + (w->kw - 1) * w->dw;
+    for (int column = 0; column <= last; column++) {
+        int at = -1;
+        for (int p = 0; p < b->pixels; p++) {
+            int off = column - p * w->sw, tap = ky * w->kw + off / w->dw - b->first;
+            if (off < 0 || off % w->dw || off / w->dw >= w->kw || tap < 0 || tap >= b->many)
+                continue;
+            if (at < 0)
+                at = loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer,
+                               loop_sum(loop_offset(x_element(q, y, x, ky, 0), column * q->x.column), b->c));
+            simd_fma_to(s, b->acc[tap], at, g[p]);
+        }
     }
-    close_pixels(s, q);
-    for (int i = 0; i < many; i++)
-        loop_store(&s->pen, q->out, loop_offset(to, (int64_t)(first + i) * channels), acc[i]);
+}
+
+static void depthwise_pixels(simd *s, const correlation *q, const tap_block *b, loop_index y, loop_index x)
+{
+    int g[TAP_PIXELS], kw = q->v->attr.window.kw;
+    for (int p = 0; p < b->pixels; p++)
+        g[p] = loop_load(&s->pen, DT_F32, b->lanes, q->grad.buffer, loop_sum(g_element(q, y, loop_offset(x, p)), b->c));
+    for (int ky = b->first / kw; ky * kw < b->first + b->many; ky++)
+        depthwise_row(s, q, b, ky, y, x, g);
+}
+
+static void depthwise_taps(simd *s, const correlation *q, tap_block b)
+{
+    int channels = q->v->type.c, width = q->g->w, blocks = width / TAP_PIXELS;
+    loop_index to = loop_sum(q->row, b.c);
+    for (int i = 0; i < b.many; i++)
+        b.acc[i] = loop_load(&s->pen, DT_F32, b.lanes, q->out, loop_offset(to, (int64_t)(b.first + i) * channels));
+    loop_index y = open_rows(s, q);
+    b.pixels = TAP_PIXELS;
+    if (blocks) {
+        depthwise_pixels(s, q, &b, y, simd_open(s, 0, blocks, TAP_PIXELS));
+        simd_close(s, blocks);
+    }
+    b.pixels = width % TAP_PIXELS;
+    if (b.pixels)
+        depthwise_pixels(s, q, &b, y, loop_at((int64_t)blocks * TAP_PIXELS));
+    loop_end(&s->pen);
+    for (int i = 0; i < b.many; i++)
+        loop_store(&s->pen, q->out, loop_offset(to, (int64_t)(b.first + i) * channels), b.acc[i]);
 }
 
 static void depthwise_weights(simd *s, const correlation *q)
@@ -68,7 +114,10 @@ static void depthwise_weights(simd *s, const correlation *q)
     for (int r = 0; r < runs; r++) {
         loop_index c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
         for (int first = 0; first < taps; first += many)
-            depthwise_taps(s, q, c, run[r].lanes, first, first + many < taps ? many : taps - first);
+            depthwise_taps(
+                s, q,
+                (tap_block){
+                    .c = c, .lanes = run[r].lanes, .first = first, .many = first + many < taps ? many : taps - first});
         simd_close(s, run[r].count);
     }
 }
