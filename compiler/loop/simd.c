@@ -205,7 +205,7 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[],
         forget_channels(s);
         for (int p = 0; p < b->pixels; p++) {
             spot at = enter_pixel(s, g, b, p, v, acc, seen);
-            s->ahead = s->layout->large && v % simd_line_vectors(b->lanes) == 0;
+            s->ahead = s->layout->large && !s->along.count && v % simd_line_vectors(b->lanes) == 0;
             if (g->kind == STAGE_STORE) {
                 store_roots(s, g, &at);
             } else if (g->kind == STAGE_MAXIMA) {
@@ -576,7 +576,9 @@ static void emit_stage(simd *s, const stage *g)
     default:
         if (simd_is_narrow(s, g))
             simd_begin_narrow(s, g);
+        simd_begin_along(s, g);
         emit_rows(s, g);
+        simd_end_along(s);
         simd_end_narrow(s);
     }
 }

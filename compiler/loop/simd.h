@@ -19,11 +19,17 @@ enum stage_kind {
     STAGE_WEIGHTS, /* memory = a convolution's partial weight gradient */
 };
 
-/* A map in memory of which a stage fetches, at each of its pixels, what the next tile reads. */
+/* A map in memory of which a stage fetches, at each of its pixels, what it or the next tile reads. */
 typedef struct fetch {
     int node;
-    int further; /* rows of the next tile that this one has read already */
+    int64_t channel; /* that the reader's first one is */
+    int64_t further; /* elements from the pixel at hand on; of what the next tile reads, once its rows are known */
+    int below;       /* rows of the next tile that this one has read already */
+    bool soon;       /* its reader comes later in the same tile */
+    bool written;
 } fetch;
+
+typedef VEC(fetch) map_list;
 
 typedef struct stage {
     enum stage_kind kind;
@@ -37,7 +43,7 @@ typedef struct stage {
     int pixel;               /* elements a pixel in it */
     VEC(int) roots;          /* STORE */
     VEC(int) sums;           /* STORE: chan_sum roots */
-    VEC(fetch) fetches;      /* CHIP, STORE */
+    map_list fetches;        /* CHIP, STORE */
     VEC(int) gathered;       /* STORE: scratch for a row of each root, which is streamed from there; -1: none */
 } stage;
 
@@ -95,11 +101,14 @@ typedef struct simd {
     int unit;                   /* variable of the parallel loop */
     loop_index image, tile;     /* number of the image; the tile's first row of the smallest map */
     int core, core_reg;         /* a window's result at the present pixel */
+    map_list along;             /* maps of which blocks of the stage at hand fetch lines while they sum */
+    int along_ratio;            /* of that stage */
     bool ahead;                 /* maps in memory are fetched for the next row */
     int at_hand;                /* planning: a window on chip that the reader computes itself; -1: none */
     int finished, finished_row; /* a long sum that stands in a row of scratch; -1: none */
     memo_list pixel_memo, channel_memo;
     VEC(share_table) shares;
+    VEC(int) kept;         /* roots that a later stage reads: these stay in the caches */
     VEC(repeated) repeats; /* while the rows of a narrow map are written */
 } simd;
 
@@ -146,7 +155,11 @@ view simd_operand_view(simd *s, int node, int k);
 /* simd_fetch.c: memory ahead of its readers, and past the caches */
 void simd_plan_fetches(simd *s);
 void simd_fetch_ahead(simd *s, const stage *g, const spot *at);
-void simd_plan_gathers(simd *s);
+bool simd_is_fetched(const simd *s, int node); /* by a stage that does so while it sums */
+void simd_plan_streams(simd *s);
+/* Around the rows of a stage: may its blocks fetch along? Where they do, nothing is fetched when they are stored. */
+void simd_begin_along(simd *s, const stage *g);
+void simd_end_along(simd *s);
 void simd_store_map(simd *s, int root, const spot *at, int value);
 void simd_stream_rows(simd *s, const stage *g, loop_index rel); /* what a row's stores have gathered */
 /* simd_window.c: windows in registers: acc[p * vectors + v] for `pixels` columns from x on, `vectors` vectors from c on;
@@ -159,6 +172,9 @@ typedef struct block {
     int group;   /* variable of the loop over a grouped convolution's groups; 0: none */
 } block;
 void simd_window(simd *s, int core, const block *b, int acc[]);
+/* With channels [k, k + step) of all that a block sums over: a part of the lines that its pixels will read a row or a tile
+ * further (simd_fetch.c). */
+void simd_fetch_along(simd *s, const block *b, loop_index k, int channels, int step);
 /* What a convolution, forward or back, multiplies with for output channel c, of group `group`: weight k of a tap is at
  * base + tap · per_tap + k · per_inner and meets channel k from `first` on of the source. */
 typedef struct filter {

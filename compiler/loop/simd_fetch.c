@@ -1,10 +1,19 @@
 /* What crosses memory: read ahead, and stored past the caches.
  *
  * A tile is first read and then computed with, so memory and arithmetic would take turns. Stages that compute therefore
- * fetch, pixel by pixel, what the next tile reads; what is read in passing is fetched a row ahead. A map that no cache
- * will hold until it is read is streamed: a store that goes past the caches need not first load the line it fills. Where
- * its pixels do not begin on lines but its rows do, a row is gathered in scratch first. */
+ * fetch, pixel by pixel, what the next tile or a later stage reads; what is read in passing is fetched a row ahead. A
+ * processor waits for some dozens of lines at once and no more, which a block of pixels would ask for in one go when it
+ * is stored: where a block sums over many channels, it fetches a few lines with every few of these.
+ *
+ * A map that no cache will hold until it is read is streamed: a store that goes past the caches need not first load the
+ * line it fills. Where its pixels do not begin on lines but its rows do, a row is gathered in scratch first. */
 #include "loop/simd.h"
+
+enum {
+    LINE = 16,    /* floats of a cache line */
+    LONG_SUM = 8, /* channels: at least two rounds of a block's loop */
+    SPREAD = 16,  /* how much better a line is fetched in one of many rounds than behind a block */
+};
 
 /* Is `node` computed by this kernel? */
 static bool is_own(const simd *s, int node)
@@ -13,7 +22,19 @@ static bool is_own(const simd *s, int node)
     return group >= 0 && &s->f->groups.at[group] == s->g;
 }
 
-/* The stage that computes most for each map that it fetches, at the pixels of `node`; NULL: there is none. */
+/* Does a block of the stage loop over the channels that it sums over, a few at a time? */
+static bool sums_long(const simd *s, const stage *g)
+{
+    if (!s->layout->large || s->o->small || g->core < 0 || g->kind == STAGE_MAXIMA)
+        return false;
+    const net_node *v = &s->n->nodes.at[g->core];
+    const net_window *w = &v->attr.window;
+    return (v->prim == NET_conv || v->prim == NET_conv_dx) && !net_is_depthwise(s->n, v) && w->kh * w->kw == 1 &&
+           simd_work_of(s, g->core) >= LONG_SUM;
+}
+
+/* The stage that computes most for each map that it fetches, at the pixels of `node`, and best as it sums; NULL: there is
+ * none. */
 static stage *fetcher_of(simd *s, int node)
 {
     const net_type *t = &s->n->nodes.at[node].type;
@@ -24,7 +45,7 @@ static stage *fetcher_of(simd *s, int node)
         bool fits = g->h == t->h && g->w == t->w && t->c == g->c;
         if (!fits || g->core < 0 || (g->kind != STAGE_CHIP && g->kind != STAGE_STORE))
             continue;
-        double work = simd_work_of(s, g->core) / (1 + g->fetches.count);
+        double work = simd_work_of(s, g->core) * (sums_long(s, g) ? SPREAD : 1) / (1 + g->fetches.count);
         if (work > most) {
             best = g;
             most = work;
@@ -33,60 +54,185 @@ static stage *fetcher_of(simd *s, int node)
     return best;
 }
 
-/* Rows below a tile's own that its first reader of `node` has taken along. */
-static int rows_below(simd *s, int node)
+/* ---- which maps -------------------------------------------------------------------------------------------------- */
+
+static int64_t row_of(const simd *s, int node)
 {
-    for (int i = 0; i < s->stages.count; i++) {
-        const stage *g = &s->stages.at[i];
-        node_list reads = {0};
-        if (g->kind != STAGE_TILE)
-            continue;
-        if (g->value == node)
-            return g->hi;
-        fusion_reads(s->a, s->f, g->value, &reads);
-        for (int k = 0; k < reads.count; k++)
-            if (reads.at[k] == node)
-                return g->hi;
+    return (int64_t)s->n->nodes.at[node].type.w * s->layout->stride[node];
+}
+
+/* The maps in memory that computing `node` reads, but for what lies under `core`; a concat is one map. */
+static void add_maps(simd *s, int node, int core, int64_t channel, map_list *maps)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    if (node == core || s->room->seen[node] == s->room->walks)
+        return;
+    s->room->seen[node] = s->room->walks;
+    if (s->f->place[node] == PLACE_MEMORY || s->f->place[node] == PLACE_LEAF) {
+        bool map = s->f->place[node] == PLACE_MEMORY && v->type.n == NET_BATCH && v->type.h > 1 && v->type.c > 1;
+        if (map && !is_own(s, node))
+            VEC_PUSH(s->a, maps, ((fetch){.node = node, .channel = channel, .further = row_of(s, node)}));
+        return;
     }
-    return 0;
+    if (s->f->place[node] == PLACE_CHIP)
+        return;
+    for (int k = 0; k < v->count; k++)
+        add_maps(s, v->operand[k], core, channel + (v->prim == NET_slice ? v->attr.begin : 0), maps);
+}
+
+/* Those that a stage reads at its own pixels. */
+static void add_passing_maps(simd *s, const stage *g, map_list *maps)
+{
+    s->room->walks++;
+    if (g->kind == STAGE_TILE)
+        add_maps(s, g->value, g->core, 0, maps);
+    for (int r = 0; r < g->roots.count; r++)
+        for (int k = 0; k < s->n->nodes.at[g->roots.at[r]].count && g->roots.at[r] != g->core; k++)
+            add_maps(s, s->n->nodes.at[g->roots.at[r]].operand[k], g->core, 0, maps);
+    for (int i = 0; i < g->sums.count; i++)
+        for (int k = 0; k < s->n->nodes.at[g->sums.at[i]].count; k++)
+            add_maps(s, s->n->nodes.at[g->sums.at[i]].operand[k], g->core, 0, maps);
+}
+
+/* Those that another stage had better fetch: of stages that do not fetch along, and of windows that read them where they
+ * lie. */
+static void add_tile_maps(simd *s, const stage *g, map_list *maps)
+{
+    int window = g->kind == STAGE_WEIGHTS || g->kind == STAGE_MAXIMA ? g->value : g->core;
+    if (!sums_long(s, g) || g->kind == STAGE_TILE)
+        add_passing_maps(s, g, maps);
+    s->room->walks++;
+    for (int k = 0; window >= 0 && k < s->n->nodes.at[window].count; k++) {
+        int x = s->n->nodes.at[window].operand[k];
+        if (s->f->place[x] == PLACE_MEMORY || g->kind == STAGE_MAXIMA)
+            add_maps(s, x, -1, 0, maps);
+    }
+}
+
+/* The first stage that reads a map has taken along so many rows below a tile's own. */
+static int rows_below(const stage *g)
+{
+    return g->kind == STAGE_TILE ? g->hi : 0;
+}
+
+static bool has_map(const map_list *maps, int node)
+{
+    for (int i = 0; i < maps->count; i++)
+        if (maps->at[i].node == node)
+            return true;
+    return false;
+}
+
+/* For stage `reader`. A concat goes by parts, where no stage has all of its channels. */
+static void plan_fetch(simd *s, const fetch *m, const stage *reader)
+{
+    const net_node *v = &s->n->nodes.at[m->node];
+    stage *by = fetcher_of(s, m->node);
+    for (int k = 0; k < v->count && v->prim == NET_concat && !by; k++) {
+        fetch part = *m;
+        part.node = v->operand[k];
+        if (s->f->place[part.node] == PLACE_MEMORY)
+            plan_fetch(s, &part, reader);
+    }
+    if (!by || by == reader)
+        return;
+    VEC_PUSH(s->a, &by->fetches, *m);
+    by->fetches.at[by->fetches.count - 1].soon = by < reader;
 }
 
 void simd_plan_fetches(simd *s)
 {
-    node_list reads = {0};
-    for (int i = 0; i < s->g->roots.count; i++)
-        fusion_reads(s->a, s->f, s->g->roots.at[i], &reads);
-    for (int i = 0; i < reads.count; i++) {
-        int node = reads.at[i];
-        const net_type *t = &s->n->nodes.at[node].type;
-        bool map = t->n == NET_BATCH && s->f->place[node] == PLACE_MEMORY;
-        stage *by = map && !is_own(s, node) ? fetcher_of(s, node) : NULL;
-        if (by)
-            VEC_PUSH(s->a, &by->fetches, ((fetch){node, rows_below(s, node)}));
+    map_list seen = {0};
+    for (int i = 0; i < s->stages.count; i++) {
+        map_list maps = {0};
+        add_tile_maps(s, &s->stages.at[i], &maps);
+        for (int k = 0; k < maps.count; k++) {
+            fetch *m = &maps.at[k];
+            m->below = rows_below(&s->stages.at[i]);
+            if (!m->channel && !has_map(&seen, m->node))
+                plan_fetch(s, m, &s->stages.at[i]);
+            VEC_PUSH(s->a, &seen, *m);
+        }
     }
 }
 
-/* Tiles follow each other in memory, those of the next image those of this one. */
+bool simd_is_fetched(const simd *s, int node)
+{
+    for (int i = 0; i < s->stages.count; i++)
+        if (sums_long(s, &s->stages.at[i]) && has_map(&s->stages.at[i].fetches, node))
+            return true;
+    return false;
+}
+
+/* From a pixel of the fetcher to that of the reader, which comes later in the tile, or in the next tile. Tiles follow each
+ * other in memory, those of the next image those of this one. */
+static int64_t until_read(const simd *s, const stage *g, const fetch *f)
+{
+    if (f->soon)
+        return 0;
+    return (s->rows * g->ratio + (s->tiles > 1 ? f->below : 0)) * row_of(s, f->node);
+}
+
 void simd_fetch_ahead(simd *s, const stage *g, const spot *at)
 {
     for (int i = 0; i < g->fetches.count; i++) {
         const fetch *f = &g->fetches.at[i];
-        int further = s->tiles > 1 ? f->further : 0;
-        int64_t row = (int64_t)s->n->nodes.at[f->node].type.w * s->layout->stride[f->node];
-        loop_index next = loop_offset(simd_element(s, f->node, at), (s->rows * g->ratio + further) * row);
+        loop_index next = loop_offset(simd_element(s, f->node, at), until_read(s, g, f));
         loop_prefetch(&s->pen, simd_arg(s, f->node, LOOP_IN), next);
     }
 }
 
-void simd_plan_gathers(simd *s)
+/* ---- past the caches --------------------------------------------------------------------------------------------- */
+
+/* Does the stage read `root`, which another one stores? */
+static bool takes_up(simd *s, const stage *g, int root)
 {
+    node_list reads = {0};
+    for (int r = 0; r < g->roots.count; r++) {
+        if (g->roots.at[r] == root)
+            return false;
+        fusion_reads(s->a, s->f, g->roots.at[r], &reads);
+    }
+    for (int i = 0; i < g->sums.count; i++)
+        fusion_reads(s->a, s->f, g->sums.at[i], &reads);
+    if (g->value >= 0)
+        fusion_reads(s->a, s->f, g->value, &reads);
+    for (int i = 0; i < reads.count; i++)
+        if (reads.at[i] == root)
+            return true;
+    return false;
+}
+
+/* What is streamed must be fetched from memory again when a later stage of the same tile reads it. */
+static bool is_taken_up(simd *s, int root)
+{
+    for (int i = 0; i < s->stages.count; i++)
+        if (takes_up(s, &s->stages.at[i], root))
+            return true;
+    return false;
+}
+
+static bool is_kept(const simd *s, int root)
+{
+    for (int i = 0; i < s->kept.count; i++)
+        if (s->kept.at[i] == root)
+            return true;
+    return false;
+}
+
+void simd_plan_streams(simd *s)
+{
+    for (int i = 0; i < s->stages.count; i++)
+        for (int r = 0; r < s->stages.at[i].roots.count; r++)
+            if (is_taken_up(s, s->stages.at[i].roots.at[r]))
+                VEC_PUSH(s->a, &s->kept, s->stages.at[i].roots.at[r]);
     for (int i = 0; i < s->stages.count && s->images_most == 1; i++) {
         stage *g = &s->stages.at[i];
         if (g->kind != STAGE_STORE || simd_goes_by_rows(s, g))
             continue;
         for (int r = 0; r < g->roots.count; r++) {
             int root = g->roots.at[r], w = s->n->nodes.at[root].type.w;
-            bool gathers = s->layout->row_lines && s->layout->row_lines[root];
+            bool gathers = s->layout->row_lines && s->layout->row_lines[root] && !is_kept(s, root);
             int row = gathers ? loop_scratch(&s->pen, DT_F32, (int64_t)w * s->layout->stride[root]) : -1;
             VEC_PUSH(s->a, &g->gathered, row);
         }
@@ -105,6 +251,66 @@ static int gathered_row(const simd *s, int root)
     return -1;
 }
 
+/* ---- fetching while a block computes ----------------------------------------------------------------------------- */
+
+static bool streams(const simd *s, int root)
+{
+    return s->layout->lines && s->layout->lines[root] && !is_kept(s, root);
+}
+
+/* Roots that are stored as they come: their lines are there when they are written. */
+static void add_stores(simd *s, const stage *g, map_list *maps)
+{
+    for (int r = 0; r < g->roots.count && g->h > 1; r++) {
+        int root = g->roots.at[r];
+        if (gathered_row(s, root) < 0 && !streams(s, root))
+            VEC_PUSH(s->a, maps, ((fetch){.node = root, .further = row_of(s, root), .written = true}));
+    }
+}
+
+void simd_begin_along(simd *s, const stage *g)
+{
+    s->along = (map_list){0};
+    s->along_ratio = g->ratio;
+    if (!sums_long(s, g))
+        return;
+    add_passing_maps(s, g, &s->along);
+    add_stores(s, g, &s->along);
+    for (int i = 0; i < g->fetches.count; i++) {
+        fetch f = g->fetches.at[i];
+        f.further = until_read(s, g, &f);
+        VEC_PUSH(s->a, &s->along, f);
+    }
+}
+
+void simd_end_along(simd *s)
+{
+    s->along = (map_list){0};
+}
+
+static void fetch_line(simd *s, const fetch *f, const spot *at)
+{
+    loop_index e = loop_offset(simd_element(s, f->node, at), f->channel + f->further);
+    loop_prefetch(&s->pen, simd_arg(s, f->node, f->written ? LOOP_INOUT : LOOP_IN), e);
+}
+
+void simd_fetch_along(simd *s, const block *b, loop_index k, int channels, int step)
+{
+    int rounds = channels / step, each = (b->pixels + rounds - 1) / rounds, width = b->vectors * b->lanes + b->tail;
+    if (!s->along.count)
+        return;
+    int first = loop_int(&s->pen, LOOP_INT_DIV, loop_times(k, b->pixels), loop_at(0), channels);
+    for (int p = 0; p < each; p++)
+        for (int c = 0; c < width; c += LINE)
+            for (int i = 0; i < s->along.count; i++) {
+                spot at = {.rel = b->rel, .c = loop_offset(b->c, c), .ratio = s->along_ratio};
+                at.x = loop_plus(loop_offset(b->x, p), first, 1);
+                fetch_line(s, &s->along.at[i], &at);
+            }
+}
+
+/* ---- stores ------------------------------------------------------------------------------------------------------ */
+
 void simd_store_map(simd *s, int root, const spot *at, int value)
 {
     const net_node *v = &s->n->nodes.at[root];
@@ -114,7 +320,7 @@ void simd_store_map(simd *s, int root, const spot *at, int value)
         loop_store(&s->pen, row, loop_sum(loop_times(at->x, s->layout->stride[root]), at->c), value);
         return;
     }
-    if (s->layout->lines && s->layout->lines[root] && at->lanes == s->t->lanes && at->lanes > 1) {
+    if (streams(s, root) && at->lanes == s->t->lanes && at->lanes > 1) {
         loop_stream(&s->pen, simd_arg(s, root, LOOP_OUT), e, value);
         return;
     }

@@ -94,7 +94,7 @@ static int load_memory(simd *s, int node, const spot *at)
     const net_type *t = &s->n->nodes.at[node].type;
     int buffer = simd_arg(s, node, LOOP_IN);
     loop_index e = simd_element(s, node, at);
-    if (s->ahead && t->h > 1 && t->c > 1)
+    if (s->ahead && t->h > 1 && t->c > 1 && !simd_is_fetched(s, node))
         loop_prefetch(&s->pen, buffer, loop_offset(e, t->w * stride_of(s, node)));
     if (t->c > 1)
         return loop_load(&s->pen, DT_F32, at->lanes, buffer, e);

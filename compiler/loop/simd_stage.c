@@ -673,5 +673,5 @@ void simd_plan(simd *s)
             g->scratch = loop_scratch(&s->pen, DT_F32, s->images_most * scratch_elements(s, g, s->rows));
     }
     if (s->layout->large)
-        simd_plan_gathers(s);
+        simd_plan_streams(s);
 }

@@ -323,6 +323,8 @@ static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, in
         int k = loop_for(&s->pen, loop_at(0), loop_at(whole), unrolled);
         if (q->panel && q->kh * q->kw == 1 && !s->o->small)
             fetch_panel(s, q, b, loop_plus(loop_at(0), k, 1));
+        if (rank == 0)
+            simd_fetch_along(s, b, loop_plus(loop_at(0), k, 1), whole, unrolled);
         for (int i = 0; i < unrolled; i++)
             for (int kx = 0; kx < q->kw; kx++)
                 dense_step(s, q, b, ky, kx, rank, loop_offset(loop_plus(loop_at(0), k, 1), i), acc);
