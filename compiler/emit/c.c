@@ -448,6 +448,13 @@ static void close_block(c_writer *w, const loop_ins *opener)
     c_line(w, "}");
 }
 
+/* Some steps of the loop around it, taken together. */
+static bool is_unrolled(const loop_ins *i)
+{
+    return i->lo.count > 0 && i->lo.count == i->hi.count &&
+           memcmp(i->lo.term, i->hi.term, (size_t)i->lo.count * sizeof i->lo.term[0]) == 0;
+}
+
 static void control(c_writer *w, const loop_ins *i)
 {
     switch (i->op) {
@@ -456,6 +463,8 @@ static void control(c_writer *w, const loop_ins *i)
         w->dialect->open(w, i);
         return;
     case LOOP_FOR:
+        if (is_unrolled(i))
+            c_line(w, "UNROLL");
         open_loop(w, c_int_name(w, i->dst), index_text(w, &i->lo).text, index_text(w, &i->hi).text, i->step);
         return;
     case LOOP_IF: {

@@ -34,6 +34,7 @@ typedef struct lower_options {
     int64_t scratch_most; /* bytes; where no height of a tile keeps to it, the least is taken */
     int tiles_least;      /* wherever the smallest map has as many rows */
     bool small;           /* short code before fast code: small blocks, loops over taps and channels */
+    bool rolled;          /* channels that are taken together stay a loop, for C's compilers to unroll */
 } lower_options;
 
 /* One argument of the kernel: which value of the net is bound to it. */

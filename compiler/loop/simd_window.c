@@ -313,6 +313,14 @@ static void fetch_panel(simd *s, const sweep *q, const block *b, loop_index k)
         loop_prefetch(&s->pen, q->weights, loop_offset(at, (int64_t)i * LINE));
 }
 
+/* Columns of taps of the input channel `k`. */
+static void dense_channel(simd *s, const sweep *q, const block *b, loop_index ky, int rank, loop_index k,
+                          const int acc[])
+{
+    for (int kx = 0; kx < q->kw; kx++)
+        dense_step(s, q, b, ky, kx, rank, k, acc);
+}
+
 /* The `rank`th tap in a row of each pixel: pixels of different phases, whose taps differ, keep each other company. */
 static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, int rank, const int acc[])
 {
@@ -320,19 +328,22 @@ static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, in
     if (whole <= unrolled)
         whole = 0;
     if (whole) {
-        int k = loop_for(&s->pen, loop_at(0), loop_at(whole), unrolled);
+        loop_index k = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(whole), unrolled), 1);
         if (q->panel && q->kh * q->kw == 1 && !s->o->small)
-            fetch_panel(s, q, b, loop_plus(loop_at(0), k, 1));
+            fetch_panel(s, q, b, k);
         if (rank == 0)
-            simd_fetch_along(s, b, loop_plus(loop_at(0), k, 1), whole, unrolled);
-        for (int i = 0; i < unrolled; i++)
-            for (int kx = 0; kx < q->kw; kx++)
-                dense_step(s, q, b, ky, kx, rank, loop_offset(loop_plus(loop_at(0), k, 1), i), acc);
+            simd_fetch_along(s, b, k, whole, unrolled);
+        if (s->o->rolled && unrolled > 1) {
+            int i = loop_for(&s->pen, k, loop_offset(k, unrolled), 1);
+            dense_channel(s, q, b, ky, rank, loop_plus(loop_at(0), i, 1), acc);
+            loop_end(&s->pen);
+        }
+        for (int i = 0; i < unrolled && !(s->o->rolled && unrolled > 1); i++)
+            dense_channel(s, q, b, ky, rank, loop_offset(k, i), acc);
         loop_end(&s->pen);
     }
     for (int i = whole; i < q->inner; i++)
-        for (int kx = 0; kx < q->kw; kx++)
-            dense_step(s, q, b, ky, kx, rank, loop_at(i), acc);
+        dense_channel(s, q, b, ky, rank, loop_at(i), acc);
 }
 
 /* The most taps of a row that a pixel of the block sees. */
@@ -374,7 +385,8 @@ static void convolve(simd *s, int core, const block *b, const int acc[])
     while (first + apart < q.kh && !meets_row(&q, b, first + apart))
         apart++;
     int rows = (q.kh - first + apart - 1) / apart, taps = taps_in_a_row(&q, b);
-    bool many = s->o->small || rows * taps * (q.inner ? 4 : 1) > UNROLLED_TAPS * (q.inner ? 2 : 1);
+    bool many =
+        s->o->small || (s->o->rolled && q.inner) || rows * taps * (q.inner ? 4 : 1) > UNROLLED_TAPS * (q.inner ? 2 : 1);
     bool rolled = rows > 1 && many;
     int var = rolled ? loop_for(&s->pen, loop_at(0), loop_at(rows), 1) : 0;
     for (int y = 0; y < (rolled ? 1 : rows); y++) {

@@ -138,6 +138,7 @@ static lowered *lower_best(planner *p, const group *g, int64_t scratch_most, uns
     memcpy(key, schedule, 16);
     if (p->o->book && p->o->book->find(p->o->book->user, schedule, &better)) {
         better.scratch_most = scratch_most;
+        better.rolled = asked.rolled;
         l = lower_group(p->scratch, p->f, g, &p->layout, p->t, &better, &p->room);
         loop_key(l->k, key);
     }

@@ -17,6 +17,13 @@
 #elif defined(__GNUC__)
 #pragma GCC optimize("fp-contract=off")
 #endif
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define UNROLL _Pragma("GCC unroll 8")
+#else
+#define UNROLL
+#endif
 #ifdef __GNUC__
 #define INLINE static inline __attribute__((unused, always_inline))
 #define PREFETCH(place) __builtin_prefetch(place, 0, 2)

@@ -244,7 +244,7 @@ static bool write_c(exporting *e, nasc_diag *d)
                           .sequential = true,
                           .lean = true,
                           .parts = parts,
-                          .lower = {.small = for_size(e), .tiles_least = parts}};
+                          .lower = {.small = for_size(e), .rolled = true, .tiles_least = parts}};
     const char *name = choose_name(e, d);
     e->constants = name ? trained_constants(&e->trained, &e->network, d) : NULL;
     bool int8 = export_is_int8(e);
