@@ -3,7 +3,7 @@
  * One C statement an instruction would be correct and unreadable, so c_scope.c first finds dead values, the block each
  * register belongs to, and values that may move into their only use; here those become expressions. The arithmetic is
  * the prelude's (templates/c/): operators where C has them, `op_8f(…)` for eight float lanes, `op_d(…)` for one double.
- */
+ * What kernels of one file have in common becomes functions (c_share.c). */
 #include "emit/c_writer.h"
 #include "templates.h"
 
@@ -50,12 +50,12 @@ const char *c_int_name(c_writer *w, int var)
     return var == 0 ? "n" : arena_printf(w->arena, "i%d", var);
 }
 
-static const loop_buffer *buffer_of(const c_writer *w, int buffer)
+const loop_buffer *c_buffer(const c_writer *w, int buffer)
 {
     return buffer >= LOOP_SCRATCH ? &w->k->scratch.at[buffer - LOOP_SCRATCH] : &w->k->args.at[buffer];
 }
 
-static const char *buffer_name(c_writer *w, int buffer)
+const char *c_buffer_name(c_writer *w, int buffer)
 {
     bool scratch = buffer >= LOOP_SCRATCH;
     return arena_printf(w->arena, "%c%d", scratch ? 's' : 'a', scratch ? buffer - LOOP_SCRATCH : buffer);
@@ -103,8 +103,8 @@ static int64_t beyond_base(c_writer *w, const loop_ins *i)
         return -1;
     c_base *base = &w->bases.at[b];
     if (!base->declared) {
-        const char *constant = base->stores ? "" : "const ", *type = c_type[buffer_of(w, base->buffer)->dtype];
-        c_line(w, arena_printf(w->arena, "%s%s *p%d = &%s[%s];", constant, type, b, buffer_name(w, base->buffer),
+        const char *constant = base->stores ? "" : "const ", *type = c_type[c_buffer(w, base->buffer)->dtype];
+        c_line(w, arena_printf(w->arena, "%s%s *p%d = &%s[%s];", constant, type, b, c_buffer_name(w, base->buffer),
                                index_text(w, &base->index).text));
         base->declared = true;
     }
@@ -114,7 +114,7 @@ static int64_t beyond_base(c_writer *w, const loop_ins *i)
 static expression element_text(c_writer *w, const loop_ins *i)
 {
     int64_t beyond = beyond_base(w, i);
-    const char *text = beyond < 0 ? arena_printf(w->arena, "%s[%s]", buffer_name(w, i->place.buffer),
+    const char *text = beyond < 0 ? arena_printf(w->arena, "%s[%s]", c_buffer_name(w, i->place.buffer),
                                                  index_text(w, &i->place.index).text)
                                   : arena_printf(w->arena, "p%d[%" PRId64 "]", w->base_of[i - w->k->ins.at], beyond);
     return (expression){text, LEVEL_ATOM};
@@ -127,7 +127,7 @@ static const char *pointer_text(c_writer *w, const loop_ins *i)
         const char *plus = beyond ? arena_printf(w->arena, " + %" PRId64, beyond) : "";
         return arena_printf(w->arena, "p%d%s", w->base_of[i - w->k->ins.at], plus);
     }
-    const char *name = buffer_name(w, i->place.buffer);
+    const char *name = c_buffer_name(w, i->place.buffer);
     return index_is_zero(&i->place.index)
                ? name
                : arena_printf(w->arena, "&%s[%s]", name, index_text(w, &i->place.index).text);
@@ -136,7 +136,7 @@ static const char *pointer_text(c_writer *w, const loop_ins *i)
 /* One element, as the type of a register. */
 static expression load_scalar(c_writer *w, const loop_ins *i, int dtype)
 {
-    int stored = buffer_of(w, i->place.buffer)->dtype;
+    int stored = c_buffer(w, i->place.buffer)->dtype;
     expression element = element_text(w, i);
     if (dtype == DT_QUAD) {
         const char *from = pointer_text(w, i);
@@ -151,7 +151,7 @@ static expression load_scalar(c_writer *w, const loop_ins *i, int dtype)
 
 static expression load_vector(c_writer *w, const loop_ins *i, int dtype, int lanes)
 {
-    int stored = buffer_of(w, i->place.buffer)->dtype;
+    int stored = c_buffer(w, i->place.buffer)->dtype;
     const char *from = pointer_text(w, i), *to = suffix(w, dtype, lanes);
     const char *call;
     if (stored == dtype)
@@ -406,7 +406,7 @@ static const char *stored_scalar(c_writer *w, expression value, int dtype, int s
 static void store(c_writer *w, const loop_ins *i)
 {
     const loop_reg *reg = &w->k->regs.at[i->src[0]];
-    int stored = buffer_of(w, i->place.buffer)->dtype;
+    int stored = c_buffer(w, i->place.buffer)->dtype;
     expression value = operand(w, i->src[0]);
     if (reg->dtype == DT_QUAD && reg->lanes == 1) {
         c_line(w,
@@ -496,14 +496,17 @@ static void declare_before(c_writer *w, int at)
     }
 }
 
-void c_statements(c_writer *w)
+void c_statements(c_writer *w, int from, int to)
 {
-    for (int at = 0; at < w->k->ins.count; at++) {
+    for (int at = from; at < to; at++) {
         const loop_ins *i = &w->k->ins.at[at];
         if (w->dead[at])
             continue;
         declare_before(w, at);
-        if (loop_op_info[i->op].kind == LOOP_STRUCT)
+        if (w->part_of[at]) {
+            c_call_part(w, at);
+            at = i->match;
+        } else if (loop_op_info[i->op].kind == LOOP_STRUCT)
             control(w, i);
         else if (c_is_int_def(i))
             define_int(w, at);
@@ -580,22 +583,48 @@ static bool expressible(const kernel *k, const target *t, nasc_diag *d)
     return true;
 }
 
+static void write_kernel(c_writer *w)
+{
+    text *out = w->out;
+    c_write_parts(w);
+    if (w->k->name[0])
+        text_add(out, "/* %s */\n", w->k->name);
+    text_add(out,
+             "KERNEL void %s(void *const *buffer, ptrdiff_t n, ptrdiff_t begin, ptrdiff_t end, void *scratch)\n{\n",
+             w->name);
+    w->indent = 1;
+    declare_buffers(w);
+    c_statements(w, 0, w->k->ins.count);
+    text_add(out, "}\n");
+}
+
 bool emit_c_kernel(text *out, const kernel *k, const target *t, const char *name, nasc_diag *d)
 {
     if (!expressible(k, t, d))
         return false;
-    c_writer w = {.dialect = &plain_c, .arena = out->arena, .out = out, .k = k};
+    c_writer w = {.dialect = &plain_c, .arena = out->arena, .out = out, .k = k, .name = name};
     c_scope(&w);
     c_find_bases(&w);
-    if (k->name[0])
-        text_add(out, "/* %s */\n", k->name);
-    text_add(out,
-             "KERNEL void %s(void *const *buffer, ptrdiff_t n, ptrdiff_t begin, ptrdiff_t end, void *scratch)\n{\n",
-             name);
-    w.indent = 1;
-    declare_buffers(&w);
-    c_statements(&w);
-    text_add(out, "}\n");
+    write_kernel(&w);
+    return true;
+}
+
+bool emit_c_kernels(text *out, const kernel *const *kernels, int count, const target *t, const char *const *names,
+                    nasc_diag *d)
+{
+    c_writer *w = NEW_ARRAY(out->arena, c_writer, count + 1);
+    for (int k = 0; k < count; k++) {
+        if (!expressible(kernels[k], t, d))
+            return false;
+        w[k] = (c_writer){.dialect = &plain_c, .arena = out->arena, .out = out, .k = kernels[k], .name = names[k]};
+        c_scope(&w[k]);
+        c_find_bases(&w[k]);
+    }
+    c_share(out->arena, w, count);
+    for (int k = 0; k < count; k++) {
+        write_kernel(&w[k]);
+        text_add(out, "\n");
+    }
     return true;
 }
 

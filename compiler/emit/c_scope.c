@@ -19,10 +19,17 @@ bool c_is_reg_def(const loop_ins *i)
     return kind == LOOP_MATH || kind == LOOP_MISC || i->op == LOOP_LOAD || i->op == LOOP_BCAST;
 }
 
-static bool has_place(const loop_ins *i)
+bool c_has_place(const loop_ins *i)
 {
     enum loop_kind kind = loop_op_info[i->op].kind;
     return kind == LOOP_MEM || kind == LOOP_HINT || i->op == LOOP_INT_LOAD;
+}
+
+bool c_is_local_int(const c_writer *w, int begin, int var)
+{
+    const loop_ins *opener = &w->k->ins.at[begin];
+    int scope = w->ints[var].scope;
+    return var == opener->dst || (w->ints[var].defs > 0 && scope >= begin && scope <= opener->match);
 }
 
 static void find_parents(c_writer *w)
@@ -56,7 +63,7 @@ static void visit_names(c_writer *w, int at, visit *f)
         f(w, &w->regs[i->src[s]], at, false);
     visit_index(w, &i->lo, at, f);
     visit_index(w, &i->hi, at, f);
-    if (has_place(i))
+    if (c_has_place(i))
         visit_index(w, &i->place.index, at, f);
     if (c_is_reg_def(i))
         f(w, &w->regs[i->dst], at, true);
@@ -177,6 +184,7 @@ void c_scope(c_writer *w)
     w->dead = NEW_ARRAY(w->arena, bool, k->ins.count);
     w->parent = NEW_ARRAY(w->arena, int, k->ins.count);
     w->before = NEW_ARRAY(w->arena, c_name *, k->ins.count);
+    w->part_of = NEW_ARRAY(w->arena, const c_part *, k->ins.count);
     for (int r = 0; r < k->regs.count; r++)
         w->regs[r].first = w->regs[r].declare = -1;
     for (int v = 0; v < k->ints; v++)
@@ -190,7 +198,7 @@ void c_scope(c_writer *w)
         if (w->dead[at])
             continue;
         visit_names(w, at, widen_scope);
-        if (!has_place(i))
+        if (!c_has_place(i))
             continue;
         bool scratch = i->place.buffer >= LOOP_SCRATCH;
         bool *uses = scratch ? w->uses_scratch : w->uses_arg;

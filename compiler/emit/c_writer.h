@@ -28,6 +28,13 @@ typedef struct c_base {
 
 typedef struct c_writer c_writer;
 
+/* A loop that several kernels have: a function, written before the first of them. */
+typedef struct c_part {
+    const c_writer *w; /* the first */
+    int begin;         /* the FOR in it */
+    const char *name;
+} c_part;
+
 /* What each writes in its own way. */
 typedef struct c_dialect {
     const char *integer;                           /* the type of integer variables */
@@ -47,8 +54,11 @@ struct c_writer {
     c_name **before; /* of an instruction: names to declare before it, because their first definition is nested in it */
     bool uses_arg[LOOP_ARGS_MAX], uses_scratch[LOOP_SCRATCH_MAX];
     VEC(c_base) bases;
-    int *base_of; /* of an instruction: which of them its place is of; -1: none */
-    struct {      /* the declaration that was written last: of what type, where its line begins and ends in `out` */
+    int *base_of;           /* of an instruction: which of them its place is of; -1: none */
+    const char *name;       /* of the function */
+    const c_part **part_of; /* of a FOR: the function that it became; else NULL. NULL: none became one */
+    int parts;              /* named after this kernel */
+    struct { /* the declaration that was written last: of what type, where its line begins and ends in `out` */
         const char *type;
         size_t begin, end;
     } declaration;
@@ -62,14 +72,24 @@ void c_find_bases(c_writer *w);
 bool c_may_fold(const c_writer *w, int def);
 /* One line at the present depth, broken after commas and before signs where it is too long. */
 void c_line(c_writer *w, const char *statement);
-/* All instructions of the kernel, after c_scope. */
-void c_statements(c_writer *w);
+/* Instructions [from, to) of the kernel, after c_scope. */
+void c_statements(c_writer *w, int from, int to);
 const char *c_int_name(c_writer *w, int var);
+const char *c_buffer_name(c_writer *w, int buffer);
+const loop_buffer *c_buffer(const c_writer *w, int buffer);
+/* Finds loops that several of these kernels have in common: fills part_of. After c_scope of all. */
+void c_share(arena *a, c_writer *w, int count);
+/* The functions that kernel `w` is the first to call; a call, in place of the FOR at `at`. */
+void c_write_parts(c_writer *w);
+void c_call_part(c_writer *w, int at);
 /* The type of an element, by its dtype. */
 extern const char *const c_type[DT_COUNT];
 /* A literal that reads back as exactly `value` rounded to dtype. */
 const char *c_literal(arena *a, double value, int dtype);
 bool c_is_int_def(const loop_ins *i);
 bool c_is_reg_def(const loop_ins *i);
+bool c_has_place(const loop_ins *i);
+/* Is a variable of the loop at `begin` its own: its counter, or named nowhere else? */
+bool c_is_local_int(const c_writer *w, int begin, int var);
 
 #endif

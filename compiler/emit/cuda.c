@@ -91,7 +91,7 @@ bool emit_cuda_kernel(text *out, const kernel *k, const target *t, const char *n
     text_add(out, "{\n");
     w.indent = 1;
     declare_scratch(&w);
-    c_statements(&w);
+    c_statements(&w, 0, w.k->ins.count);
     text_add(out, "}\n");
     return true;
 }

@@ -166,14 +166,9 @@ static bool write_kernels(exporter *e, text *out)
     if (is_of_bytes(e->m))
         emit_c_integers(out, e->m->target);
     e->kernel_name = NEW_ARRAY(e->a, const char *, p->kernels.count + 1);
-    for (int k = 0; k < p->kernels.count; k++) {
-        const kernel *of = p->kernels.at[k];
-        e->kernel_name[k] = arena_printf(e->a, "k%d_%s", k, of->name);
-        if (!emit_c_kernel(out, of, e->m->target, e->kernel_name[k], e->d))
-            return false;
-        text_add(out, "\n");
-    }
-    return true;
+    for (int k = 0; k < p->kernels.count; k++)
+        e->kernel_name[k] = arena_printf(e->a, "k%d_%s", k, p->kernels.at[k]->name);
+    return emit_c_kernels(out, p->kernels.at, p->kernels.count, e->m->target, e->kernel_name, e->d);
 }
 
 /* What a compiler makes of an instruction, on average: gcc and clang, several networks. */
@@ -273,10 +268,27 @@ static const char *number(const exporter *e, int64_t value)
     return arena_printf(e->a, "%" PRId64, value);
 }
 
+/* A fifth of the text of deep loops would be blanks. */
+static void indent_by_tabs(text *t)
+{
+    size_t to = 0;
+    bool leads = true;
+    for (size_t from = 0; from < t->length;) {
+        bool step = leads && strncmp(t->at + from, "    ", 4) == 0;
+        leads = step || t->at[from] == '\n';
+        t->at[to++] = step ? '\t' : t->at[from];
+        from += step ? 4 : 1;
+    }
+    t->length = to;
+    t->at[to] = '\0';
+}
+
 static bool write_text(const exporter *e, const char *path, const char *frame, const template_value *values, int count)
 {
     text out = {.arena = e->a};
     template_fill(&out, frame, values, count);
+    if (frame == template_c_model_c)
+        indent_by_tabs(&out);
     return file_replace(path, out.at, out.length, e->d);
 }
 
