@@ -18,7 +18,7 @@ END
 "$nasc" import '|none~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|avg_pool_3x3~2|' >"$work/bench.json" || bad=1
 "$nasc" info "$work/bench.json" >/dev/null || bad=1
 
-# Published in the papers of P-DARTS (Chen et al. 2019) and PC-DARTS (Xu et al. 2020), for CIFAR-10.
+# Published with P-DARTS (Chen et al. 2019), PC-DARTS (Xu et al. 2020) and GDAS (Dong and Yang 2019), for CIFAR-10.
 cat >"$work/p_darts.txt" <<'END'
 P_DARTS = Genotype(
     normal=[('skip_connect', 0), ('dil_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 1),
@@ -37,7 +37,17 @@ PC_DARTS = Genotype(
             ('sep_conv_3x3', 0), ('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('sep_conv_3x3', 2)],
     reduce_concat=range(2, 6))
 END
-for name in p_darts pc_darts; do "$nasc" import "$work/$name.txt" | cmp - ../genotypes/$name.json || bad=1; done
+cat >"$work/gdas.txt" <<'END'
+GDAS_V1 = Genotype(
+    normal=[('skip_connect', 0), ('skip_connect', 1), ('skip_connect', 0), ('sep_conv_5x5', 2),
+            ('sep_conv_3x3', 3), ('skip_connect', 0), ('sep_conv_5x5', 4), ('sep_conv_3x3', 3)],
+    normal_concat=range(2, 6),
+    reduce=[('sep_conv_5x5', 0), ('sep_conv_3x3', 1), ('sep_conv_5x5', 2), ('sep_conv_5x5', 1),
+            ('dil_conv_5x5', 2), ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), ('sep_conv_5x5', 1)],
+    reduce_concat=range(2, 6)
+)
+END
+for name in p_darts pc_darts gdas; do "$nasc" import "$work/$name.txt" | cmp - ../genotypes/$name.json || bad=1; done
 
 "$nasc" import cli/proxyless_mobile.config | cmp - ../genotypes/proxyless_mobile.json || bad=1
 

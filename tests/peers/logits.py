@@ -1,12 +1,14 @@
-"""The logits of exported C beside PyTorch's, for the published genotypes at their full size: random weights, the statistics
-of a batch in the batch norms, one image.
+"""The logits of exported C beside PyTorch's, for published genotypes at their full size: PyTorch's initial weights, the
+statistics of a batch of photographs in the batch norms, one more photograph.
 
     PYTHON tests/peers/logits.py [--nasc build/release/nasc] [--target native] [--within 1e-4] [GENOTYPE.json …]
 
-PYTHON has torch. Each network goes to nasc as a file of weights (tools/pth-to-safetensors); the C is compiled, passes its own
+PYTHON has torch. Photographs are those of an idx file, normalised, with a border where networks want 32 pixels, enlarged
+where they want more. Each network goes to nasc as a file of weights (tools/pth-to-safetensors); the C is compiled, passes its own
 test, and is called by examples/caller.py. Prints a line a network; exit 1 where a logit is further off PyTorch's in float32
 than --within. How far both are from PyTorch's in float64 tells whose rounding it is."""
 import argparse
+import gzip
 import json
 import pathlib
 import re
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 
+import numpy
 import torch
 
 import darts
@@ -22,7 +25,8 @@ import proxyless
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 from caller import Network  # noqa: E402
-PUBLISHED = ("darts_v1", "darts_v2", "pc_darts", "p_darts", "proxyless_mobile")
+PUBLISHED = ("darts_v1", "darts_v2", "pc_darts", "gdas", "proxyless_mobile")
+BATCH = {32: 96, 224: 16}  # by the side of an image
 
 
 def arguments():
@@ -30,6 +34,7 @@ def arguments():
     a.add_argument("--nasc", default=str(ROOT / "build/release/nasc"))
     a.add_argument("--target", default="native")
     a.add_argument("--within", type=float, default=1e-4)
+    a.add_argument("--images", default="/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz")
     a.add_argument("--seed", type=int, default=0)
     a.add_argument("genotypes", nargs="*", default=[ROOT / f"genotypes/{name}.json" for name in PUBLISHED])
     return a.parse_args()
@@ -56,24 +61,34 @@ def mobile_network():
     return proxyless.mobile(), (3, 224, 224), published
 
 
-def pictures(count, shape):
-    """Fields of colour of all contrasts, with some noise. (Pictures of noise alone look alike to deep layers: norms by their
-    statistics multiply every rounding.)"""
-    c, h, w = shape
-    coarse = torch.nn.functional.interpolate(torch.rand(count, c, 4, 4), size=(h, w), mode="bicubic", align_corners=False)
-    contrast = torch.rand(count, 1, 1, 1)
-    grey = torch.rand(count, 1, 1, 1)
-    return (coarse * contrast + grey * (1 - contrast) + 0.1 * torch.rand(count, c, h, w)).clamp(0, 1)
+def photographs(path):
+    """The images of an idx file, n x 1 x h x w, of mean 0 and deviation 1."""
+    with (gzip.open if path.endswith(".gz") else open)(path, "rb") as file:
+        n, h, w = numpy.frombuffer(file.read(16), ">u4")[1:].tolist()
+        levels = torch.from_numpy(numpy.frombuffer(file.read(), numpy.uint8).reshape(n, 1, h, w).copy()).float()
+    return (levels - levels.mean()) / levels.std()
 
 
-def with_statistics(net, shape):
+def some(images, count, shape):
+    """So many of them by chance, as the network takes them."""
+    c, side, _ = shape
+    found = images[torch.randint(len(images), (count,))]
+    border = side - images.shape[-1]
+    if border > images.shape[-1]:
+        found = torch.nn.functional.interpolate(found, size=(side, side), mode="bilinear", align_corners=False)
+    else:
+        found = torch.nn.functional.pad(found, [border // 2, border - border // 2] * 2, value=images.min().item())
+    return found.expand(-1, c, -1, -1).contiguous()
+
+
+def with_statistics(net, images, shape):
     """Every batch norm takes the statistics of one batch, as after training."""
     for m in net.modules():
         if isinstance(m, torch.nn.BatchNorm2d):
             m.momentum = 1.0
     net.train()
     with torch.no_grad():
-        net(pictures(32 if shape[1] < 100 else 8, shape))
+        net(some(images, BATCH[shape[1]], shape))
     return net.eval()
 
 
@@ -92,12 +107,12 @@ def export(a, path, net, shape, published, folder):
     return Network(c)
 
 
-def compare(a, path):
+def compare(a, images, path):
     genotype = json.loads(pathlib.Path(path).read_text())
     torch.manual_seed(a.seed)
     net, shape, published = cells_network(genotype) if "cells" in genotype else mobile_network()
-    with_statistics(net, shape)
-    image = pictures(1, shape)
+    with_statistics(net, images, shape)
+    image = some(images, 1, shape)
     with tempfile.TemporaryDirectory() as name:
         run = export(a, path, net, shape, published, pathlib.Path(name))
         ours = torch.tensor(run(image[0].permute(1, 2, 0).flatten().tolist()), dtype=torch.float64)
@@ -112,4 +127,5 @@ def compare(a, path):
 
 if __name__ == "__main__":
     options = arguments()
-    sys.exit(not all([compare(options, path) for path in options.genotypes]))
+    shown = photographs(options.images)
+    sys.exit(not all([compare(options, shown, path) for path in options.genotypes]))
