@@ -333,12 +333,13 @@ static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, in
             fetch_panel(s, q, b, k);
         if (rank == 0)
             simd_fetch_along(s, b, k, whole, unrolled);
-        if (s->o->rolled && unrolled > 1) {
+        bool rolled = s->o->rolled && unrolled > 1;
+        if (rolled) {
             int i = loop_for(&s->pen, k, loop_offset(k, unrolled), 1);
             dense_channel(s, q, b, ky, rank, loop_plus(loop_at(0), i, 1), acc);
             loop_end(&s->pen);
         }
-        for (int i = 0; i < unrolled && !(s->o->rolled && unrolled > 1); i++)
+        for (int i = 0; i < unrolled && !rolled; i++)
             dense_channel(s, q, b, ky, rank, loop_offset(k, i), acc);
         loop_end(&s->pen);
     }
