@@ -2,6 +2,8 @@
  * images by NVRTC. */
 #include "engine.h"
 
+#include "plan/plan.h"
+
 #include <string.h>
 
 struct engine {
@@ -99,25 +101,25 @@ static const kernel *const *kernels_of(const engine *e, const program *p, arena 
     return wide;
 }
 
-/* The image of a kernel, an earlier one's where they are equal. */
-static bool make_image(engine *e, const kernel *k, program_image *image, nasc_diag *d)
+/* The image of a function, an earlier one's where they are equal. */
+static bool make_image(engine *e, const program *p, const program_function *f, program_image *image, nasc_diag *d)
 {
     struct made m = {0};
     cubin made;
-    loop_key(k, m.key);
+    cuda_function_key(f, p->kernels.at, m.key);
     for (int i = 0; i < e->images.count; i++)
         if (memcmp(e->images.at[i].key, m.key, sizeof m.key) == 0) {
             *image = e->images.at[i].image;
             return true;
         }
-    if (!nvrtc_compile(e->nvrtc, &e->a, k, &e->t, &made, d))
+    if (!nvrtc_compile(e->nvrtc, &e->a, f, p->kernels.at, &e->t, &made, d))
         return false;
     e->stats.compiled += !made.cached;
     e->stats.cached += made.cached;
     if (made.use.spill_bytes > 0)
-        text_add(&e->spills, "  %s: %d bytes, with %d registers of %s\n", k->name, made.use.spill_bytes,
-                 made.use.registers, e->t.name);
-    m.image = (program_image){made.image, CUDA_SYMBOL, cuda_block_threads(k), loop_threads_of(k) > 0};
+        text_add(&e->spills, "  %s: %d bytes, with %d registers of %s\n", program_function_name(&e->a, p, f),
+                 made.use.spill_bytes, made.use.registers, e->t.name);
+    m.image = (program_image){made.image, CUDA_SYMBOL};
     VEC_PUSH(&e->a, &e->images, m);
     *image = m.image;
     return true;
@@ -125,12 +127,12 @@ static bool make_image(engine *e, const kernel *k, program_image *image, nasc_di
 
 static bool load_images(engine *e, const program *p, program_code *code, nasc_diag *d)
 {
-    program_image *image = NEW_ARRAY(&e->a, program_image, p->kernels.count + 1);
+    program_image *image = NEW_ARRAY(&e->a, program_image, p->functions.count + 1);
     code->image = image;
     if (e->cudnn)
         code->library = cudnn_library(e->cudnn);
-    for (int k = 0; k < p->kernels.count; k++)
-        if (!make_image(e, p->kernels.at[k], &image[k], d))
+    for (int f = 0; f < p->functions.count; f++)
+        if (!make_image(e, p, &p->functions.at[f], &image[f], d))
             return false;
     return true;
 }

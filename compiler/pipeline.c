@@ -114,6 +114,15 @@ static const char *slot_name(enum net_slot slot)
     return slot < SLOT_USER ? names[slot] : "user";
 }
 
+static void show_grid(const program *q, int grid, text *out)
+{
+    const program_grid *g = &q->grids.at[grid];
+    text_add(out, " grid %d", grid);
+    if (g->function >= 0)
+        text_add(out, " function %d: %s", g->function, program_grid_name(out->arena, q, g));
+    text_add(out, "\n");
+}
+
 static void show_program(const pipeline *p, text *out)
 {
     const program *q = p->program;
@@ -121,9 +130,15 @@ static void show_program(const pipeline *p, text *out)
              (long long)q->scratch_bytes, q->kernels.count);
     for (int l = 0; l < q->launches.count; l++) {
         const program_launch *launch = &q->launches.at[l];
-        text_add(out, "launch %d%s\n", l, launch->flags & LAUNCH_MOVES_STATS ? " moves statistics" : "");
+        text_add(out, "launch %d%s", l, launch->flags & LAUNCH_MOVES_STATS ? " moves statistics" : "");
+        if (q->grids.count > 0 && launch->grids == 0)
+            text_add(out, " in grid %d", launch->first_grid);
+        text_add(out, "\n");
+        int grid = launch->first_grid;
         for (int i = launch->first; i < launch->first + launch->count; i++) {
             const program_instance *in = &q->instances.at[i];
+            if (launch->grids && i == q->grids.at[grid].first)
+                show_grid(q, grid++, out);
             if (in->kernel >= 0)
                 text_add(out, "  kernel %d %s units %d/%d \"%s\":", in->kernel, q->kernels.at[in->kernel]->name,
                          in->unit_images, in->unit_tiles, in->name ? in->name : "");
@@ -157,16 +172,23 @@ static bool emit_c(const pipeline *p, text *out, nasc_diag *d)
     return true;
 }
 
+/* Of a function: its kernel and its number. */
+static const char *function_name(arena *a, const program *q, int i)
+{
+    const program_function *f = &q->functions.at[i];
+    return f->kernels == 1 ? arena_printf(a, "%s_%d", q->kernels.at[f->part[0].kernel]->name, i)
+                           : arena_printf(a, "grid_%d", i);
+}
+
 static bool emit_cuda(const pipeline *p, text *out, nasc_diag *d)
 {
     const program *q = p->program;
     if (!p->t->capability)
         return diag_fail(d, DIAG_INPUT, p->t->name, "is no GPU: CUDA is not written for it");
-    emit_cuda_prelude(out);
-    for (int k = 0; k < q->kernels.count; k++) {
+    emit_cuda_prelude(out, q->functions.at, q->functions.count);
+    for (int i = 0; i < q->functions.count; i++) {
         text_add(out, "\n");
-        const char *name = arena_printf(out->arena, "%s_%d", q->kernels.at[k]->name, k);
-        if (!emit_cuda_kernel(out, q->kernels.at[k], p->t, name, d))
+        if (!emit_cuda_function(out, &q->functions.at[i], q->kernels.at, p->t, function_name(out->arena, q, i), d))
             return false;
     }
     return true;

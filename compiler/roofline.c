@@ -1,4 +1,4 @@
-/* Bounds of a kernel's time. None of them is reached on a real machine, so the greatest is a time that a kernel is not
+/* Bounds of a grid's time. None of them is reached on a real machine, so the greatest is a time that a kernel is not
  * below; which one it is says what to work on. */
 #include "roofline.h"
 
@@ -7,7 +7,7 @@
 
 /* Sizes and rates: NVIDIA's H100 and Ada architecture papers, and the tuning guides of compute capability 9.0 and 8.9
  * for what a multiprocessor holds. Not published, hence as published measurements have them, rounded: the second cache's
- * bandwidth, latencies, and the time between two kernels. */
+ * bandwidth, latencies, and the time between two kernels, or two phases. */
 static const gpu gpus[] = {
     {.name = "h100",
      .title = "H100 SXM",
@@ -26,6 +26,7 @@ static const gpu gpus[] = {
      .blocks = 32,
      .registers = 65536,
      .launch = 1.5e-6,
+     .phase = 1e-6,
      .latency = {.f32 = 4, .f64 = 8, .shared = 30, .l1 = 40, .l2 = 270, .memory = 600}},
     {.name = "rtx4090",
      .title = "RTX 4090",
@@ -44,6 +45,7 @@ static const gpu gpus[] = {
      .blocks = 24,
      .registers = 65536,
      .launch = 1.5e-6,
+     .phase = 1e-6,
      .latency = {.f32 = 4, .f64 = 40, .shared = 30, .l1 = 40, .l2 = 280, .memory = 550}},
 };
 
@@ -93,11 +95,19 @@ static double evenness(const gpu *g, double blocks)
     return each > 0 ? ceil(each) / each : 1;
 }
 
-static void find_roofs(const gpu *g, roofline *r)
+/* Blocks follow each other where there is room; a grid of few waves lasts as long as all of them, were they full. */
+static double latency_of(const gpu *g, const roofline *r, double cycles)
+{
+    double rooms = (double)g->sms * r->resident, waves = (double)r->counts.blocks / rooms;
+    double all = cycles / rooms * (waves > 0 && waves < WAVES_FEW ? ceil(waves) / waves : 1);
+    return (all > r->counts.serial ? all : r->counts.serial) / g->clock;
+}
+
+/* cycles: of all blocks, one after the other. */
+static void find_roofs(const gpu *g, roofline *r, double cycles)
 {
     const loop_counts *c = &r->counts;
     double second = g->sms * g->clock;
-    double waves = (double)c->blocks / ((double)g->sms * r->resident);
     r->roof[ROOF_memory] = c->bytes / g->memory;
     r->roof[ROOF_flops] = c->flops / (2.0 * g->f32 * g->sms * g->clock);
     r->roof[ROOF_l2] = c->sectors_block * SECTOR / g->l2;
@@ -107,18 +117,37 @@ static void find_roofs(const gpu *g, roofline *r)
     r->roof[ROOF_f32] = c->f32 * WARP / g->f32 / second;
     r->roof[ROOF_f64] = c->f64 * WARP / g->f64 / second;
     r->roof[ROOF_alu] = c->alu * WARP / g->alu / second;
-    r->roof[ROOF_latency] = (waves < WAVES_FEW ? ceil(waves) : waves) * c->serial / g->clock;
+    r->roof[ROOF_latency] = latency_of(g, r, cycles);
 }
 
-roofline roofline_of(arena *a, const gpu *g, const kernel *k, const loop_grid *grid, const struct cubin_use *use)
+static void add_counts(loop_counts *to, const loop_counts *more, double times)
 {
-    roofline r = {.counts = loop_count(a, k, grid, &g->latency), .use = *use};
-    if (!r.use.shared_bytes && loop_threads_of(k))
-        r.use.shared_bytes = (int32_t)loop_scratch_offset(k, k->scratch.count);
+    double *const sum[] = {&to->flops,   &to->issued,        &to->f32,   &to->f64,    &to->alu,
+                           &to->sectors, &to->sectors_block, &to->bytes, &to->shared, &to->conflicts};
+    const double each[] = {more->flops,   more->issued,        more->f32,   more->f64,    more->alu,
+                           more->sectors, more->sectors_block, more->bytes, more->shared, more->conflicts};
+    for (size_t i = 0; i < COUNT(sum); i++)
+        *sum[i] += times * each[i];
+    to->blocks += (int64_t)times * more->blocks;
+    to->serial = more->serial > to->serial ? more->serial : to->serial;
+}
+
+roofline roofline_of(const gpu *g, const roofline_part *parts, int count, int threads, const struct cubin_use *use)
+{
+    roofline r = {.use = *use};
+    double cycles = 0;
+    r.counts.threads = threads;
+    for (int i = 0; i < count; i++) {
+        const roofline_part *p = &parts[i];
+        add_counts(&r.counts, &p->counts, p->instances);
+        cycles += (double)p->instances * (double)p->counts.blocks * p->counts.serial;
+        if (!use->shared_bytes && p->shared_bytes > r.use.shared_bytes)
+            r.use.shared_bytes = (int32_t)p->shared_bytes;
+    }
     r.resident = resident_blocks(g, &r);
     r.resident = r.resident > 0 ? r.resident : 1;
     r.occupancy = (double)(r.resident * r.counts.threads) / g->threads;
-    find_roofs(g, &r);
+    find_roofs(g, &r, cycles);
     for (int i = 0; i < ROOF_COUNT; i++) {
         bool shared = i == ROOF_memory || i == ROOF_flops || i == ROOF_l2 || i == ROOF_latency;
         double alone = r.roof[i] * (shared ? 1 : evenness(g, (double)r.counts.blocks));
@@ -129,4 +158,17 @@ roofline roofline_of(arena *a, const gpu *g, const kernel *k, const loop_grid *g
     }
     r.bound = r.roof[ROOF_memory] > r.roof[ROOF_flops] ? r.roof[ROOF_memory] : r.roof[ROOF_flops];
     return r;
+}
+
+void roofline_follow(const gpu *g, roofline *to, const roofline *next)
+{
+    double serial = to->counts.serial + next->counts.serial;
+    if (next->seconds > to->seconds)
+        to->limit = next->limit;
+    add_counts(&to->counts, &next->counts, 1);
+    to->counts.serial = serial;
+    for (int i = 0; i < ROOF_COUNT; i++)
+        to->roof[i] += next->roof[i];
+    to->seconds += g->phase + next->seconds;
+    to->bound += next->bound;
 }

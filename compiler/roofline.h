@@ -1,4 +1,4 @@
-/* The time that a program's kernels take on a GPU at least, on paper: what is counted of them against what the machine
+/* The time that a program's grids take on a GPU at least, on paper: what is counted of them against what the machine
  * can do. */
 #ifndef NASC_ROOFLINE_H
 #define NASC_ROOFLINE_H
@@ -17,6 +17,7 @@ typedef struct gpu {
     double memory_bytes, l2_bytes; /* sizes */
     int shared_bytes, threads, blocks, registers; /* that a multiprocessor holds */
     double launch;                                /* seconds between two kernels of a graph that depend on each other */
+    double phase;                                 /* from a phase's last block to what waits for it */
     loop_latency latency;
 } gpu;
 /* NULL: there is none of that name; `names` (may be NULL) is filled with what there is. */
@@ -43,7 +44,7 @@ enum roof {
 extern const char *const roof_names[ROOF_COUNT];
 
 typedef struct roofline {
-    loop_counts counts;
+    loop_counts counts;      /* of all its blocks; serial: the slowest block's */
     struct cubin_use use;    /* no registers: not known, 64 are taken to be used */
     int resident;            /* blocks on a multiprocessor */
     double occupancy;        /* of its threads */
@@ -53,6 +54,16 @@ typedef struct roofline {
     enum roof limit;
 } roofline;
 
-roofline roofline_of(arena *a, const gpu *g, const kernel *k, const loop_grid *grid, const struct cubin_use *use);
+/* What some of a grid's blocks do, all of one kernel. */
+typedef struct roofline_part {
+    loop_counts counts; /* of one instance */
+    int instances;
+    int64_t shared_bytes; /* of a block, where nobody says */
+} roofline_part;
+
+/* `threads`: of a block. Of a grid of phases, one of them. */
+roofline roofline_of(const gpu *g, const roofline_part *parts, int count, int threads, const struct cubin_use *use);
+/* Adds the phase that comes next. */
+void roofline_follow(const gpu *g, roofline *to, const roofline *next);
 
 #endif

@@ -1,6 +1,7 @@
 // A GPU's threads on the CPU: what stands before emitted CUDA text when a C++ compiler takes it. Blocks run one after
-// the other. Threads that meet at barriers are fibers: each runs until a barrier or its end, then the next; a barrier
-// that not all of them reach ends the program. Shared memory is a static of the kernel, since no two blocks run at a
+// the other, the last first: nothing may wait for one with a lower number. Threads that meet at barriers are fibers: each runs until a barrier or its end, then the next; a barrier
+// that not all of them reach ends the program, but for those that have ended before: the last ones of a block whose
+// kernel has fewer. Shared memory is a static of the kernel, since no two blocks run at a
 // time; it is the block's, whose threads must not read what the one before has left there.
 #include <math.h>
 #include <setjmp.h>
@@ -13,13 +14,14 @@
 struct dim3 {
     unsigned x;
 };
-static dim3 threadIdx, blockIdx, blockDim;
+static dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 #define __global__
 #define __device__
+#define __forceinline__ inline
 #define __shared__ static
 #define __align__(bytes) __attribute__((aligned(bytes)))
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 
 static inline float __fmaf_rn(float a, float b, float c)
 {
@@ -39,6 +41,24 @@ static inline float __fsqrt_rn(float a)
 static inline double __dsqrt_rn(double a)
 {
     return sqrt(a);
+}
+
+static inline unsigned atomicAdd(unsigned *at, unsigned more)
+{
+    unsigned before = *at;
+    *at += more;
+    return before;
+}
+
+static inline void __threadfence()
+{
+}
+
+// Whoever waits for another block here waits for ever.
+static inline void __nanosleep(unsigned)
+{
+    fprintf(stderr, "a block waits for one that has not begun\n");
+    abort();
 }
 
 namespace device {
@@ -107,29 +127,32 @@ static void run(fiber *f)
     start(f);
 }
 
-// All threads to the next barrier; true: to their end.
-static bool run_phase()
+// All of `threads` to the next barrier; true: to their end. The last ones may end before.
+static bool run_phase(unsigned *threads)
 {
-    unsigned ended = 0;
-    for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++) {
+    unsigned ended = 0, last = 0;
+    for (threadIdx.x = 0; threadIdx.x < *threads; threadIdx.x++) {
         run(&fibers[threadIdx.x]);
         ended += fibers[threadIdx.x].done;
+        last = fibers[threadIdx.x].done ? last : threadIdx.x + 1;
     }
-    if (ended != 0 && ended != blockDim.x) {
-        fprintf(stderr, "%u of %u threads end where the others wait at a barrier\n", ended, blockDim.x);
+    if (last != *threads - ended) {
+        fprintf(stderr, "%u of %u threads end where the others wait at a barrier\n", ended, *threads);
         abort();
     }
-    return ended != 0;
+    *threads = last;
+    return last == 0;
 }
 
 static void run_block(bool barriers)
 {
+    unsigned threads = blockDim.x;
     for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++)
         if (barriers)
             fibers[threadIdx.x].started = fibers[threadIdx.x].done = false;
         else
             body(given);
-    while (barriers && !run_phase())
+    while (barriers && !run_phase(&threads))
         continue;
 }
 
@@ -138,7 +161,8 @@ static void launch(void (*kernel)(void **), void **parameters, unsigned blocks, 
     body = kernel;
     given = parameters;
     blockDim.x = threads;
-    for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
+    gridDim.x = blocks;
+    for (blockIdx.x = blocks; blockIdx.x-- > 0;)
         run_block(barriers);
 }
 

@@ -45,9 +45,13 @@ void emit_c_integers(text *out, const target *t);
  * Writes `extern "C" __global__ void NAME(float *a0, …, int n, int units)`, a parameter an argument: all units of a run,
  * as one grid. Each block has cuda_block_threads; there are as many as units where the kernel has threads, else enough for
  * a thread a unit. The file begins with the prelude. `t`: a GPU. requires: loop_verify, loop_expand_math with fma. */
-enum { CUDA_BLOCK_THREADS = 256, CUDA_VECTOR = 4 }; /* of a kernel that says nothing of threads; floats that shared memory gives at once, at most */
+enum { CUDA_VECTOR = 4 }; /* floats that shared memory gives at once, at most */
 bool emit_cuda_kernel(text *out, const kernel *k, const target *t, const char *name, nasc_diag *d);
-void emit_cuda_prelude(text *out);
+/* A program's function; `kernels` are the program's. */
+bool emit_cuda_function(text *out, const program_function *f, const kernel *const *kernels, const target *t,
+                        const char *name, nasc_diag *d);
+/* What a file of so many functions begins with. */
+void emit_cuda_prelude(text *out, const program_function *functions, int count);
 int cuda_block_threads(const kernel *k);
 
 /* NVRTC, opened at run time: NULL with a diagnostic where it is not installed. */
@@ -55,7 +59,7 @@ typedef struct nvrtc nvrtc;
 nvrtc *nvrtc_open(nasc_diag *d);
 void nvrtc_close(nvrtc *r);
 
-/* Machine code of one kernel, by the name CUDA_SYMBOL, and what it takes of the machine. */
+/* Machine code of one function, by the name CUDA_SYMBOL, and what it takes of the machine. */
 #define CUDA_SYMBOL "kernel"
 typedef struct cubin {
     void *image; /* the arena's */
@@ -70,7 +74,12 @@ typedef struct cubin {
 } cubin;
 /* For a target that is newer than NVRTC the image is PTX, which the GPU's driver compiles; nothing is known of its use.
  * Fails with a diagnostic where NVRTC does not know the target, or refuses the text. Threads may call it at once. */
-bool nvrtc_compile(const nvrtc *r, arena *a, const kernel *k, const target *t, cubin *made, nasc_diag *d);
+bool nvrtc_compile(const nvrtc *r, arena *a, const program_function *f, const kernel *const *kernels, const target *t,
+                   cubin *made, nasc_diag *d);
+/* Key of everything that the text of a function depends on but the target. */
+void cuda_function_key(const program_function *f, const kernel *const *kernels, unsigned char key[16]);
+/* The function that is one kernel, kernels[0]. */
+program_function cuda_function_of(const kernel *k);
 
 /* Compiles emitted C with the host's `cc` (or $CC) into a shared object and opens it: how tests compare engines, and how a
  * nasc without LLVM runs. entry[i] is valid until cc_close. */

@@ -11,7 +11,7 @@
 #include <xxhash.h>
 
 /* Goes up whenever cuda.c or the prelude makes other text of the same kernel. */
-enum { CUDA_EMITTER_VERSION = 2 };
+enum { CUDA_EMITTER_VERSION = 4 };
 
 typedef void *nvrtc_program;
 
@@ -172,14 +172,37 @@ static bool compile_text(const nvrtc *r, arena *a, const kernel *k, const archit
            diag_fail(d, DIAG_DEVICE, k->name, "NVRTC fails with code %d: %.*s", status, (int)strcspn(log, "\n"), log);
 }
 
-/* What else the cubin depends on is hashed with the kernel's own key. */
-static void cubin_key(const nvrtc *r, const kernel *k, const architecture *to, unsigned char key[CACHE_KEY_BYTES])
+void cuda_function_key(const program_function *f, const kernel *const *kernels, unsigned char key[16])
 {
     struct {
-        unsigned char kernel[16];
+        unsigned char kernel[GRID_KERNELS][16];
+        int32_t phase[GRID_KERNELS], kernels, threads, table, none;
+    } all = {.kernels = f->kernels, .threads = f->threads, .table = f->table};
+    for (int i = 0; i < f->kernels; i++) {
+        loop_key(kernels[f->part[i].kernel], all.kernel[i]);
+        all.phase[i] = f->part[i].phase;
+    }
+    XXH128_canonical_t bytes;
+    XXH128_canonicalFromHash(&bytes, XXH3_128bits(&all, sizeof all));
+    memcpy(key, bytes.digest, 16);
+}
+
+program_function cuda_function_of(const kernel *k)
+{
+    return (program_function){.kernels = 1,
+                              .threads = cuda_block_threads(k),
+                              .part = {{.args = k->args.count, .threads = loop_threads_of(k)}}};
+}
+
+/* What else the cubin depends on is hashed with the function's own key. */
+static void cubin_key(const nvrtc *r, const program_function *f, const kernel *const *kernels, const architecture *to,
+                      unsigned char key[CACHE_KEY_BYTES])
+{
+    struct {
+        unsigned char function[16];
         int32_t number[4];
     } all = {.number = {CUDA_EMITTER_VERSION, r->major, r->minor, to->ptx ? -to->capability : to->capability}};
-    loop_key(k, all.kernel);
+    cuda_function_key(f, kernels, all.function);
     XXH128_canonical_t bytes;
     XXH128_canonicalFromHash(&bytes, XXH3_128bits(&all, sizeof all));
     memcpy(key, bytes.digest, CACHE_KEY_BYTES);
@@ -211,7 +234,8 @@ static void store_cubin(const nvrtc *r, arena *a, const unsigned char *key, cons
     cache_store(&r->cache, key, entry, sizeof made->use + made->size);
 }
 
-bool nvrtc_compile(const nvrtc *r, arena *a, const kernel *k, const target *t, cubin *made, nasc_diag *d)
+bool nvrtc_compile(const nvrtc *r, arena *a, const program_function *f, const kernel *const *kernels, const target *t,
+                   cubin *made, nasc_diag *d)
 {
     unsigned char key[CACHE_KEY_BYTES];
     text source = {.arena = a};
@@ -219,11 +243,12 @@ bool nvrtc_compile(const nvrtc *r, arena *a, const kernel *k, const target *t, c
     architecture to;
     if (!choose(r, a, t, &to, d))
         return false;
-    cubin_key(r, k, &to, key);
+    cubin_key(r, f, kernels, &to, key);
     if (load_cubin(r, a, key, made))
         return true;
-    emit_cuda_prelude(&source);
-    if (!emit_cuda_kernel(&source, k, t, CUDA_SYMBOL, d) || !compile_text(r, a, k, &to, source.at, made, d))
+    emit_cuda_prelude(&source, f, 1);
+    if (!emit_cuda_function(&source, f, kernels, t, CUDA_SYMBOL, d) ||
+        !compile_text(r, a, kernels[f->part[0].kernel], &to, source.at, made, d))
         return false;
     store_cubin(r, a, key, made);
     return true;

@@ -207,6 +207,8 @@ int64_t loop_scratch_offset(const kernel *k, int i);
 bool loop_has_integers(const kernel *k);
 /* Threads of a unit; 0: the kernel has no THREADS. */
 int loop_threads_of(const kernel *k);
+/* Registers that a thread of a GPU will have, about. `at`: the work lies there. */
+int loop_pressure(arena *at, const kernel *k);
 
 /* ---- building ------------------------------------------------------------------------------------------------
  * The lowering's pen. Every function appends to the kernel and returns the register or variable it defined. */

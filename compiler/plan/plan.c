@@ -1,6 +1,7 @@
 /* Lowers groups, shares equal kernels, and binds their arguments to places. */
 #include "plan/plan.h"
 #include "net/settle.h"
+#include "plan/grids.h"
 #include "plan/schedule.h"
 
 #include <string.h>
@@ -272,15 +273,36 @@ static bool add_group(planner *p, const group *g, nasc_diag *d)
     return true;
 }
 
+/* Forms the grids of a launch, which the last `count` groups of those in `order` are. */
+static void close_launch(planner *p, grids *g, const int *order, int count)
+{
+    grid_touches *touches = NEW_ARRAY(p->scratch, grid_touches, count + 1);
+    for (int i = 0; i < count; i++) {
+        const group *of = &p->f->groups.at[order[i]];
+        node_list reads = {0};
+        for (int r = 0; r < of->roots.count; r++)
+            fusion_reads(p->scratch, p->f, of->roots.at[r], &reads);
+        touches[i] = (grid_touches){reads.at, of->roots.at, reads.count, of->roots.count};
+    }
+    grids_form(g, touches);
+    arena_reset(p->scratch);
+}
+
 static bool add_launches(planner *p, const schedule *s, nasc_diag *d)
 {
+    grids *g = p->t->capability ? grids_open(p->a, p->own, p->p, p->n->nodes.count) : NULL;
     for (int i = 0; i < p->f->groups.count; i++) {
         if (s->launch_of[s->order[i]] == p->p->launches.count)
             open_launch(p, s->order[i]);
         if (!add_group(p, &p->f->groups.at[s->order[i]], d))
             return false;
-        p->p->launches.at[p->p->launches.count - 1].count++;
+        int count = ++p->p->launches.at[p->p->launches.count - 1].count;
+        bool last = i + 1 == p->f->groups.count || s->launch_of[s->order[i + 1]] == p->p->launches.count;
+        if (g && last)
+            close_launch(p, g, s->order + i + 1 - count, count);
     }
+    if (g)
+        grids_close(g);
     return true;
 }
 

@@ -25,6 +25,9 @@ typedef struct plan_options {
 } plan_options;
 
 program *plan_program(arena *a, const fusion *f, const target *t, const plan_options *o, nasc_diag *d);
+/* For people: "conv1, bn_finish", and with how many instances each has: "48 conv1, then 6 bn_finish". */
+const char *program_function_name(arena *a, const program *p, const program_function *f);
+const char *program_grid_name(arena *a, const program *p, const program_grid *g);
 /* Leaves no more of the program's kernels than their names, before the arena of the rest dies. */
 void program_forget_kernels(program *p);
 

@@ -69,8 +69,36 @@ enum {
     LAUNCH_GATE = 2         /* runs where the candidate's gate is asked for, not where it is active */
 };
 
+/* ---- grids: what a GPU launches. A program for a CPU has none ------------------------------------------------------- */
+enum {
+    GRID_KERNELS = 8,   /* that a function has, at most */
+    GRID_ARGS = 480,    /* of all instances of a grid: they and what follows them are 4096 bytes of parameters at most */
+    GRID_THREADS = 256  /* of a block, where kernels say nothing of threads */
+};
+
+/* A function for a GPU: kernels, one of which each block runs for one of its instances. */
+typedef struct program_function {
+    int kernels, threads; /* threads: of a block; kernels that say so have fewer of them at work */
+    int table;            /* arguments that its table has room for; 0: one kernel, whose arguments are its parameters */
+    struct program_part {
+        int kernel, args;
+        int threads; /* of a unit, which is a block; 0: a unit is a thread */
+        int phase;   /* its blocks wait for all of the phases before */
+    } part[GRID_KERNELS];
+} program_function;
+
+/* Instances of a launch, neighbours, that run as one grid: the blocks of one behind those of another. Those of a part of
+ * the function are neighbours, and have as many units each. Launches behind that one, of the same candidate and with the
+ * same flags, may be further phases of its grid; they have none of their own then. */
+typedef struct program_grid {
+    int first, count;
+    int function; /* -1: a library's convolution */
+    int of[GRID_KERNELS]; /* instances of each part */
+} program_grid;
+
 typedef struct program_launch {
     int first, count; /* instances */
+    int first_grid, grids;
     unsigned flags;
     int select, candidate; /* select ≥ 0: only where that choice has this candidate active */
 } program_launch;
@@ -82,6 +110,8 @@ typedef struct program {
     VEC(program_instance) instances;
     VEC(program_arg) args;
     VEC(program_launch) launches;
+    VEC(program_function) functions;
+    VEC(program_grid) grids;
     int64_t arena_elements; /* of 4 bytes */
     int64_t alive_elements; /* of them at once, at most: no plan of this order of launches can have fewer */
     int64_t single_elements; /* of the arena with every launch's scratch in it */
@@ -154,12 +184,13 @@ enum method_scalar {
     SCALAR_COUNT
 };
 
-/* A kernel for a GPU: what its driver loads. */
+/* A function for a GPU: what its driver loads. Its parameters: every argument, then int n, int units; where it has a
+ * table, that: every argument, one instance after the other, as many as there is room for; where it has phases, the place
+ * of two numbers that are 0 before and after; then int n, then for each part int instances, int blocks (of each), int
+ * units. */
 typedef struct program_image {
     const void *image;
-    const char *symbol; /* the function's name in it; its parameters: every argument, then int n, int units */
-    int threads;        /* a block of threads has */
-    bool blocks;        /* a unit is a block; else a thread */
+    const char *symbol; /* its name there */
 } program_image;
 
 /* How a device has convolutions computed that are not kernels. `most`: bytes at `workspace`; addresses are the GPU's. */
@@ -172,7 +203,7 @@ typedef struct program_library {
 /* How a program's kernels run: machine code, or a function that interprets them (tests, and no compiler at hand). */
 typedef struct program_code {
     kernel_fn *const *entry;    /* one a kernel: of this machine's processor */
-    const program_image *image; /* one a kernel: of a GPU. Both NULL: interpret */
+    const program_image *image; /* one a function: of a GPU. Both NULL: interpret */
     bool (*interpret)(const struct kernel *k, void *const *buffer, const int64_t *sizes, int64_t n, int64_t begin,
                       int64_t end, bool wide, nasc_diag *d);
     program_library library;

@@ -111,14 +111,14 @@ static void find_extents(prepared *q)
 
 static bool prepare(cuda *v, const program *p, const program_code *code, nasc_diag *d)
 {
-    prepared q = {.program = p,
-                  .image = code->image,
-                  .library = code->library,
-                  .function = NEW_ARRAY(&v->own, void *, p->kernels.count + 1)};
-    for (int k = 0; k < p->kernels.count; k++)
-        if (!load_image(v, &code->image[k], &q.function[k], d))
+    prepared q = {
+        .program = p, .library = code->library, .function = NEW_ARRAY(&v->own, void *, p->functions.count + 1)};
+    for (int f = 0; f < p->functions.count; f++)
+        if (!load_image(v, &code->image[f], &q.function[f], d))
             return false;
     find_extents(&q);
+    int64_t turns = 2 * (int64_t)p->grids.count + 1;
+    q.turns = cuda_keep(v, &v->own, NEW_ARRAY(&v->own, float, turns), turns);
     VEC_PUSH(&v->own, &v->programs, q);
     v->stale = true;
     return true;
@@ -196,7 +196,7 @@ static bool execute(device *base, const device_run *r, nasc_diag *d)
 
 static void keep(device *base, arena *a, float *at, int64_t elements)
 {
-    cuda_keep((cuda *)base, a, at, elements);
+    (void)cuda_keep((cuda *)base, a, at, elements);
 }
 
 static bool fetch_one(cuda *v, const void *at, nasc_diag *d)

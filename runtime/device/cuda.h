@@ -27,9 +27,9 @@ typedef struct loaded {
 
 typedef struct prepared {
     const program *program;
-    const program_image *image; /* one a kernel */
-    void **function;            /* likewise */
-    program_library library;    /* of its convolutions that are no kernels */
+    void **function;         /* one a function of the program */
+    program_library library; /* of its convolutions that are no kernels */
+    struct kept *turns;      /* two numbers a grid, for those of phases */
     extent slot[SLOT_COUNT];
 } prepared;
 
@@ -141,7 +141,7 @@ static inline bool cuda_done(const cuda *v, int code, const char *what, nasc_dia
 }
 
 /* cuda_memory.c */
-void cuda_keep(cuda *v, arena *a, float *at, int64_t elements);
+kept *cuda_keep(cuda *v, arena *a, float *at, int64_t elements);
 /* NULL: it is not kept. */
 kept *cuda_kept(cuda *v, const void *at);
 /* Memory for what was prepared and is kept. requires: nothing is queued or in flight. */

@@ -1,5 +1,5 @@
-/* A queue as work for the GPU. One that comes again becomes a graph: a node a kernel, those of a launch beside each other
- * and after those of the launch before, so that small kernels share the GPU; it is launched whole. Where candidates are
+/* A queue as work for the GPU. One that comes again becomes a graph: a node a grid, those of a launch beside each other
+ * and after those of the launch before, so that they share the GPU; it is launched whole. Where candidates are
  * selected, all of them are in it, and their nodes are switched on and off between launches: which ones are active is
  * another choice every time, but one graph. */
 #include "cuda.h"
@@ -9,12 +9,12 @@
 
 /* ---- one after the other ----------------------------------------------------------------------------------------- */
 
-/* What is launched: a kernel, its grid, its parameters. */
-enum { PARAMETERS_MAX = 512 + 2 };
+/* What is launched: a function, its grid, its parameters. */
+enum { PARAMETERS_MAX = 512 + 2, NUMBERS_MAX = 1 + 3 * GRID_KERNELS };
 typedef struct grid {
     void *function;
     unsigned blocks, threads;
-    gpu_address at[PARAMETERS_MAX];
+    gpu_address at[PARAMETERS_MAX]; /* or the function's table */
     int n, units;
     void *parameter[PARAMETERS_MAX]; /* addresses of the above */
 } grid;
@@ -31,48 +31,102 @@ gpu_address cuda_address(const cuda *v, const queued *q, const program_arg *a)
     return base + (gpu_address)(p->at + (a->offset - q->of->slot[a->slot].lo) * ELEMENT);
 }
 
-static void grid_of(const cuda *v, const queued *q, const program_instance *i, grid *g)
+static const program_instance *instances_of(const queued *q, const program_grid *g)
 {
-    const program_image *image = &q->of->image[i->kernel];
-    int64_t units = device_units(i, q->n);
-    int64_t blocks = image->blocks ? units : (units + image->threads - 1) / image->threads;
-    CHECK(i->args + 2 <= PARAMETERS_MAX && units <= INT32_MAX);
-    g->function = q->of->function[i->kernel];
-    g->blocks = (unsigned)blocks;
-    g->threads = (unsigned)image->threads;
-    for (int k = 0; k < i->args; k++) {
-        g->at[k] = cuda_address(v, q, &q->of->program->args.at[i->first_arg + k]);
-        g->parameter[k] = &g->at[k];
+    return &q->of->program->instances.at[g->first];
+}
+
+static void add_addresses(const cuda *v, const queued *q, const program_instance *i, gpu_address *at)
+{
+    for (int k = 0; k < i->args; k++)
+        at[k] = cuda_address(v, q, &q->of->program->args.at[i->first_arg + k]);
+}
+
+/* Blocks of an instance of the part. */
+static int blocks_of(const program_function *f, int part, int64_t units)
+{
+    CHECK(units <= INT32_MAX);
+    return (int)(f->part[part].threads ? units : (units + f->threads - 1) / f->threads);
+}
+
+/* See program_image. */
+static void fill_table(const cuda *v, const queued *q, const program_grid *g, const program_function *f, grid *to)
+{
+    gpu_address *at = to->at;
+    int32_t number[NUMBERS_MAX] = {q->n}, *next = number + 1;
+    const program_instance *i = instances_of(q, g);
+    memset(to->at, 0, (size_t)f->table * sizeof *at);
+    for (int part = 0; part < f->kernels; part++) {
+        int64_t units = device_units(i, q->n);
+        int blocks = blocks_of(f, part, units);
+        *next++ = g->of[part];
+        *next++ = blocks;
+        *next++ = (int32_t)units;
+        to->blocks += (unsigned)(blocks * g->of[part]);
+        for (int k = 0; k < g->of[part]; k++, at += i++->args)
+            add_addresses(v, q, i, at);
     }
-    g->n = q->n;
-    g->units = (int)units;
-    g->parameter[i->args] = &g->n;
-    g->parameter[i->args + 1] = &g->units;
+    at = to->at + f->table;
+    if (f->part[f->kernels - 1].phase > 0)
+        *at++ = v->memory + (gpu_address)((q->of->turns->at + 2 * (g - q->of->program->grids.at)) * ELEMENT);
+    memcpy(at, number, sizeof number);
+    to->parameter[0] = to->at;
 }
 
-static bool launch_instance(const cuda *v, const queued *q, const program_instance *i, nasc_diag *d)
+static void fill_parameters(const cuda *v, const queued *q, const program_instance *i, const program_function *f,
+                            grid *to)
 {
-    grid g;
-    if (i->kernel < 0)
-        return cuda_convolve(v, q, i, d);
-    grid_of(v, q, i, &g);
-    int code = v->call.launch(g.function, g.blocks, 1, 1, g.threads, 1, 1, 0, v->compute, g.parameter, NULL);
-    return cuda_done(v, code, i->name ? i->name : "a kernel", d);
+    int64_t units = device_units(i, q->n);
+    CHECK(i->args + 2 <= PARAMETERS_MAX);
+    to->blocks = (unsigned)blocks_of(f, 0, units);
+    add_addresses(v, q, i, to->at);
+    for (int k = 0; k < i->args; k++)
+        to->parameter[k] = &to->at[k];
+    to->n = q->n;
+    to->units = (int)units;
+    to->parameter[i->args] = &to->n;
+    to->parameter[i->args + 1] = &to->units;
 }
 
-/* Waits for the instance, so that its time is its own. */
-static bool launch_timed(const cuda *v, const queued *q, int instance, nasc_diag *d)
+static void grid_of(const cuda *v, const queued *q, const program_grid *g, grid *to)
+{
+    const program_function *f = &q->of->program->functions.at[g->function];
+    to->function = q->of->function[g->function];
+    to->blocks = 0;
+    to->threads = (unsigned)f->threads;
+    if (f->table)
+        fill_table(v, q, g, f, to);
+    else
+        fill_parameters(v, q, instances_of(q, g), f, to);
+}
+
+static const char *name_of(const program_instance *i)
+{
+    return i->name ? i->name : "a kernel";
+}
+
+static bool launch_grid(const cuda *v, const queued *q, const program_grid *g, nasc_diag *d)
+{
+    grid to;
+    if (g->function < 0)
+        return cuda_convolve(v, q, instances_of(q, g), d);
+    grid_of(v, q, g, &to);
+    int code = v->call.launch(to.function, to.blocks, 1, 1, to.threads, 1, 1, 0, v->compute, to.parameter, NULL);
+    return cuda_done(v, code, name_of(instances_of(q, g)), d);
+}
+
+/* Waits for the grid, so that its time is its own. */
+static bool launch_timed(const cuda *v, const queued *q, const program_grid *g, nasc_diag *d)
 {
     float milliseconds = 0;
-    if (!cuda_done(v, v->call.event_record(v->start, v->compute), "an event", d) ||
-        !launch_instance(v, q, &q->of->program->instances.at[instance], d) ||
+    if (!cuda_done(v, v->call.event_record(v->start, v->compute), "an event", d) || !launch_grid(v, q, g, d) ||
         !cuda_done(v, v->call.event_record(v->end, v->compute), "an event", d) ||
         !cuda_done(v, v->call.event_wait(v->end), "running a kernel", d) ||
         !cuda_done(v, v->call.event_elapsed(&milliseconds, v->start, v->end), "the time of a kernel", d))
         return false;
-    v->timed->instance_seconds[instance] += milliseconds * 1e-3;
+    v->timed->instance_seconds[g->first] += milliseconds * 1e-3;
     if (v->timed->instance_runs)
-        v->timed->instance_runs[instance]++;
+        v->timed->instance_runs[g->first]++;
     return true;
 }
 
@@ -84,8 +138,9 @@ static bool launch_all(const cuda *v, nasc_diag *d)
         device_run r = cuda_run_of(v, run);
         for (int l = 0; l < p->launches.count; l++) {
             const program_launch *launch = &p->launches.at[l];
-            for (int k = launch->first; k < launch->first + launch->count && device_runs(&r, launch); k++)
-                if (!(v->timed ? launch_timed(v, q, k, d) : launch_instance(v, q, &p->instances.at[k], d)))
+            const program_grid *g = p->grids.at + launch->first_grid;
+            for (int k = 0; k < launch->grids && device_runs(&r, launch); k++)
+                if (!(v->timed ? launch_timed : launch_grid)(v, q, &g[k], d))
                     return false;
         }
     }
@@ -105,15 +160,16 @@ typedef struct making {
     VEC(graph_switch) switches;
 } making;
 
-static bool add_instance(making *m, const queued *q, const program_instance *i, void **node, nasc_diag *d)
+static bool add_grid(making *m, const queued *q, const program_grid *g, void **node, nasc_diag *d)
 {
-    grid g;
-    if (i->kernel < 0)
-        return cuda_add_convolution(m->v, q, i, m->graph, m->before.at, (size_t)m->before.count, node, d);
-    grid_of(m->v, q, i, &g);
-    kernel_node k = {g.function, g.blocks, 1, 1, g.threads, 1, 1, 0, g.parameter, NULL};
+    grid to;
+    const program_instance *first = instances_of(q, g);
+    if (g->function < 0)
+        return cuda_add_convolution(m->v, q, first, m->graph, m->before.at, (size_t)m->before.count, node, d);
+    grid_of(m->v, q, g, &to);
+    kernel_node k = {to.function, to.blocks, 1, 1, to.threads, 1, 1, 0, to.parameter, NULL};
     int code = m->v->call.graph_kernel(node, m->graph, m->before.at, (size_t)m->before.count, &k);
-    return cuda_done(m->v, code, i->name ? i->name : "a kernel", d);
+    return cuda_done(m->v, code, name_of(first), d);
 }
 
 /* Many after many: one node between them. */
@@ -131,11 +187,11 @@ static bool join(making *m, int wanted, nasc_diag *d)
 static bool add_launch(making *m, int run, const program_launch *l, nasc_diag *d)
 {
     const queued *q = &m->v->queue.runs.at[run];
-    if (!join(m, l->count, d))
+    if (!join(m, l->grids, d))
         return false;
-    for (int k = l->first; k < l->first + l->count; k++) {
+    for (int k = l->first_grid; k < l->first_grid + l->grids; k++) {
         void *node;
-        if (!add_instance(m, q, &q->of->program->instances.at[k], &node, d))
+        if (!add_grid(m, q, &q->of->program->grids.at[k], &node, d))
             return false;
         VEC_PUSH(m->a, &m->now, node);
         graph_switch s = {node, run, l, true};
@@ -157,7 +213,7 @@ static bool add_all(making *m, nasc_diag *d)
         for (int l = 0; l < p->launches.count; l++) {
             const program_launch *launch = &p->launches.at[l];
             bool left_out = q->keep_stats && launch->flags & LAUNCH_MOVES_STATS;
-            if (!left_out && launch->count > 0 && !add_launch(m, run, launch, d))
+            if (!left_out && launch->grids > 0 && !add_launch(m, run, launch, d))
                 return false;
         }
     }

@@ -40,12 +40,13 @@ kept *cuda_kept(cuda *v, const void *at)
     return k;
 }
 
-void cuda_keep(cuda *v, arena *a, float *at, int64_t elements)
+kept *cuda_keep(cuda *v, arena *a, float *at, int64_t elements)
 {
     kept *k = NEW(a, kept);
     *k = (kept){.next = v->kept, .host = at, .elements = elements, .state = HOST_NEWER};
     v->kept = k;
     v->stale = true;
+    return k;
 }
 
 bool cuda_upload(cuda *v, kept *k, nasc_diag *d)
@@ -100,6 +101,9 @@ bool cuda_lay_out(cuda *v, nasc_diag *d)
     for (kept *k = v->kept; k; k = k->next)
         k->state = HOST_NEWER;
     v->stale = false;
+    for (int i = 0; i < v->programs.count; i++)
+        if (!cuda_upload(v, v->programs.at[i].turns, d))
+            return false;
     return true;
 }
 

@@ -29,8 +29,9 @@ typedef struct device_run {
     bool late;              /* what it writes beside kept vectors may arrive late: see device_submit */
     const int *active;      /* of each choice, for select; NULL where there are none */
     const uint64_t *gates; /* of each choice: candidates whose gates' gradients are asked for, a bit each; NULL: none */
-    double *instance_seconds; /* profile: adds the time of each instance (sum over threads; a GPU's own); NULL: off */
-    int64_t *instance_runs;   /* likewise: how often each ran */
+    /* Profile: adds the time of each instance (sum over threads); on a GPU that of each grid, to its first. NULL: off. */
+    double *instance_seconds;
+    int64_t *instance_runs; /* likewise: how often each ran */
 } device_run;
 
 /* A run sees what those before it have written. What it writes to vectors that are not kept, and is not late, is there

@@ -11,6 +11,12 @@ typedef unsigned long long uint64_t;
 #define NAN __int_as_float(0x7fc00000)
 #endif
 #define INLINE static __device__ inline
+#define INLINE_ALWAYS static __device__ __forceinline__
+#if __CUDACC_VER_MAJOR__ > 11 || (__CUDACC_VER_MAJOR__ == 11 && __CUDACC_VER_MINOR__ >= 7)
+#define TABLE const __grid_constant__ /* it is read where it lies */
+#else
+#define TABLE const
+#endif
 #define PREFETCH(place) ((void)0) /* other threads run while one waits */
 
 typedef int integer; /* of places in memory: no buffer has more elements */

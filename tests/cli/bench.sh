@@ -40,14 +40,14 @@ measures "$parts and r['min_ms'] > 0" infer $genotype --channels 4 --cells 1 --s
 
 # On paper: the parts are the whole, and no kernel is below its bound.
 paper='r["gpu"] == GPU and abs(sum(k["s"] for k in r["rows"]) - r["serial_s"]) < 1e-4 * r["serial_s"] and
-       0 < r["beside_s"] <= r["serial_s"] and r["calls"] == sum(k["calls"] for k in r["rows"]) >= r["launches"] > 0 and
+       0 < r["beside_s"] <= r["serial_s"] and r["grids"] == sum(k["calls"] for k in r["rows"]) >= r["launches"] > 0 and
        all(k["s"] > k["bound_s"] > 0 and k["transactions"] > 0 for k in r["rows"] if k["flops"] > 0)'
 paper=$(tr '\n' ' ' <<<"$paper")
 paper_size=(--set nodes=1 --channels 4 --cells 1 --input 8x8x3 --batch 3)
 measures "${paper/GPU/\"h100\"}" step $space "${paper_size[@]}" --predict h100
 measures "${paper/GPU/\"rtx4090\"}" step $space "${paper_size[@]}" --predict rtx4090 --order 1
 measures "${paper/GPU/\"h100\"}" step $genotype "${paper_size[@]}" --predict h100 --set auxiliary=0
-"$nasc" bench step $space "${paper_size[@]}" --predict h100 | grep -qE '^predicted: [0-9.]+ ms kernel after kernel' || bad=1
+"$nasc" bench step $space "${paper_size[@]}" --predict h100 | grep -qE '^predicted: [0-9.]+ ms grid after grid' || bad=1
 fails "--predict: there is no table of the GPU 'h101', expected h100 or rtx4090" bench step $space --predict h101
 fails '^nasc: --predict: is for mixtures' bench step ../genotypes/spaces/proxyless_small.json --predict h100
 fails '^nasc: --predict: is for steps of order 0 and 1' bench step $space --predict h100 --order 2

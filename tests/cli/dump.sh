@@ -5,14 +5,15 @@
 . cli/common
 tiny=golden/tiny.json
 
-golden() { # STAGE USE
-    local want=golden/tiny.$1.txt
-    "$nasc" dump $tiny --stage "$1" --use "$2" --target x86-64-v3 >"$work/got" || bad=1
+golden() { # STAGE USE [TARGET NAME]
+    local want=golden/tiny.${4-$1}.txt
+    "$nasc" dump $tiny --stage "$1" --use "$2" --target "${3-x86-64-v3}" >"$work/got" || bad=1
     [ -z "${NASC_UPDATE-}" ] || cp "$work/got" "$want"
     diff -u "$want" "$work/got" >"$work/diff" || { head -40 "$work/diff"; bad=1; }
 }
 for stage in net expand grad simplify settle fuse plan; do golden $stage both; done
 golden loop eval
+golden plan both sm_80 grids
 "$nasc" dump $tiny --stage loop --use both --target sm_80 >"$work/threads" || bad=1
 grep -q '^    threads i2 ' "$work/threads" || say "loop: no kernel for a GPU has threads"
 "$nasc" dump $tiny --stage cuda --use both --target sm_80 >"$work/cuda" || bad=1

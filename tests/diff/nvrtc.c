@@ -42,10 +42,10 @@ static void compile(compiler *c, const target *t, const net *n, unsigned grad, c
     pipeline_options o = {.batch = 64, .grad = grad};
     program *p = pipeline_compile(&a, n, t, &o, &d);
     fail_with(&d, what);
-    for (int k = 0; k < p->kernels.count; k++) {
+    for (int f = 0; f < p->functions.count; f++) {
         cubin made;
-        const char *name = p->kernels.at[k]->name;
-        if (!nvrtc_compile(c->nvrtc, &a, p->kernels.at[k], t, &made, &d))
+        const char *name = program_function_name(&a, p, &p->functions.at[f]);
+        if (!nvrtc_compile(c->nvrtc, &a, &p->functions.at[f], p->kernels.at, t, &made, &d))
             fail_msg("%s, %s: %s: %s", what, t->name, d.where, d.message);
         if (fault_of(&made, t))
             fail_msg("%s, %s: %s %s", what, t->name, name, fault_of(&made, t));
@@ -100,7 +100,8 @@ static void newer_than_nvrtc(void **state)
     t.capability = 9990;
     random_options o = {.lanes = 1, .fma = true, .expand = true};
     const kernel *k = loop_expand_math(&a, random_kernel_make(&a, 1, o).k, true);
-    if (!nvrtc_compile(r, &a, k, &t, &made, &d))
+    program_function f = cuda_function_of(k);
+    if (!nvrtc_compile(r, &a, &f, &k, &t, &made, &d))
         fail_msg("%s: %s", d.where, d.message);
     assert_non_null(strstr(made.image, "\n.target sm_"));
     assert_int_equal(((const char *)made.image)[made.size - 1], 0); /* the driver wants its end */
@@ -127,7 +128,7 @@ static void compile_share(int share, int shares)
     fail_with(&d, "NVRTC");
     for (int part = share; part <= target_gpu_count; part += shares)
         compile_part(&c, part);
-    printf("%d kernels compiled or found, %d of them found, at most %d registers a thread\n", c.made, c.cached,
+    printf("%d functions compiled or found, %d of them found, at most %d registers a thread\n", c.made, c.cached,
            c.registers);
     nvrtc_close(c.nvrtc);
 }

@@ -173,14 +173,20 @@ EXPORT int cuMemFreeHost(void *at)
 
 /* ---- modules: an image is the text of a function named kernel ----------------------------------------------------- */
 
-/* Parameters that stand before int n, int units. */
-static int count_pointers(const char *text)
+/* Parameters are pointers, int n, int units; or a table of pointers, maybe one more, int n, and of each part three. */
+static void read_parameters(struct module *m)
 {
-    const char *at = strstr(text, " kernel(");
-    int commas = 0;
-    for (; at && *at && *at != ')'; at++)
-        commas += *at == ',';
-    return commas - 1;
+    const char *at = strstr(m->text, "_table {\n    void *at["), *parts = strstr(m->text, "} part[");
+    m->table = at != NULL;
+    if (m->table) {
+        m->pointers = atoi(strchr(at, '[') + 1) + (strstr(m->text, "unsigned *turn;\n    int n;") != NULL);
+        m->numbers = 1 + 3 * atoi(strchr(parts, '[') + 1);
+        return;
+    }
+    m->pointers = -1;
+    m->numbers = 2;
+    for (at = strstr(m->text, " kernel("); at && *at && *at != ')'; at++)
+        m->pointers += *at == ',';
 }
 
 EXPORT int cuModuleLoadData(void **made, const void *image)
@@ -189,8 +195,8 @@ EXPORT int cuModuleLoadData(void **made, const void *image)
     if (code != OK)
         return code;
     struct module *m = calloc(1, sizeof *m);
-    *m = (struct module){
-        .text = strdup(image), .number = gpu.numbers++, .pointers = count_pointers(image), .next = gpu.modules};
+    *m = (struct module){.text = strdup(image), .number = gpu.numbers++, .next = gpu.modules};
+    read_parameters(m);
     *made = gpu.modules = m;
     return OK;
 }
@@ -263,45 +269,60 @@ static void compile_modules(void)
 
 /* ---- calls of kernels -------------------------------------------------------------------------------------------- */
 
+static uint64_t *room_for(const struct module *m)
+{
+    return calloc((size_t)(m->pointers + m->numbers), sizeof(uint64_t));
+}
+
+/* A pointer of a table may be none. */
+static bool is_address(const struct module *m, uint64_t at)
+{
+    return (m->table && at == 0) || piece_of(at, 1, false);
+}
+
 bool call_make(struct call *c, void *function, unsigned blocks, unsigned threads, void **parameters)
 {
     struct module *m = function;
     if (!gpu.entered || blocks < 1 || threads < 1 || threads > 1024)
         return false;
-    *c = (struct call){m, blocks, threads, malloc((size_t)(m->pointers + 1) * sizeof *c->pointers), {0, 0}};
-    for (int i = 0; i < m->pointers; i++) {
-        memcpy(&c->pointers[i], parameters[i], sizeof *c->pointers);
-        if (!piece_of(c->pointers[i], 1, false))
+    *c = (struct call){m, blocks, threads, room_for(m)};
+    int *number = (int *)(c->table + m->pointers);
+    if (m->table)
+        memcpy(c->table, parameters[0], (size_t)m->pointers * 8 + (size_t)m->numbers * sizeof *number);
+    for (int i = 0; i < m->pointers && !m->table; i++)
+        memcpy(&c->table[i], parameters[i], sizeof *c->table);
+    for (int i = 0; i < m->numbers && !m->table; i++)
+        memcpy(&number[i], parameters[m->pointers + i], sizeof *number);
+    for (int i = 0; i < m->pointers; i++)
+        if (!is_address(m, c->table[i]))
             wrong("a kernel is given an address where no memory is");
-    }
-    for (int i = 0; i < 2; i++)
-        memcpy(&c->number[i], parameters[m->pointers + i], sizeof c->number[i]);
     return true;
 }
 
 void call_run(const struct call *c)
 {
-    struct call copy = *c;
+    const struct module *m = c->module;
     void *parameters[PARAMETERS_MAX];
-    if (!c->module->grid)
+    if (!m->grid)
         compile_modules();
-    for (int i = 0; i < c->module->pointers; i++)
-        parameters[i] = &c->pointers[i];
-    parameters[c->module->pointers] = &copy.number[0];
-    parameters[c->module->pointers + 1] = &copy.number[1];
-    c->module->grid(parameters, c->blocks, c->threads);
+    parameters[0] = c->table;
+    for (int i = 0; i < m->pointers && !m->table; i++)
+        parameters[i] = &c->table[i];
+    for (int i = 0; i < m->numbers && !m->table; i++)
+        parameters[m->pointers + i] = (int *)(c->table + m->pointers) + i;
+    m->grid(parameters, c->blocks, c->threads);
 }
 
 void call_drop(struct call *c)
 {
-    free(c->pointers);
+    free(c->table);
 }
 
 bool call_uses(const struct call *c, const struct piece *p)
 {
     uint64_t from = (uint64_t)(uintptr_t)p->at;
     for (int i = 0; i < c->module->pointers; i++)
-        if (c->pointers[i] >= from && c->pointers[i] < from + p->bytes)
+        if (c->table[i] >= from && c->table[i] < from + p->bytes)
             return true;
     return false;
 }

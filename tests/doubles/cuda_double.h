@@ -26,8 +26,11 @@ enum { PIECES_MAX = 64, GUARD = 256, PARAMETERS_MAX = 1024 };
 typedef void grid(void **parameters, unsigned blocks, unsigned threads);
 struct module {
     char *text;
-    grid *grid;           /* NULL until it is launched, or another is */
-    int number, pointers; /* of its parameters; behind them stand two numbers */
+    grid *grid; /* NULL until it is launched, or another is */
+    int number;
+    int pointers; /* of its parameters, or of its table; behind them stand so many numbers: */
+    int numbers;
+    bool table; /* they are one parameter */
     struct module *next;
 };
 
@@ -52,8 +55,7 @@ extern struct gpu gpu;
 struct call {
     struct module *module;
     unsigned blocks, threads;
-    uint64_t *pointers;
-    int number[2];
+    uint64_t *table; /* pointers, then numbers */
 };
 
 /* The code with which this call fails; 0: it does not. A GPU that a launch has failed on stays lost. */

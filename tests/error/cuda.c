@@ -83,10 +83,11 @@ static void an_unknown_gpu(void **state)
     target first = target_gpus[0], t = first;
     t.capability = 20;
     assert_non_null(k);
-    assert_false(nvrtc_compile(r, &a, k, &t, &made, &d));
+    program_function f = cuda_function_of(k);
+    assert_false(nvrtc_compile(r, &a, &f, &k, &t, &made, &d));
     expect(&d, first.name, "does not know this GPU, only sm_");
     d = (nasc_diag){0};
-    assert_true(nvrtc_compile(r, &a, k, &first, &made, &d));
+    assert_true(nvrtc_compile(r, &a, &f, &k, &first, &made, &d));
     nvrtc_close(r);
     arena_free(&a);
 }

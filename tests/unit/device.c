@@ -183,10 +183,26 @@ static const char add_n_text[] =
     "{ int u = blockIdx.x * blockDim.x + threadIdx.x;"
     "  if (u < units) { a1[u] = a0[u] + (float)n; a2[u] += 1; } }";
 
+/* Every instance is a grid. */
+static void add_grids(arena *a, program *p)
+{
+    program_function f = {.kernels = 1, .threads = 256, .part = {{.args = 3}}};
+    VEC_PUSH(a, &p->functions, f);
+    for (int l = 0; l < p->launches.count; l++) {
+        program_launch *launch = &p->launches.at[l];
+        launch->first_grid = p->grids.count;
+        launch->grids = launch->count;
+        for (int i = 0; i < launch->count; i++) {
+            program_grid g = {.first = launch->first + i, .count = 1, .of = {1}};
+            VEC_PUSH(a, &p->grids, g);
+        }
+    }
+}
+
 /* A device that the sample has been prepared for; NULL: skipped. */
 static device *gpu_open(program *p, arena *a, program_code *code)
 {
-    static const program_image image = {add_n_text, "kernel", 256, false};
+    static const program_image image = {add_n_text, "kernel"};
     int capability;
     nasc_diag d = {0};
     const char *why = getenv("NASC_TEST_GPU") ? "a GPU takes no text" : cuda_doubles_open();
@@ -195,6 +211,7 @@ static device *gpu_open(program *p, arena *a, program_code *code)
         return NULL;
     }
     VEC_PUSH(a, &p->kernels, NULL);
+    add_grids(a, p);
     *code = (program_code){.image = &image};
     device *v = device_open_cuda(&capability, &d);
     assert_true(v && device_prepare(v, p, code, &d));

@@ -1,5 +1,5 @@
 /* nasc bench step --predict: what the step takes on a GPU at least, on paper. Nothing runs: its kernels are counted,
- * and those that cost most are compiled for what they take of registers, where NVRTC is at hand. */
+ * and the grids that cost most are compiled for what they take of registers, where NVRTC is at hand. */
 #include "bench.h"
 #include "roofline.h"
 
@@ -7,11 +7,21 @@
 
 enum { COMPILE_SHARE = 200, SHOWN = 30 }; /* one part of so many of the whole is worth compiling for */
 
-typedef struct row {
+/* An instance of a kernel, as it is counted. */
+typedef struct counted {
     const kernel *k;
-    const char *where;
+    int64_t units;
+    int threads; /* of a block */
+    loop_counts counts;
+} counted;
+
+/* Grids of the same instances. */
+typedef struct row {
+    const program *of_program;
+    program_grid grid; /* the first of them */
+    const char *kernels, *where;
+    roofline_part part[GRID_KERNELS];
     roofline r;
-    loop_grid grid;
     double calls, of; /* seconds of all calls */
 } row;
 
@@ -19,31 +29,81 @@ typedef struct prediction {
     const gpu *gpu;
     const target *target;
     arena *arena;
+    VEC(counted) counted;
     VEC(row) rows;
-    double calls, serial, beside, bytes, flops,
-        arena_bytes; /* serial: kernel after kernel; beside: launch after launch */
-    int launches, kernels;
+    double instances, calls, serial, beside, bytes, flops,
+        arena_bytes; /* serial: grid after grid; beside: launch after launch */
+    int launches;
     bool compiled; /* NVRTC has said what kernels take */
 } prediction;
 
 /* ---- counting ---------------------------------------------------------------------------------------------------- */
 
-static row *row_of(prediction *p, const program *q, const program_instance *i)
+static const loop_counts *count_instance(prediction *p, const program *q, const program_instance *i, int threads)
 {
     const kernel *k = q->kernels.at[i->kernel];
     int64_t images = i->unit_images ? (q->batch + i->unit_images - 1) / i->unit_images : 1;
-    loop_grid g = {.n = q->batch, .units = images * i->unit_tiles, .threads = cuda_block_threads(k)};
-    for (int r = 0; r < p->rows.count; r++)
-        if (p->rows.at[r].k == k && p->rows.at[r].grid.units == g.units)
-            return &p->rows.at[r];
+    loop_grid g = {.n = q->batch, .units = images * i->unit_tiles, .threads = threads};
+    for (int c = 0; c < p->counted.count; c++) {
+        const counted *old = &p->counted.at[c];
+        if (old->k == k && old->units == g.units && old->threads == threads)
+            return &old->counts;
+    }
     int64_t *elements = NEW_ARRAY(p->arena, int64_t, i->args + 1);
     for (int a = 0; a < i->args; a++)
         elements[a] = q->args.at[i->first_arg + a].elements;
     g.elements = elements;
     arena own = {.unwind = p->arena->unwind};
-    row new = {.k = k, .where = i->name ? i->name : "", .grid = g};
-    new.r = roofline_of(&own, p->gpu, k, &g, &(struct cubin_use){0});
+    counted new = {k, g.units, threads, loop_count(&own, k, &g, &p->gpu->latency)};
     arena_free(&own);
+    VEC_PUSH(p->arena, &p->counted, new);
+    return &p->counted.at[p->counted.count - 1].counts;
+}
+
+static bool same_grid(const program *q, const program_grid *a, const program_grid *b)
+{
+    const program_instance *x = &q->instances.at[a->first], *y = &q->instances.at[b->first];
+    bool same = a->function == b->function;
+    for (int k = 0; same && k < q->functions.at[a->function].kernels; x += a->of[k], y += b->of[k], k++)
+        same = a->of[k] == b->of[k] && x->unit_images == y->unit_images && x->unit_tiles == y->unit_tiles;
+    return same;
+}
+
+static roofline row_roofline(const prediction *p, const row *r, const struct cubin_use *use)
+{
+    const program_function *f = &r->of_program->functions.at[r->grid.function];
+    struct cubin_use all = *use;
+    roofline whole = {0};
+    for (int k = 0; k < f->kernels && !use->shared_bytes; k++)
+        if (r->part[k].shared_bytes > all.shared_bytes)
+            all.shared_bytes = (int32_t)r->part[k].shared_bytes;
+    for (int from = 0, to; from < f->kernels; from = to) {
+        for (to = from; to < f->kernels && f->part[to].phase == f->part[from].phase;)
+            to++;
+        roofline phase = roofline_of(p->gpu, r->part + from, to - from, f->threads, &all);
+        if (from == 0)
+            whole = phase;
+        else
+            roofline_follow(p->gpu, &whole, &phase);
+    }
+    return whole;
+}
+
+static row *row_of(prediction *p, const program *q, const program_grid *g)
+{
+    const program_function *f = &q->functions.at[g->function];
+    const program_instance *i = &q->instances.at[g->first];
+    for (int r = 0; r < p->rows.count; r++)
+        if (p->rows.at[r].of_program == q && same_grid(q, &p->rows.at[r].grid, g))
+            return &p->rows.at[r];
+    row new = {.of_program = q, .grid = *g, .where = i->name ? i->name : ""};
+    new.kernels = program_grid_name(p->arena, q, g);
+    for (int k = 0; k < f->kernels; i += g->of[k], k++) {
+        const kernel *of = q->kernels.at[f->part[k].kernel];
+        new.part[k] = (roofline_part){*count_instance(p, q, i, f->threads), g->of[k],
+                                      f->part[k].threads ? loop_scratch_offset(of, of->scratch.count) : 0};
+    }
+    new.r = row_roofline(p, &new, &(struct cubin_use){0});
     VEC_PUSH(p->arena, &p->rows, new);
     return &p->rows.at[p->rows.count - 1];
 }
@@ -52,19 +112,20 @@ static void count_program(prediction *p, const program *q)
 {
     double bytes = (double)q->arena_elements * 4;
     p->launches += q->launches.count;
+    p->instances += q->instances.count;
     p->arena_bytes = bytes > p->arena_bytes ? bytes : p->arena_bytes;
-    for (int i = 0; i < q->instances.count; i++)
-        row_of(p, q, &q->instances.at[i])->calls++;
+    for (int g = 0; g < q->grids.count; g++)
+        row_of(p, q, &q->grids.at[g])->calls++;
 }
 
-/* A launch's kernels share the machine: it lasts as long as all they ask for, and as the slowest of them alone. */
+/* A launch's grids share the machine: it lasts as long as all they ask for, and as the slowest of them alone. */
 static void add_launches(prediction *p, const program *q)
 {
     for (int l = 0; l < q->launches.count; l++) {
         const program_launch *launch = &q->launches.at[l];
         double roof[ROOF_COUNT] = {0}, most = 0;
-        for (int i = launch->first; i < launch->first + launch->count; i++) {
-            const row *r = row_of(p, q, &q->instances.at[i]);
+        for (int g = launch->first_grid; g < launch->first_grid + launch->grids; g++) {
+            const row *r = row_of(p, q, &q->grids.at[g]);
             double alone = r->r.seconds;
             most = alone > most ? alone : most;
             for (int k = 0; k < ROOF_latency; k++)
@@ -72,7 +133,7 @@ static void add_launches(prediction *p, const program *q)
         }
         for (int k = 0; k < ROOF_latency; k++)
             most = roof[k] > most ? roof[k] : most;
-        p->beside += most + p->gpu->launch;
+        p->beside += launch->grids > 0 ? most + p->gpu->launch : 0;
     }
 }
 
@@ -94,7 +155,7 @@ static void add_up(prediction *p)
     }
 }
 
-/* Asks NVRTC about the kernels that matter. Where it is not there, or refuses one, what was taken of them stays. */
+/* Asks NVRTC about the grids that matter. Where it is not there, or refuses one, what was taken of them stays. */
 static void compile_rows(prediction *p)
 {
     nasc_diag none = {0};
@@ -103,11 +164,10 @@ static void compile_rows(prediction *p)
     for (int i = 0; n && i < p->rows.count && !session_interrupted(); i++) {
         row *r = &p->rows.at[i];
         cubin made;
-        if (r->of * COMPILE_SHARE < p->serial || !nvrtc_compile(n, p->arena, r->k, p->target, &made, &none))
-            continue;
-        arena own = {.unwind = p->arena->unwind};
-        r->r = roofline_of(&own, p->gpu, r->k, &r->grid, &made.use);
-        arena_free(&own);
+        const program *q = r->of_program;
+        const program_function *f = &q->functions.at[r->grid.function];
+        if (r->of * COMPILE_SHARE >= p->serial && nvrtc_compile(n, p->arena, f, q->kernels.at, p->target, &made, &none))
+            r->r = row_roofline(p, r, &made.use);
     }
     nvrtc_close(n);
 }
@@ -178,10 +238,10 @@ static void print_row(const prediction *p, const row *r)
     char registers[16] = "?";
     if (r->r.use.registers)
         snprintf(registers, sizeof registers, "%d", r->r.use.registers);
-    printf("%9.3f %5.1f%% %6.0f %8.1f %9.2f %9.2f %9.2f %5.0f%% %5s %5.0f%% %-9s %7.1f  %-16s %s\n", r->of * 1e3,
+    printf("%9.3f %5.1f%% %6.0f %8.1f %9.2f %9.2f %9.2f %5.0f%% %5s %5.0f%% %-9s %7.1f  %s; %s\n", r->of * 1e3,
            100 * r->of / p->serial, r->calls, r->r.seconds * 1e6, c->flops * 1e-6, c->bytes / 1048576,
            c->sectors * SECTOR / 1048576, c->shared > 0 ? 100 * c->conflicts / c->shared : 0, registers,
-           100 * r->r.occupancy, roof_names[r->r.limit], r->r.bound > 0 ? r->r.seconds / r->r.bound : 0, r->k->name,
+           100 * r->r.occupancy, roof_names[r->r.limit], r->r.bound > 0 ? r->r.seconds / r->r.bound : 0, r->kernels,
            r->where);
 }
 
@@ -190,14 +250,14 @@ static void print_text(const prediction *p)
     const gpu *g = p->gpu;
     printf("%s, on paper: %d multiprocessors at %.2f GHz, %.1f TFLOP/s, %.0f GB/s\n", g->title, g->sms, g->clock * 1e-9,
            2e-12 * g->f32 * g->sms * g->clock, g->memory * 1e-9);
-    printf("%9s %6s %6s %8s %9s %9s %9s %6s %5s %6s %-9s %7s  %-16s %s\n", "ms", "share", "calls", "us each", "MFLOP",
-           "MiB", "by warps", "confl.", "regs", "occup.", "limit", "x bound", "kernel", "where");
+    printf("%9s %6s %6s %8s %9s %9s %9s %6s %5s %6s %-9s %7s  %s\n", "ms", "share", "grids", "us each", "MFLOP", "MiB",
+           "by warps", "confl.", "regs", "occup.", "limit", "x bound", "instances; where the first is");
     for (int i = 0; i < p->rows.count && i < SHOWN; i++)
         print_row(p, &p->rows.at[i]);
-    printf("predicted: %.2f ms kernel after kernel, %.2f ms where a launch's kernels run beside each other\n",
+    printf("predicted: %.2f ms grid after grid, %.2f ms where a launch's grids run beside each other\n",
            p->serial * 1e3, p->beside * 1e3);
-    printf("%.0f kernels in %d launches, %d of them distinct; %.1f GFLOP, %.2f GiB of memory touched, arena %.1f MiB\n",
-           p->calls, p->launches, p->rows.count, p->flops * 1e-9, p->bytes / 1073741824, p->arena_bytes / 1048576);
+    printf("%.0f kernels in %.0f grids of %d launches; %.1f GFLOP, %.2f GiB of memory touched, arena %.1f MiB\n",
+           p->instances, p->calls, p->launches, p->flops * 1e-9, p->bytes / 1073741824, p->arena_bytes / 1048576);
     if (!p->compiled)
         printf("NVRTC is not installed: every kernel is taken to use 64 registers\n");
 }
@@ -209,15 +269,15 @@ static bool print_json(const prediction *p, nasc_diag *d)
         const row *r = &p->rows.at[i];
         const loop_counts *c = &r->r.counts;
         json_array_append_new(rows,
-                              json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:f, s:s, s:f}", "kernel",
-                                        r->k->name, "where", r->where, "s", r->of, "calls", r->calls, "flops", c->flops,
+                              json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:f, s:s, s:f}", "grid",
+                                        r->kernels, "where", r->where, "s", r->of, "calls", r->calls, "flops", c->flops,
                                         "bytes", c->bytes, "transactions", c->sectors, "shared", c->shared, "conflicts",
                                         c->conflicts, "registers", (int)r->r.use.registers, "occupancy", r->r.occupancy,
                                         "limit", roof_names[r->r.limit], "bound_s", r->calls * r->r.bound));
     }
-    json_t *o = json_pack("{s:s, s:f, s:f, s:f, s:i, s:i, s:f, s:f, s:f, s:b, s:o}", "gpu", p->gpu->name, "serial_s",
-                          p->serial, "beside_s", p->beside, "calls", p->calls, "launches", p->launches, "kernels",
-                          p->rows.count, "flops", p->flops, "bytes", p->bytes, "arena_mib", p->arena_bytes / 1048576,
+    json_t *o = json_pack("{s:s, s:f, s:f, s:f, s:f, s:i, s:f, s:f, s:f, s:b, s:o}", "gpu", p->gpu->name, "serial_s",
+                          p->serial, "beside_s", p->beside, "kernels", p->instances, "grids", p->calls, "launches",
+                          p->launches, "flops", p->flops, "bytes", p->bytes, "arena_mib", p->arena_bytes / 1048576,
                           "compiled", p->compiled, "rows", rows);
     bool ok = o && json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
     json_decref(o);

@@ -7,22 +7,35 @@
 
 /* ---- measuring --------------------------------------------------------------------------------------------------- */
 
-/* Equal kernels share their machine code; a library's convolutions are told apart by what they are. */
-static uintptr_t code_of(const runnable *r, const program_instance *in)
+/* What is timed: an instance, or on a GPU a grid of them. */
+typedef struct timed {
+    int first, count; /* instances */
+    const char *name;
+    uintptr_t code; /* equal kernels share theirs; a library's convolutions are told apart by what they are */
+} timed;
+
+static timed instance_of(const runnable *r, int i)
 {
-    if (in->kernel < 0)
-        return (uintptr_t)&program_conv_name[r->program->convs.at[in->conv].kind];
-    return r->code.image ? (uintptr_t)r->code.image[in->kernel].image : (uintptr_t)r->code.entry[in->kernel];
+    const program_instance *in = &r->program->instances.at[i];
+    return (timed){i, 1, r->program->kernels.at[in->kernel]->name, (uintptr_t)r->code.entry[in->kernel]};
 }
 
-static const char *name_of(const program *p, const program_instance *in)
+static timed grid_of(arena *a, const runnable *r, int grid)
 {
-    return in->kernel < 0 ? program_conv_name[p->convs.at[in->conv].kind] : p->kernels.at[in->kernel]->name;
+    const program *p = r->program;
+    const program_grid *g = &p->grids.at[grid];
+    if (g->function < 0) {
+        const char *const *conv = &program_conv_name[p->convs.at[p->instances.at[g->first].conv].kind];
+        return (timed){g->first, g->count, *conv, (uintptr_t)conv};
+    }
+    return (timed){g->first, g->count, program_function_name(a, p, &p->functions.at[g->function]),
+                   (uintptr_t)r->code.image[g->function].image};
 }
 
-static profile_row *row_of(arena *a, profile *p, const runnable *r, const program_instance *in)
+static profile_row *row_of(arena *a, profile *p, const program *of, const timed *t)
 {
-    profile_row new = {.kernel = name_of(r->program, in), .where = in->name ? in->name : "", .code = code_of(r, in)};
+    const char *where = of->instances.at[t->first].name;
+    profile_row new = {.kernel = t->name, .where = where ? where : "", .code = t->code};
     for (int i = 0; i < p->rows.count; i++)
         if (p->rows.at[i].code == new.code)
             return &p->rows.at[i];
@@ -39,20 +52,30 @@ static void add(profile_row *to, const profile_row *more)
 }
 
 /* Not every instance runs in every step: candidates rest, and so do running statistics. */
-static void add_program(arena *a, profile *p, const runnable *r, int steps)
+static void add_timed(arena *a, profile *p, const runnable *r, const timed *t, int steps)
 {
     const program *q = r->program;
-    for (int i = 0; i < q->instances.count; i++) {
+    double calls = (double)r->clock->instance_runs[t->first] / steps;
+    profile_row one = {.seconds = r->clock->instance_seconds[t->first] / steps, .calls = calls};
+    for (int i = t->first; i < t->first + t->count; i++) {
         const program_instance *in = &q->instances.at[i];
-        double calls = (double)r->clock->instance_runs[i] / steps, times = calls * (in->unit_images ? q->batch : 1);
-        profile_row one = {.seconds = r->clock->instance_seconds[i] / steps,
-                           .flops = (double)in->flops_image * times,
-                           .bytes = (double)in->bytes_image * times,
-                           .calls = calls};
-        if (calls <= 0)
-            continue;
-        add(row_of(a, p, r, in), &one);
-        add(&p->total, &one);
+        double times = calls * (in->unit_images ? q->batch : 1);
+        one.flops += (double)in->flops_image * times;
+        one.bytes += (double)in->bytes_image * times;
+    }
+    if (calls <= 0)
+        return;
+    add(row_of(a, p, q, t), &one);
+    add(&p->total, &one);
+}
+
+static void add_program(arena *a, profile *p, const runnable *r, int steps)
+{
+    bool gpu = r->code.image != NULL;
+    int count = gpu ? r->program->grids.count : r->program->instances.count;
+    for (int i = 0; i < count; i++) {
+        timed t = gpu ? grid_of(a, r, i) : instance_of(r, i);
+        add_timed(a, p, r, &t, steps);
     }
 }
 
@@ -132,7 +155,7 @@ void profile_print(const profile *p)
                "several\n",
                p->flops * 1e-9, p->bandwidth * 1e-9);
     else
-        printf("\nof one step, kernel after kernel on the GPU, by its clock; where: one place of several\n");
+        printf("\nof one step, grid after grid on the GPU, by its clock; where: one place of several\n");
     printf("%9s %6s %6s %8s %7s %7s %9s  %-36s %s\n", "ms", "share", "calls", "GFLOP/s", "GB/s", "bound", "MiB",
            "kernel", "where");
     for (int i = 0; i < p->rows.count; i++)
