@@ -159,7 +159,7 @@ static void write_part(text *out, const program_function *f, int part, const ker
         point_to_scratch(&w);
     else
         declare_scratch(&w);
-    c_statements(&w);
+    c_statements(&w, 0, w.k->ins.count);
     text_add(out, "}\n\n");
 }
 
