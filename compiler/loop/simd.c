@@ -176,7 +176,7 @@ static void add_wide(simd *s, loop_index e, int lanes, int value)
 
 void simd_add_row_sum(simd *s, int sum, int acc, const spot *at)
 {
-    loop_index e = loop_offset(at->c, wide_row(s, sum));
+    loop_index e = loop_offset(loop_sum(at->c, s->slice), wide_row(s, sum));
     if (at->lanes == 1 || at->lanes < s->t->lanes) {
         add_wide(s, e, at->lanes, acc);
         return;
@@ -649,10 +649,15 @@ static void emit_images(simd *s, loop_index first, loop_index end, int images)
     simd_span(s, images);
     s->image = loop_plus(loop_at(0), loop_for(&s->pen, first, end, images), 1);
     clear_weights(s, true);
+    if (s->slices)
+        s->slice = simd_open(s, 0, s->slices, s->stages.at[0].c);
     if (s->tiles > 1)
         s->tile = simd_open(s, 0, s->tiles, s->rows);
     emit_stages(s);
     simd_close(s, s->tiles);
+    if (s->slices)
+        simd_close(s, s->slices);
+    s->slice = loop_at(0);
     store_weights(s, true); /* what of a row stands in scratch, each time that there is more of it */
     loop_end(&s->pen);
 }

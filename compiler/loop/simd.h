@@ -100,6 +100,8 @@ typedef struct simd {
     int images_most;            /* that a tile spans: more than one where maps are small and each pixel stands alone */
     int unit;                   /* variable of the parallel loop */
     loop_index image, tile;     /* number of the image; the tile's first row of the smallest map */
+    int slices;                 /* of the channels, that pass one after the other; 0: all pass together */
+    loop_index slice;           /* its first channel: those of blocks and spots count from there */
     int core, core_reg;         /* a window's result at the present pixel */
     map_list along;             /* maps of which blocks of the stage at hand fetch lines while they sum */
     int along_ratio;            /* of that stage */
@@ -185,6 +187,8 @@ typedef struct filter {
     loop_index first;
 } filter;
 filter simd_filter(simd *s, int core, loop_index c, loop_index group);
+/* simd_slices.c: channels that never meet */
+void simd_plan_slices(simd *s);
 /* Vectors of a block of so many channels; columns of one of so many vectors: as many accumulators as the registers hold
  * beside the operands, few columns left over. */
 int simd_block_vectors(const simd *s, int core, int width, int channels);

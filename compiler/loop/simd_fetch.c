@@ -170,6 +170,8 @@ static int64_t until_read(const simd *s, const stage *g, const fetch *f)
 {
     if (f->soon)
         return 0;
+    if (s->slices && s->tiles == 1) /* the next slice's */
+        return g->c;
     return (s->rows * g->ratio + (s->tiles > 1 ? f->below : 0)) * row_of(s, f->node);
 }
 
@@ -232,7 +234,7 @@ void simd_plan_streams(simd *s)
             continue;
         for (int r = 0; r < g->roots.count; r++) {
             int root = g->roots.at[r], w = s->n->nodes.at[root].type.w;
-            bool gathers = s->layout->row_lines && s->layout->row_lines[root] && !is_kept(s, root);
+            bool gathers = s->layout->row_lines && s->layout->row_lines[root] && !is_kept(s, root) && !s->slices;
             int row = gathers ? loop_scratch(&s->pen, DT_F32, (int64_t)w * s->layout->stride[root]) : -1;
             VEC_PUSH(s->a, &g->gathered, row);
         }

@@ -64,7 +64,7 @@ loop_index simd_element(simd *s, int node, const spot *at)
     }
     if (t->w > 1 || spans)
         e = loop_sum(e, loop_times(at->x, stride));
-    return t->c > 1 ? loop_sum(e, at->c) : e;
+    return t->c > 1 ? loop_sum(e, loop_sum(at->c, s->slice)) : e;
 }
 
 loop_index simd_scratch_element(const stage *g, const spot *at)
@@ -173,8 +173,8 @@ int simd_row(simd *s, int node, int row, const spot *at)
     if (r)
         reg = load_repeated(s, r, row, at);
     else
-        reg =
-            loop_load(&s->pen, DT_F32, at->lanes, simd_arg(s, node, LOOP_IN), loop_offset(at->c, (int64_t)row * t->c));
+        reg = loop_load(&s->pen, DT_F32, at->lanes, simd_arg(s, node, LOOP_IN),
+                        loop_sum(s->slice, loop_offset(at->c, (int64_t)row * t->c)));
     VEC_PUSH(s->a, &s->channel_memo, ((memo){node, row, at->lanes, reg}));
     return reg;
 }

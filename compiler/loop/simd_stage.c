@@ -664,6 +664,7 @@ void simd_plan(simd *s)
     }
     if (s->layout->large)
         simd_plan_fetches(s);
+    simd_plan_slices(s);
     s->carried = s->o->tiles_least <= 1 && has_dear_halo(s);
     choose_rows(s);
     s->images_most = images_of(s);

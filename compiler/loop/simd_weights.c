@@ -88,7 +88,7 @@ static void depthwise_pixels(simd *s, const correlation *q, const tap_block *b, 
 static void depthwise_taps(simd *s, const correlation *q, tap_block b)
 {
     int channels = q->v->type.c, width = q->g->w, blocks = width / TAP_PIXELS;
-    loop_index to = loop_sum(q->row, b.c);
+    loop_index to = loop_sum(q->row, loop_sum(b.c, s->slice));
     for (int i = 0; i < b.many; i++)
         b.acc[i] = loop_load(&s->pen, DT_F32, b.lanes, q->out, loop_offset(to, (int64_t)(b.first + i) * channels));
     loop_index y = open_rows(s, q);
@@ -110,7 +110,7 @@ static void depthwise_weights(simd *s, const correlation *q)
     int taps = q->v->attr.window.kh * q->v->attr.window.kw, most = s->t->registers >= 32 ? 25 : 10;
     int passes = (taps + most - 1) / most, many = (taps + passes - 1) / passes;
     channel_run run[8];
-    int runs = simd_channel_runs(s, q->v->type.c, 1, run);
+    int runs = simd_channel_runs(s, q->g->c, 1, run);
     for (int r = 0; r < runs; r++) {
         loop_index c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
         for (int first = 0; first < taps; first += many)

@@ -113,13 +113,14 @@ filter simd_filter(simd *s, int core, loop_index c, loop_index group)
 static sweep sweep_of(simd *s, int core, const block *b)
 {
     sweep q = sweep_taps(s, core);
-    filter f = simd_filter(s, core, b->c, b->group ? loop_plus(loop_at(0), b->group, 1) : loop_at(0));
+    filter f =
+        simd_filter(s, core, loop_sum(b->c, s->slice), b->group ? loop_plus(loop_at(0), b->group, 1) : loop_at(0));
     q.weights = f.buffer;
     q.weight_base = f.base;
     q.weight_tap = f.per_tap;
     q.weight_inner = f.per_inner;
     q.inner = f.inner;
-    q.inner_base = f.first;
+    q.inner_base = f.inner ? f.first : b->c;
     q.panel = s->n->nodes.at[s->n->nodes.at[core].operand[1]].attr.panel;
     return q;
 }
