@@ -1,7 +1,7 @@
 """Times ProxylessNAS steps on the full supernet in PyTorch: a weight step on a sampled path, and the gate-gradient pass of two paths.
 usage: proxyless_step.py [--batch 16] [--size 112] [--threads 2] [--steps 5] [--device cpu|cuda].
-Prints one JSON line: seconds of both (minimum), peak resident MiB, and of a GPU the peak of its memory."""
-import argparse, json, random, resource, time
+Prints one JSON line: seconds of both (minimum, mean, median), peak resident MiB, and of a GPU the peak of its memory."""
+import argparse, json, random, resource, statistics, time
 import torch
 import torch.nn.functional as F
 import proxyless
@@ -42,10 +42,11 @@ def best(f):
         if a.device == "cuda":
             torch.cuda.synchronize()
         out.append(time.perf_counter() - s)
-    return round(min(out), 4), round(sum(out) / len(out), 4)
+    return round(min(out), 4), round(sum(out) / len(out), 4), round(statistics.median(out), 4)
 
 
 memory = lambda: {"device_mib": torch.cuda.max_memory_allocated() / 2**20} if a.device == "cuda" else {}
 w = best(weight_step); al = best(alpha_pass)
-print(json.dumps({"torch": torch.__version__, **vars(a), "weight_step_min_s": w[0], "weight_step_mean_s": w[1], "alpha_min_s": al[0], "alpha_mean_s": al[1], **memory(),
+print(json.dumps({"torch": torch.__version__, **vars(a), "weight_step_min_s": w[0], "weight_step_mean_s": w[1], "weight_step_median_s": w[2],
+                  "alpha_min_s": al[0], "alpha_mean_s": al[1], "alpha_median_s": al[2], **memory(),
                   "maxrss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}))
