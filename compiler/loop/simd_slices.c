@@ -52,9 +52,10 @@ void simd_plan_slices(simd *s)
     bool fits = s->chunked && !s->o->small && s->t->lanes > 1 && channels % s->t->lanes == 0 && vectors > 1;
     for (int i = 0; i < s->stages.count && fits; i++)
         fits = s->stages.at[i].c == channels && is_depthwise(s, &s->stages.at[i]);
-    if (!fits || !channels_are_alike(s, channels))
+    int64_t elements = vector_elements(s);
+    if (!fits || !elements || !channels_are_alike(s, channels))
         return;
-    int most = (int)(s->t->l1_bytes / 2 / (vector_elements(s) * 4)), take = 1;
+    int most = (int)(s->t->l1_bytes / 2 / (elements * 4)), take = 1;
     for (int v = 2; v <= most && v < vectors; v++)
         take = vectors % v == 0 ? v : take;
     s->slices = vectors / take;
