@@ -130,10 +130,7 @@ static void show_program(const pipeline *p, text *out)
              (long long)q->scratch_bytes, q->kernels.count);
     for (int l = 0; l < q->launches.count; l++) {
         const program_launch *launch = &q->launches.at[l];
-        text_add(out, "launch %d%s", l, launch->flags & LAUNCH_MOVES_STATS ? " moves statistics" : "");
-        if (q->grids.count > 0 && launch->grids == 0)
-            text_add(out, " in grid %d", launch->first_grid);
-        text_add(out, "\n");
+        text_add(out, "launch %d%s\n", l, launch->flags & LAUNCH_MOVES_STATS ? " moves statistics" : "");
         int grid = launch->first_grid;
         for (int i = launch->first; i < launch->first + launch->count; i++) {
             const program_instance *in = &q->instances.at[i];
@@ -185,7 +182,7 @@ static bool emit_cuda(const pipeline *p, text *out, nasc_diag *d)
     const program *q = p->program;
     if (!p->t->capability)
         return diag_fail(d, DIAG_INPUT, p->t->name, "is no GPU: CUDA is not written for it");
-    emit_cuda_prelude(out, q->functions.at, q->functions.count);
+    emit_cuda_prelude(out);
     for (int i = 0; i < q->functions.count; i++) {
         text_add(out, "\n");
         if (!emit_cuda_function(out, &q->functions.at[i], q->kernels.at, p->t, function_name(out->arena, q, i), d))

@@ -7,7 +7,7 @@
 
 /* Sizes and rates: NVIDIA's H100 and Ada architecture papers, and the tuning guides of compute capability 9.0 and 8.9
  * for what a multiprocessor holds. Not published, hence as published measurements have them, rounded: the second cache's
- * bandwidth, latencies, and the time between two kernels, or two phases. */
+ * bandwidth, latencies, and the time between two kernels. */
 static const gpu gpus[] = {
     {.name = "h100",
      .title = "H100 SXM",
@@ -26,7 +26,6 @@ static const gpu gpus[] = {
      .blocks = 32,
      .registers = 65536,
      .launch = 1.5e-6,
-     .phase = 1e-6,
      .latency = {.f32 = 4, .f64 = 8, .shared = 30, .l1 = 40, .l2 = 270, .memory = 600}},
     {.name = "rtx4090",
      .title = "RTX 4090",
@@ -45,7 +44,6 @@ static const gpu gpus[] = {
      .blocks = 24,
      .registers = 65536,
      .launch = 1.5e-6,
-     .phase = 1e-6,
      .latency = {.f32 = 4, .f64 = 40, .shared = 30, .l1 = 40, .l2 = 280, .memory = 550}},
 };
 
@@ -158,17 +156,4 @@ roofline roofline_of(const gpu *g, const roofline_part *parts, int count, int th
     }
     r.bound = r.roof[ROOF_memory] > r.roof[ROOF_flops] ? r.roof[ROOF_memory] : r.roof[ROOF_flops];
     return r;
-}
-
-void roofline_follow(const gpu *g, roofline *to, const roofline *next)
-{
-    double serial = to->counts.serial + next->counts.serial;
-    if (next->seconds > to->seconds)
-        to->limit = next->limit;
-    add_counts(&to->counts, &next->counts, 1);
-    to->counts.serial = serial;
-    for (int i = 0; i < ROOF_COUNT; i++)
-        to->roof[i] += next->roof[i];
-    to->seconds += g->phase + next->seconds;
-    to->bound += next->bound;
 }

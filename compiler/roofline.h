@@ -17,7 +17,6 @@ typedef struct gpu {
     double memory_bytes, l2_bytes; /* sizes */
     int shared_bytes, threads, blocks, registers; /* that a multiprocessor holds */
     double launch;                                /* seconds between two kernels of a graph that depend on each other */
-    double phase;                                 /* from a phase's last block to what waits for it */
     loop_latency latency;
 } gpu;
 /* NULL: there is none of that name; `names` (may be NULL) is filled with what there is. */
@@ -61,9 +60,7 @@ typedef struct roofline_part {
     int64_t shared_bytes; /* of a block, where nobody says */
 } roofline_part;
 
-/* `threads`: of a block. Of a grid of phases, one of them. */
+/* `threads`: of a block. */
 roofline roofline_of(const gpu *g, const roofline_part *parts, int count, int threads, const struct cubin_use *use);
-/* Adds the phase that comes next. */
-void roofline_follow(const gpu *g, roofline *to, const roofline *next);
 
 #endif

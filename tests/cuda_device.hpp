@@ -1,8 +1,8 @@
 // A GPU's threads on the CPU: what stands before emitted CUDA text when a C++ compiler takes it. Blocks run one after
-// the other, the last first: nothing may wait for one with a lower number. Threads that meet at barriers are fibers: each runs until a barrier or its end, then the next; a barrier
+// the other. Threads that meet at barriers are fibers: each runs until a barrier or its end, then the next; a barrier
 // that not all of them reach ends the program, but for those that have ended before: the last ones of a block whose
-// kernel has fewer. Shared memory is a static of the kernel, since no two blocks run at a
-// time; it is the block's, whose threads must not read what the one before has left there.
+// kernel has fewer. Shared memory is a static of the kernel, since no two blocks run at a time; it is the block's, whose
+// threads must not read what the one before has left there.
 #include <math.h>
 #include <setjmp.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@
 struct dim3 {
     unsigned x;
 };
-static dim3 threadIdx, blockIdx, blockDim, gridDim;
+static dim3 threadIdx, blockIdx, blockDim;
 
 #define __global__
 #define __device__
@@ -43,33 +43,21 @@ static inline double __dsqrt_rn(double a)
     return sqrt(a);
 }
 
-static inline unsigned atomicAdd(unsigned *at, unsigned more)
-{
-    unsigned before = *at;
-    *at += more;
-    return before;
-}
-
-static inline void __threadfence()
-{
-}
-
-// Whoever waits for another block here waits for ever.
-static inline void __nanosleep(unsigned)
-{
-    fprintf(stderr, "a block waits for one that has not begun\n");
-    abort();
-}
-
+// What runs kernels is worth being fast, whatever they are compiled with.
+#ifndef __clang__
+#pragma GCC push_options
+#pragma GCC optimize("O2")
+#endif
 namespace device {
 
 enum { THREADS_MAX = 1024, STACK_BYTES = 64 << 10 };
 
-// Its stack is entered once by swapcontext, and then by _longjmp, which makes no system call.
+// Its stack is entered once by swapcontext, and then by _longjmp, which makes no system call: from the end of one block's
+// thread it goes on with the next one's.
 struct fiber {
     jmp_buf resume;
     char *stack;
-    bool started, done;
+    bool done;
 };
 
 static fiber fibers[THREADS_MAX];
@@ -98,17 +86,18 @@ template <class... P> static void call(void (*kernel)(P...), void **parameters)
 
 static void run_fiber()
 {
-    body(given);
-    fibers[threadIdx.x].done = true;
-    _longjmp(scheduler, 1);
+    for (;;) {
+        body(given);
+        fibers[threadIdx.x].done = true;
+        if (!_setjmp(fibers[threadIdx.x].resume))
+            _longjmp(scheduler, 1);
+    }
 }
 
 static void start(fiber *f)
 {
     ucontext_t context, here;
-    if (!f->stack)
-        f->stack = static_cast<char *>(malloc(STACK_BYTES));
-    f->started = true;
+    f->stack = static_cast<char *>(malloc(STACK_BYTES));
     getcontext(&context);
     context.uc_stack.ss_sp = f->stack;
     context.uc_stack.ss_size = STACK_BYTES;
@@ -122,7 +111,7 @@ static void run(fiber *f)
 {
     if (_setjmp(scheduler))
         return;
-    if (f->started)
+    if (f->stack)
         _longjmp(f->resume, 1);
     start(f);
 }
@@ -149,7 +138,7 @@ static void run_block(bool barriers)
     unsigned threads = blockDim.x;
     for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++)
         if (barriers)
-            fibers[threadIdx.x].started = fibers[threadIdx.x].done = false;
+            fibers[threadIdx.x].done = false;
         else
             body(given);
     while (barriers && !run_phase(&threads))
@@ -161,8 +150,7 @@ static void launch(void (*kernel)(void **), void **parameters, unsigned blocks, 
     body = kernel;
     given = parameters;
     blockDim.x = threads;
-    gridDim.x = blocks;
-    for (blockIdx.x = blocks; blockIdx.x-- > 0;)
+    for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++)
         run_block(barriers);
 }
 
@@ -173,6 +161,10 @@ static inline void __syncthreads()
     if (!_setjmp(device::fibers[threadIdx.x].resume))
         _longjmp(device::scheduler, 1);
 }
+
+#ifndef __clang__
+#pragma GCC pop_options
+#endif
 
 // NAME_grid, which runs kernel NAME by its parameters' addresses; barriers: whether it has any.
 #define GRID(name, barriers)                                                                                           \

@@ -35,7 +35,7 @@ static inline void emulation_entry(text *out, const kernel *k, int i)
 static inline void emulation_write(text *out, const kernel *const *kernels, int count, const target *t, nasc_diag *d)
 {
     text_add(out, "#include \"%s/cuda_device.hpp\"\n", TESTS_DIR);
-    emit_cuda_prelude(out, NULL, 0);
+    emit_cuda_prelude(out);
     for (int i = 0; i < count && !d->kind; i++) {
         text_add(out, "\n");
         emit_cuda_kernel(out, kernels[i], t, arena_printf(out->arena, "k%d", i), d);

@@ -122,6 +122,8 @@ bool emit_cuda_kernel(text *out, const kernel *k, const target *t, const char *n
 
 /* ---- grids of several instances ---------------------------------------------------------------------------------- */
 
+enum { THREADS_OF_ONE = 512 };
+
 /* Bytes of shared memory that parts take turns with; 0: one of them at most wants any, and has it to itself. */
 static int64_t joint_bytes(const program_function *f, const kernel *const *kernels)
 {
@@ -163,18 +165,12 @@ static void write_part(text *out, const program_function *f, int part, const ker
     text_add(out, "}\n\n");
 }
 
-static int phases_of(const program_function *f)
-{
-    return f->part[f->kernels - 1].phase + 1;
-}
-
 static void write_table(text *out, const program_function *f, const char *name)
 {
-    text_add(out, "struct %s_table {\n    void *at[%d];\n", name, f->table);
-    if (phases_of(f) > 1)
-        text_add(out, "    unsigned *turn;\n");
-    text_add(out, "    int n;\n    struct {\n        int instances, blocks, units;\n    } part[%d];\n};\n\n",
-             f->kernels);
+    text_add(out,
+             "struct %s_table {\n    void *at[%d];\n    int n;\n    struct {\n        int instances, blocks, units;\n"
+             "    } part[%d];\n};\n\n",
+             name, f->table, f->kernels);
 }
 
 /* A part that begins at `block` 0, with the arguments of its first instance at `at`. */
@@ -182,8 +178,6 @@ static void write_call(c_writer *w, const program_function *f, int part, const k
 {
     text call = {.arena = w->arena};
     int threads = f->part[part].threads;
-    if (f->part[part].phase > 0)
-        c_line(w, "block_wait(table.turn, before);");
     if (threads && threads < f->threads) {
         c_line(w, arena_printf(w->arena, "if (threadIdx.x >= %d)", threads));
         c_line(w, "    return;");
@@ -197,8 +191,6 @@ static void write_call(c_writer *w, const program_function *f, int part, const k
                  c_type[k->args.at[i].dtype], i);
     text_add(&call, "table.n, table.part[%d].units, block%s);", part, joint && threads ? ", shared" : "");
     c_line(w, call.at);
-    if (phases_of(f) > 1)
-        c_line(w, "block_end(table.turn, gridDim.x);");
 }
 
 /* Blocks of this part return; those of the next count from its own. */
@@ -213,8 +205,6 @@ static void write_branch(c_writer *w, const program_function *f, int part, const
     w->indent--;
     c_line(w, "}");
     c_line(w, arena_printf(w->arena, "block -= %s;", all));
-    if (f->part[part + 1].phase > f->part[part].phase)
-        c_line(w, f->part[part].phase ? "before = turn - block;" : "int before = turn - block;");
     c_line(w, arena_printf(w->arena, "at += %d * table.part[%d].instances;", k->args.count, part));
 }
 
@@ -231,16 +221,14 @@ bool emit_cuda_function(text *out, const program_function *f, const kernel *cons
         write_part(out, f, i, kernels[f->part[i].kernel], joint > 0, name);
     }
     c_writer w = {.arena = out->arena, .out = out, .indent = 1};
-    /* Of phases one block is enough: to have room for two, compilers would spill a register or two. */
+    /* To have room for two blocks of so many threads, compilers would spill a register or two: one is enough. */
+    const char *blocks = f->threads > THREADS_OF_ONE ? ", 1" : "";
     write_head(out,
                arena_printf(out->arena, "extern \"C\" __global__ void __launch_bounds__(%d%s) %s(TABLE %s_table table)",
-                            f->threads, phases_of(f) > 1 ? ", 1" : "", name, name));
+                            f->threads, blocks, name, name));
     if (joint)
         c_line(&w, arena_printf(w.arena, "__shared__ __align__(16) char shared[%" PRId64 "];", joint));
-    if (phases_of(f) > 1)
-        c_line(&w, "int turn = block_turn(table.turn), block = turn;");
-    else
-        c_line(&w, "int block = blockIdx.x;");
+    c_line(&w, "int block = blockIdx.x;");
     c_line(&w, "void *const *at = table.at;");
     for (int i = 0; i + 1 < f->kernels; i++)
         write_branch(&w, f, i, kernels[f->part[i].kernel], joint > 0, name);
@@ -255,10 +243,7 @@ int cuda_block_threads(const kernel *k)
     return threads ? threads : GRID_THREADS;
 }
 
-void emit_cuda_prelude(text *out, const program_function *functions, int count)
+void emit_cuda_prelude(text *out)
 {
-    bool phases = false;
-    for (int i = 0; i < count; i++)
-        phases |= phases_of(&functions[i]) > 1;
-    text_add(out, "%s\n%s\n%s", template_cuda_prelude_h, template_c_arithmetic_h, phases ? template_cuda_phases_h : "");
+    text_add(out, "%s\n%s\n", template_cuda_prelude_h, template_c_arithmetic_h);
 }

@@ -50,8 +50,7 @@ bool emit_cuda_kernel(text *out, const kernel *k, const target *t, const char *n
 /* A program's function; `kernels` are the program's. */
 bool emit_cuda_function(text *out, const program_function *f, const kernel *const *kernels, const target *t,
                         const char *name, nasc_diag *d);
-/* What a file of so many functions begins with. */
-void emit_cuda_prelude(text *out, const program_function *functions, int count);
+void emit_cuda_prelude(text *out);
 int cuda_block_threads(const kernel *k);
 
 /* NVRTC, opened at run time: NULL with a diagnostic where it is not installed. */

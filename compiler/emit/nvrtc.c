@@ -11,7 +11,7 @@
 #include <xxhash.h>
 
 /* Goes up whenever cuda.c or the prelude makes other text of the same kernel. */
-enum { CUDA_EMITTER_VERSION = 4 };
+enum { CUDA_EMITTER_VERSION = 5 };
 
 typedef void *nvrtc_program;
 
@@ -176,12 +176,10 @@ void cuda_function_key(const program_function *f, const kernel *const *kernels, 
 {
     struct {
         unsigned char kernel[GRID_KERNELS][16];
-        int32_t phase[GRID_KERNELS], kernels, threads, table, none;
+        int32_t kernels, threads, table, none;
     } all = {.kernels = f->kernels, .threads = f->threads, .table = f->table};
-    for (int i = 0; i < f->kernels; i++) {
+    for (int i = 0; i < f->kernels; i++)
         loop_key(kernels[f->part[i].kernel], all.kernel[i]);
-        all.phase[i] = f->part[i].phase;
-    }
     XXH128_canonical_t bytes;
     XXH128_canonicalFromHash(&bytes, XXH3_128bits(&all, sizeof all));
     memcpy(key, bytes.digest, 16);
@@ -246,7 +244,7 @@ bool nvrtc_compile(const nvrtc *r, arena *a, const program_function *f, const ke
     cubin_key(r, f, kernels, &to, key);
     if (load_cubin(r, a, key, made))
         return true;
-    emit_cuda_prelude(&source, f, 1);
+    emit_cuda_prelude(&source);
     if (!emit_cuda_function(&source, f, kernels, t, CUDA_SYMBOL, d) ||
         !compile_text(r, a, kernels[f->part[0].kernel], &to, source.at, made, d))
         return false;

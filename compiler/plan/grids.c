@@ -2,10 +2,7 @@
  * what a launch of the program holds becomes few grids: instances of one kernel are blocks of one grid, which find by
  * their number what they are; small kernels come along. A block has the registers and the shared memory of the greediest
  * kernel of its function: so that others do not suffer, they join only where half as many of their threads find room as
- * without it, or where there are too few of them to fill a GPU anyway.
- *
- * A launch that is one grid may be a phase of the grid before it: blocks begin in order, and those of a phase wait until
- * all of the phases before have ended, which is what a launch waits for. */
+ * without it, or where there are too few of them to fill a GPU anyway. */
 #include "plan/grids.h"
 #include "plan/plan.h"
 
@@ -18,10 +15,12 @@ enum {
     FEW_BLOCKS = 132,                      /* fill no large GPU */
     REGISTERS_MOST = SM_REGISTERS / 4 * 3, /* of a block, as kernels are taken to want them: some want more */
     SHARED_MOST = 48 << 10,                /* of a block */
-    ELEMENTS_LEAST = 128,                  /* threads of a block, where units are threads */
-    REGISTERS_LEAST = 32,                  /* compilers use as many, to load ahead */
-    IDLE_MOST = 2, /* of a block's threads by those at work, for a kernel that wants more registers */
-    ROOMS_OF = 2,  /* one of so many threads that find room alone does so in a grid, at least */
+    THREADS_MOST =
+        512, /* of a block: it leaves threads 128 registers; of 85, compilers spilled some for what a grid wants */
+    ELEMENTS_LEAST = 128, /* threads of a block, where units are threads */
+    REGISTERS_LEAST = 32, /* compilers use as many, to load ahead */
+    IDLE_MOST = 2,        /* of a block's threads by those at work, for a kernel that wants more registers */
+    ROOMS_OF = 2,         /* one of so many threads that find room alone does so in a grid, at least */
 };
 
 /* What a block of a kernel takes of a multiprocessor. */
@@ -45,7 +44,7 @@ typedef struct filling {
     int parts;
     struct part {
         int section; /* of the launch that is being formed */
-        int kernel, phase;
+        int kernel;
         int64_t blocks;     /* of all instances of the section */
         VEC(int) instances; /* by their numbers in the launch */
     } part[GRID_KERNELS];
@@ -61,8 +60,6 @@ struct grids {
     const grid_touches *touches;
     VEC(section) sections;
     VEC(filling) fillings;
-    filling last; /* the only grid of the launch before, which others may follow as phases: see `follows` */
-    bool open;    /* it is there */
 };
 
 grids *grids_open(arena *a, arena *own, program *p, int values)
@@ -109,8 +106,9 @@ static int block_threads(const need *n)
 /* Blocks that a multiprocessor has room for. */
 static int64_t rooms(const need *n)
 {
-    int64_t threads = rounded_up(block_threads(n), WARP_THREADS), most = SM_THREADS / threads;
-    int64_t by_registers = SM_REGISTERS / (threads * n->registers);
+    int64_t threads = rounded_up(block_threads(n), WARP_THREADS);
+    CHECK(threads > 0 && n->registers > 0);
+    int64_t most = SM_THREADS / threads, by_registers = SM_REGISTERS / (threads * n->registers);
     int64_t by_shared = n->shared ? SM_SHARED / n->shared : SM_BLOCKS;
     most = most < SM_BLOCKS ? most : SM_BLOCKS;
     most = by_registers < most ? by_registers : most;
@@ -197,9 +195,15 @@ static need need_of_all(grids *g, const filling *f)
     return all;
 }
 
+/* Has a block so many threads that they have no register to spare, not even for finding what they are? */
+static bool crowded(const need *n)
+{
+    return block_threads(n) > THREADS_MOST;
+}
+
 static bool all_find_room(grids *g, const filling *f, const need *all)
 {
-    bool room = all->shared <= SHARED_MOST && block_threads(all) * all->registers <= REGISTERS_MOST;
+    bool room = all->shared <= SHARED_MOST && !crowded(all) && block_threads(all) * all->registers <= REGISTERS_MOST;
     for (int k = 0; k < f->parts && room; k++)
         room = finds_room(need_of(g, f->part[k].kernel), f->part[k].blocks, all);
     return room;
@@ -292,7 +296,7 @@ static bool same_function(const program_function *a, const program_function *b)
 {
     bool same = a->kernels == b->kernels;
     for (int k = 0; same && k < a->kernels; k++)
-        same = a->part[k].kernel == b->part[k].kernel && a->part[k].phase == b->part[k].phase;
+        same = a->part[k].kernel == b->part[k].kernel;
     return same;
 }
 
@@ -303,8 +307,7 @@ static int function_of(grids *g, const filling *f)
     made.threads = block_threads(&all);
     for (int k = 0; k < f->parts; k++) {
         int kernel = f->part[k].kernel;
-        made.part[k] = (struct program_part){kernel, g->p->kernels.at[kernel]->args.count, need_of(g, kernel)->threads,
-                                             f->part[k].phase};
+        made.part[k] = (struct program_part){kernel, g->p->kernels.at[kernel]->args.count, need_of(g, kernel)->threads};
     }
     for (int i = 0; i < g->p->functions.count; i++)
         if (same_function(&g->p->functions.at[i], &made))
@@ -324,67 +327,13 @@ static void add_grid(grids *g, const filling *f)
     VEC_PUSH(g->a, &g->p->grids, made);
 }
 
-/* ---- phases ------------------------------------------------------------------------------------------------------ */
-
-/* May a launch that is one grid be a further phase of the last one, instead of a grid of its own that waits for it? */
-static bool follows(grids *g, const program_launch *l, const filling *f)
-{
-    const program_launch *before = l - 1;
-    if (!g->open || before->select != l->select || before->candidate != l->candidate || before->flags != l->flags ||
-        g->last.parts + f->parts > GRID_KERNELS || g->last.args + f->args > GRID_ARGS)
-        return false;
-    need first = need_of_all(g, &g->last), second = need_of_all(g, f), all = greater(&first, &second);
-    return all_find_room(g, &g->last, &all) && all_find_room(g, f, &all);
-}
-
-static void follow(grids *g, const filling *f)
-{
-    filling *last = &g->last;
-    int phase = last->part[last->parts - 1].phase + 1;
-    for (int k = 0; k < f->parts; k++) {
-        last->part[last->parts] = f->part[k];
-        last->part[last->parts++].phase = phase;
-    }
-    last->args += f->args;
-    last->count += f->count;
-}
-
-static void close_last(grids *g)
-{
-    if (g->open)
-        add_grid(g, &g->last);
-    g->open = false;
-}
+/* ---- launches ---------------------------------------------------------------------------------------------------- */
 
 static void add_library_grid(grids *g, const program_instance *conv, int first)
 {
     program_grid made = {.first = first, .count = 1, .function = -1};
     g->p->instances.at[first] = *conv;
     VEC_PUSH(g->a, &g->p->grids, made);
-}
-
-/* All grids of a launch, whose fillings have their places; `convs`: of a library, with theirs. */
-static void add_grids(grids *g, program_launch *l, int convs)
-{
-    if (g->fillings.count == 1 && convs == 0) {
-        const filling *f = &g->fillings.at[0];
-        bool phase = follows(g, l, f);
-        if (phase) {
-            follow(g, f);
-        } else {
-            close_last(g);
-            g->last = *f;
-            g->open = true;
-        }
-        l->first_grid = g->p->grids.count; /* where it will be */
-        l->grids = !phase;
-        return;
-    }
-    close_last(g);
-    l->first_grid = g->p->grids.count;
-    for (int f = 0; f < g->fillings.count; f++)
-        add_grid(g, &g->fillings.at[f]);
-    l->grids = g->fillings.count;
 }
 
 static void note_writers(grids *g, const grid_touches *touches, int count, bool there)
@@ -399,7 +348,7 @@ void grids_form(grids *g, const grid_touches *touches)
     program_launch *l = &g->p->launches.at[g->p->launches.count - 1];
     const program_instance *old =
         arena_copy(g->own, g->p->instances.at + l->first, (size_t)l->count * sizeof(program_instance));
-    int placed = 0, convs = 0;
+    int placed = 0;
     g->touches = touches;
     g->fillings.count = 0;
     note_writers(g, touches, l->count, true);
@@ -408,21 +357,21 @@ void grids_form(grids *g, const grid_touches *touches)
         for (int i = 0; i < g->sections.at[s].instances.count; i++)
             place_instance(g, l, s, g->sections.at[s].instances.at[i]);
     note_writers(g, touches, l->count, false);
-    for (int f = 0; f < g->fillings.count; f++)
+    l->first_grid = g->p->grids.count;
+    for (int f = 0; f < g->fillings.count; f++) {
         place_filling(g, l, old, &g->fillings.at[f], &placed);
-    convs = l->count - placed;
-    add_grids(g, l, convs);
+        add_grid(g, &g->fillings.at[f]);
+    }
     for (int i = 0; i < l->count; i++)
         if (old[i].kernel < 0)
             add_library_grid(g, &old[i], l->first + placed++);
-    l->grids += convs;
+    l->grids = g->p->grids.count - l->first_grid;
     CHECK(placed == l->count);
 }
 
 void grids_close(grids *g)
 {
     static const int sizes[] = {60, 120, 240, GRID_ARGS}; /* few, so that programs share functions */
-    close_last(g);
     for (int i = 0; i < g->p->functions.count; i++) {
         program_function *f = &g->p->functions.at[i];
         if (f->table == 0 && f->kernels == 1)
@@ -436,16 +385,11 @@ void grids_close(grids *g)
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
-static const char *separator(const program_function *f, int part)
-{
-    return part == 0 ? "" : f->part[part].phase == f->part[part - 1].phase ? ", " : ", then ";
-}
-
 const char *program_function_name(arena *a, const program *p, const program_function *f)
 {
     text t = {.arena = a};
     for (int k = 0; k < f->kernels; k++)
-        text_add(&t, "%s%s", separator(f, k), p->kernels.at[f->part[k].kernel]->name);
+        text_add(&t, "%s%s", k ? ", " : "", p->kernels.at[f->part[k].kernel]->name);
     return t.at;
 }
 
@@ -454,6 +398,6 @@ const char *program_grid_name(arena *a, const program *p, const program_grid *g)
     text t = {.arena = a};
     const program_function *f = &p->functions.at[g->function];
     for (int k = 0; k < f->kernels; k++)
-        text_add(&t, "%s%d %s", separator(f, k), g->of[k], p->kernels.at[f->part[k].kernel]->name);
+        text_add(&t, "%s%d %s", k ? ", " : "", g->of[k], p->kernels.at[f->part[k].kernel]->name);
     return t.at;
 }

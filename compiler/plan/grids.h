@@ -17,8 +17,7 @@ typedef struct grids grids;
 grids *grids_open(arena *a, arena *own, program *p, int values);
 /* Forms the grids of the last launch, all instances of which stand, in the order of `touches`; its instances get another
  * order. Instances come together where one block can be any of them without there being room for many fewer: equal ones
- * before others. None that reads or writes what another of them writes. A
- * launch of one grid may become a phase of that of the launch before. */
+ * before others. None that reads or writes what another of them writes. */
 void grids_form(grids *g, const grid_touches *touches);
 /* After the last launch: the tables of the functions. */
 void grids_close(grids *g);

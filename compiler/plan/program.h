@@ -83,13 +83,11 @@ typedef struct program_function {
     struct program_part {
         int kernel, args;
         int threads; /* of a unit, which is a block; 0: a unit is a thread */
-        int phase;   /* its blocks wait for all of the phases before */
     } part[GRID_KERNELS];
 } program_function;
 
 /* Instances of a launch, neighbours, that run as one grid: the blocks of one behind those of another. Those of a part of
- * the function are neighbours, and have as many units each. Launches behind that one, of the same candidate and with the
- * same flags, may be further phases of its grid; they have none of their own then. */
+ * the function are neighbours, and have as many units each. */
 typedef struct program_grid {
     int first, count;
     int function; /* -1: a library's convolution */
@@ -185,9 +183,8 @@ enum method_scalar {
 };
 
 /* A function for a GPU: what its driver loads. Its parameters: every argument, then int n, int units; where it has a
- * table, that: every argument, one instance after the other, as many as there is room for; where it has phases, the place
- * of two numbers that are 0 before and after; then int n, then for each part int instances, int blocks (of each), int
- * units. */
+ * table, that: every argument, one instance after the other, as many as there is room for; then int n, then for each
+ * part int instances, int blocks (of each), int units. */
 typedef struct program_image {
     const void *image;
     const char *symbol; /* its name there */

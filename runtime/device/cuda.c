@@ -117,8 +117,6 @@ static bool prepare(cuda *v, const program *p, const program_code *code, nasc_di
         if (!load_image(v, &code->image[f], &q.function[f], d))
             return false;
     find_extents(&q);
-    int64_t turns = 2 * (int64_t)p->grids.count + 1;
-    q.turns = cuda_keep(v, &v->own, NEW_ARRAY(&v->own, float, turns), turns);
     VEC_PUSH(&v->own, &v->programs, q);
     v->stale = true;
     return true;
@@ -196,7 +194,7 @@ static bool execute(device *base, const device_run *r, nasc_diag *d)
 
 static void keep(device *base, arena *a, float *at, int64_t elements)
 {
-    (void)cuda_keep((cuda *)base, a, at, elements);
+    cuda_keep((cuda *)base, a, at, elements);
 }
 
 static bool fetch_one(cuda *v, const void *at, nasc_diag *d)

@@ -29,7 +29,6 @@ typedef struct prepared {
     const program *program;
     void **function;         /* one a function of the program */
     program_library library; /* of its convolutions that are no kernels */
-    struct kept *turns;      /* two numbers a grid, for those of phases */
     extent slot[SLOT_COUNT];
 } prepared;
 
@@ -141,7 +140,7 @@ static inline bool cuda_done(const cuda *v, int code, const char *what, nasc_dia
 }
 
 /* cuda_memory.c */
-kept *cuda_keep(cuda *v, arena *a, float *at, int64_t elements);
+void cuda_keep(cuda *v, arena *a, float *at, int64_t elements);
 /* NULL: it is not kept. */
 kept *cuda_kept(cuda *v, const void *at);
 /* Memory for what was prepared and is kept. requires: nothing is queued or in flight. */

@@ -66,10 +66,7 @@ static void fill_table(const cuda *v, const queued *q, const program_grid *g, co
         for (int k = 0; k < g->of[part]; k++, at += i++->args)
             add_addresses(v, q, i, at);
     }
-    at = to->at + f->table;
-    if (f->part[f->kernels - 1].phase > 0)
-        *at++ = v->memory + (gpu_address)((q->of->turns->at + 2 * (g - q->of->program->grids.at)) * ELEMENT);
-    memcpy(at, number, sizeof number);
+    memcpy(to->at + f->table, number, sizeof number);
     to->parameter[0] = to->at;
 }
 

@@ -40,13 +40,12 @@ kept *cuda_kept(cuda *v, const void *at)
     return k;
 }
 
-kept *cuda_keep(cuda *v, arena *a, float *at, int64_t elements)
+void cuda_keep(cuda *v, arena *a, float *at, int64_t elements)
 {
     kept *k = NEW(a, kept);
     *k = (kept){.next = v->kept, .host = at, .elements = elements, .state = HOST_NEWER};
     v->kept = k;
     v->stale = true;
-    return k;
 }
 
 bool cuda_upload(cuda *v, kept *k, nasc_diag *d)
@@ -101,9 +100,6 @@ bool cuda_lay_out(cuda *v, nasc_diag *d)
     for (kept *k = v->kept; k; k = k->next)
         k->state = HOST_NEWER;
     v->stale = false;
-    for (int i = 0; i < v->programs.count; i++)
-        if (!cuda_upload(v, v->programs.at[i].turns, d))
-            return false;
     return true;
 }
 

@@ -173,13 +173,13 @@ EXPORT int cuMemFreeHost(void *at)
 
 /* ---- modules: an image is the text of a function named kernel ----------------------------------------------------- */
 
-/* Parameters are pointers, int n, int units; or a table of pointers, maybe one more, int n, and of each part three. */
+/* Parameters are pointers, int n, int units; or a table of pointers, int n, and of each part three. */
 static void read_parameters(struct module *m)
 {
     const char *at = strstr(m->text, "_table {\n    void *at["), *parts = strstr(m->text, "} part[");
     m->table = at != NULL;
     if (m->table) {
-        m->pointers = atoi(strchr(at, '[') + 1) + (strstr(m->text, "unsigned *turn;\n    int n;") != NULL);
+        m->pointers = atoi(strchr(at, '[') + 1);
         m->numbers = 1 + 3 * atoi(strchr(parts, '[') + 1);
         return;
     }
@@ -271,7 +271,7 @@ static void compile_modules(void)
 
 static uint64_t *room_for(const struct module *m)
 {
-    return calloc((size_t)(m->pointers + m->numbers), sizeof(uint64_t));
+    return calloc((size_t)m->pointers + (size_t)m->numbers, sizeof(uint64_t));
 }
 
 /* A pointer of a table may be none. */

@@ -20,8 +20,10 @@ static const char *const sources[] = {
     "kernel \"large\" { arg 0 in f32 arg 1 out f32 scratch 0 f32 12000 parallel i1 { threads i2 128 { f32 r0 = load "
     "a0[i2]"
     " store s0[i2] = r0 barrier f32 r1 = load s0[i2] store a1[i2 + 128*i1] = r1 } } }",
+    "kernel \"crowd\" { arg 0 in f32 arg 1 out f32 parallel i1 { threads i2 768 { f32 r0 = load a0[i2]"
+    " store a1[i2 + 768*i1] = r0 } } }",
 };
-enum { COPY, DOUBLE, TURN, LARGE, MOST = 300 };
+enum { COPY, DOUBLE, TURN, LARGE, CROWD, MOST = 300 };
 
 /* A program of one launch, whose instances read value 2·i and write 2·i + 1, unless they are told otherwise. */
 typedef struct sample {
@@ -163,49 +165,20 @@ static void room(void **state)
     arena_free(&s->a);
 }
 
-static void open_launch(sample *s, int select)
-{
-    program_launch l = {.first = s->p->instances.count, .select = select};
-    VEC_PUSH(&s->a, &s->p->launches, l);
-}
-
-/* A launch that is one grid becomes a phase of the one before, but not where it is another candidate's, or two grids. */
-static void phases(void **state)
+/* Where a block has so many threads that they have few registers each, others stay away. */
+static void crowds(void **state)
 {
     (void)state;
     sample *s = sample_of_no_instance();
-    const int kernels[][3] = {{COPY, COPY, -1}, {TURN, DOUBLE, -1}, {COPY, -1, -1}, {LARGE, COPY, -1}, {COPY, -1, -1}};
-    const int select[] = {-1, -1, 0, 0, 0};
-    grids *g = grids_open(&s->a, &s->a, s->p, 8);
-    s->p->launches.count = 0;
-    for (int l = 0; l < (int)COUNT(kernels); l++) {
-        open_launch(s, select[l]);
-        program_launch *last = &s->p->launches.at[l];
-        for (int i = 0; i < 3 && kernels[l][i] >= 0; i++, last->count++) {
-            program_instance in = {.kernel = kernels[l][i], .conv = -1, .args = 2, .unit_tiles = 1 << 20};
-            int value = 2 * last->count;
-            s->reads[last->count] = value;
-            s->writes[last->count] = value + 1;
-            s->touches[last->count] = (grid_touches){&s->reads[last->count], &s->writes[last->count], 1, 1};
-            VEC_PUSH(&s->a, &s->p->instances, in);
-        }
-        grids_form(g, s->touches);
-    }
-    grids_close(g);
-    EXPECT(s, "2 copy, then 1 double, 1 turn", "1 copy", "1 large", "1 copy", "1 copy");
-    const int first[] = {0, 1, 1, 2, 4}, count[] = {1, 0, 1, 2, 1};
-    for (int l = 0; l < (int)COUNT(kernels); l++) {
-        assert_int_equal(s->p->launches.at[l].grids, count[l]);
-        assert_true(count[l] == 0 || s->p->launches.at[l].first_grid == first[l]);
-    }
-    assert_int_equal(s->p->functions.at[0].part[2].phase, 1);
+    add(s, CROWD, 10, 2);
+    add(s, COPY, 100, 2);
+    add(s, CROWD, 10, 2);
+    form(s);
+    EXPECT(s, "2 crowd", "1 copy");
     nasc_diag d = {0};
     text out = {.arena = &s->a};
     assert_true(emit_cuda_function(&out, &s->p->functions.at[0], s->p->kernels.at, &target_gpus[0], "grid", &d));
-    assert_non_null(strstr(out.at, "    int turn = block_turn(table.turn), block = turn;\n"));
-    assert_non_null(strstr(out.at, "    int before = turn - block;\n"));
-    assert_non_null(strstr(out.at, "        block_wait(table.turn, before);\n"));
-    assert_non_null(strstr(out.at, "    block_end(table.turn, gridDim.x);\n"));
+    assert_non_null(strstr(out.at, " __launch_bounds__(768, 1) grid("));
     arena_free(&s->a);
 }
 
@@ -303,7 +276,7 @@ int main(void)
         cmocka_unit_test(dependent_instances),
         cmocka_unit_test(more_than_a_table_holds),
         cmocka_unit_test(room),
-        cmocka_unit_test(phases),
+        cmocka_unit_test(crowds),
         cmocka_unit_test(text_of_a_grid),
         cmocka_unit_test(shared_memory),
     };

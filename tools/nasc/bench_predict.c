@@ -72,21 +72,7 @@ static bool same_grid(const program *q, const program_grid *a, const program_gri
 static roofline row_roofline(const prediction *p, const row *r, const struct cubin_use *use)
 {
     const program_function *f = &r->of_program->functions.at[r->grid.function];
-    struct cubin_use all = *use;
-    roofline whole = {0};
-    for (int k = 0; k < f->kernels && !use->shared_bytes; k++)
-        if (r->part[k].shared_bytes > all.shared_bytes)
-            all.shared_bytes = (int32_t)r->part[k].shared_bytes;
-    for (int from = 0, to; from < f->kernels; from = to) {
-        for (to = from; to < f->kernels && f->part[to].phase == f->part[from].phase;)
-            to++;
-        roofline phase = roofline_of(p->gpu, r->part + from, to - from, f->threads, &all);
-        if (from == 0)
-            whole = phase;
-        else
-            roofline_follow(p->gpu, &whole, &phase);
-    }
-    return whole;
+    return roofline_of(p->gpu, r->part, f->kernels, f->threads, use);
 }
 
 static row *row_of(prediction *p, const program *q, const program_grid *g)
