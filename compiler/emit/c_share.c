@@ -240,7 +240,7 @@ void c_write_parts(c_writer *w)
         w->indent = 1;
         w->part_of[at] = NULL;
         c_statements(w, at, w->k->ins.at[at].match + 1);
-        w->part_of[at] = (c_part *)part;
+        w->part_of[at] = part;
         w->indent = 0;
         text_add(w->out, "}\n\n");
     }

@@ -38,6 +38,7 @@ typedef struct c_part {
 /* What each writes in its own way. */
 typedef struct c_dialect {
     const char *integer;                           /* the type of integer variables */
+    const char *block;                             /* a GPU's: the number of the block that runs */
     void (*open)(c_writer *w, const loop_ins *i);  /* PARALLEL, THREADS */
     void (*close)(c_writer *w, const loop_ins *i); /* their ends, by what opened them */
 } c_dialect;

@@ -11,11 +11,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const char *block_number(const c_writer *w);
-
 static void open_outer(c_writer *w, const loop_ins *i)
 {
-    const char *var = c_int_name(w, i->dst), *block = block_number(w);
+    const char *var = c_int_name(w, i->dst), *block = w->dialect->block;
     if (i->op == LOOP_THREADS) {
         c_line(w, arena_printf(w->arena, "int %s = threadIdx.x;", var));
     } else if (loop_threads_of(w->k)) {
@@ -38,13 +36,8 @@ static void close_outer(c_writer *w, const loop_ins *i)
 }
 
 /* Of a grid of one instance, and of one that shares its grid. */
-static const c_dialect cuda_c = {.integer = "int", .open = open_outer, .close = close_outer},
-                       cuda_part_c = {.integer = "int", .open = open_outer, .close = close_outer};
-
-static const char *block_number(const c_writer *w)
-{
-    return w->dialect == &cuda_part_c ? "block" : "blockIdx.x";
-}
+static const c_dialect cuda_c = {.integer = "int", .block = "blockIdx.x", .open = open_outer, .close = close_outer},
+                       cuda_part_c = {.integer = "int", .block = "block", .open = open_outer, .close = close_outer};
 
 static void declare_scratch(c_writer *w)
 {

@@ -315,12 +315,8 @@ static void emit_maps(simd *s, const stage *g, block b, const channel_run *run, 
 /* Groups of a grouped convolution that is neither dense nor depthwise; else 1. */
 static int groups_of(const simd *s, int core)
 {
-    if (core < 0)
-        return 1;
-    const net_node *v = &s->n->nodes.at[core];
-    if ((v->prim != NET_conv && v->prim != NET_conv_dx) || net_is_depthwise(s->n, v))
-        return 1;
-    return v->attr.window.groups > 0 ? v->attr.window.groups : 1;
+    int groups = simd_is_dense(s, core) ? s->n->nodes.at[core].attr.window.groups : 1;
+    return groups > 0 ? groups : 1;
 }
 
 /* Does the stage read or write other channels than its own, one by one? */

@@ -193,6 +193,8 @@ void simd_plan_slices(simd *s);
  * beside the operands, few columns left over. */
 int simd_block_vectors(const simd *s, int core, int width, int channels);
 int simd_block_pixels(const simd *s, int core, int width, int vectors, int tail);
+/* Is the core a convolution, or its gradient by its input, that sums over channels? */
+bool simd_is_dense(const simd *s, int core);
 /* Can a block compute the channels behind its last vector along? */
 bool simd_takes_tail(const simd *s, int core, int tail);
 /* Do the taps of a block of so many columns from x on reach beyond the edge, where nothing stands? */

@@ -26,8 +26,9 @@ static int phases_reached(const net_window *w)
     return reached > 0 ? reached : 1;
 }
 
-static bool is_dense(const simd *s, const net_node *v)
+bool simd_is_dense(const simd *s, int core)
 {
+    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
     return v && (v->prim == NET_conv || v->prim == NET_conv_dx) && !net_is_depthwise(s->n, v);
 }
 
@@ -59,10 +60,10 @@ int simd_block_vectors(const simd *s, int core, int width, int channels)
 {
     const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
     int whole = channels / s->t->lanes;
-    int panel = is_dense(s, v) ? s->n->nodes.at[v->operand[1]].attr.panel : 0;
+    int panel = simd_is_dense(s, core) ? s->n->nodes.at[v->operand[1]].attr.panel : 0;
     if (panel)
         return panel / s->t->lanes;
-    if (!is_dense(s, v) || whole < 2 || s->o->small)
+    if (!simd_is_dense(s, core) || whole < 2 || s->o->small)
         return 1;
     if (s->o->vectors > 0 && s->o->vectors <= whole)
         return s->o->vectors;
@@ -75,7 +76,7 @@ int simd_block_vectors(const simd *s, int core, int width, int channels)
 bool simd_takes_tail(const simd *s, int core, int tail)
 {
     const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
-    return is_dense(s, v) && v->attr.window.groups <= 1 && tail < s->t->lanes && tail * 4 >= s->t->lanes &&
+    return simd_is_dense(s, core) && v->attr.window.groups <= 1 && tail < s->t->lanes && tail * 4 >= s->t->lanes &&
            !s->n->nodes.at[v->operand[1]].attr.panel && simd_row_phases(s, core) == 1 &&
            simd_column_phases(s, core) == 1;
 }

@@ -25,12 +25,10 @@ static bool is_own(const simd *s, int node)
 /* Does a block of the stage loop over the channels that it sums over, a few at a time? */
 static bool sums_long(const simd *s, const stage *g)
 {
-    if (!s->layout->large || s->o->small || g->core < 0 || g->kind == STAGE_MAXIMA)
+    if (!s->layout->large || s->o->small || g->kind == STAGE_MAXIMA || !simd_is_dense(s, g->core))
         return false;
-    const net_node *v = &s->n->nodes.at[g->core];
-    const net_window *w = &v->attr.window;
-    return (v->prim == NET_conv || v->prim == NET_conv_dx) && !net_is_depthwise(s->n, v) && w->kh * w->kw == 1 &&
-           simd_work_of(s, g->core) >= LONG_SUM;
+    const net_window *w = &s->n->nodes.at[g->core].attr.window;
+    return w->kh * w->kw == 1 && simd_work_of(s, g->core) >= LONG_SUM;
 }
 
 /* The stage that computes most for each map that it fetches, at the pixels of `node`, and best as it sums; NULL: there is
