@@ -58,7 +58,7 @@ lowered *lower_group(arena *a, const fusion *f, const group *g, const lower_layo
                      const lower_options *o, lower_room *room);
 
 /* How many output channels a panel has, where kernels for `t` want a convolution's weights in panels (see net_attr); 0: as
- * they are. */
-int lower_panel(const net *n, const net_node *conv, const target *t);
+ * they are. `small`: of lower_options. */
+int lower_panel(const net *n, const net_node *conv, const target *t, bool small);
 
 #endif

@@ -1,7 +1,10 @@
 /* Shapes of blocks: how many columns and vectors of channels registers hold at once, and how weights lie for them. */
 #include "loop/simd.h"
 
-enum { SMALL_PIXELS = 4 };
+enum {
+    SCALAR_PIXELS = 4,
+    SMALL_PIXELS = 8 /* of short code: two multiply-adds a cycle that take four each */
+};
 
 bool simd_meets_edge(const simd *s, int core, int x, int pixels)
 {
@@ -44,11 +47,11 @@ static int panel_vectors(const target *t, int pixels, int whole)
     return whole % 2 && whole % 3 != 1 && t->registers >= 32 ? 3 : 2;
 }
 
-int lower_panel(const net *n, const net_node *conv, const target *t)
+int lower_panel(const net *n, const net_node *conv, const target *t, bool small)
 {
     if (t->capability || conv->prim != NET_conv)
         return 0;
-    if (net_is_depthwise(n, conv))
+    if (net_is_depthwise(n, conv) || (small && conv->attr.window.groups == 1))
         return t->lanes;
     if (conv->attr.window.groups != 1)
         return 0;
@@ -102,7 +105,9 @@ int simd_block_pixels(const simd *s, int core, int width, int vectors, int tail)
     if (tail)
         return pixels_with_tail(s, registers, width, vectors, tail);
     int most = convolution ? (registers - 1 - vectors) / vectors : v ? 8 : 4;
-    if (s->t->lanes == 1 || s->o->small)
+    if (s->t->lanes == 1)
+        most = SCALAR_PIXELS;
+    else if (s->o->small && most > SMALL_PIXELS)
         most = SMALL_PIXELS;
     most = most > 14 ? 14 : most;
     int phases = simd_column_phases(s, core);

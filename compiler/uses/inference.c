@@ -168,7 +168,7 @@ static void turn(float *at, int64_t sums, int channels, int panel, float *from)
 }
 
 /* Does every reader of the leaf want panels of as many channels? How many; 0: no. */
-static int panel_of(const net *n, int leaf, const target *t)
+static int panel_of(const net *n, int leaf, const target *t, bool small)
 {
     int panel = 0;
     for (int i = leaf + 1; i < n->nodes.count; i++) {
@@ -176,7 +176,7 @@ static int panel_of(const net *n, int leaf, const target *t)
         for (int k = 0; k < v->count; k++) {
             if (v->operand[k] != leaf)
                 continue;
-            int wanted = k == 1 ? lower_panel(n, v, t) : 0;
+            int wanted = k == 1 ? lower_panel(n, v, t, small) : 0;
             if (!wanted || (panel && wanted != panel))
                 return 0;
             panel = wanted;
@@ -185,14 +185,14 @@ static int panel_of(const net *n, int leaf, const target *t)
     return panel;
 }
 
-void inference_arrange(const inference *i, const target *t, float *constants, arena *a)
+void inference_arrange(const inference *i, const target *t, bool small, float *constants, arena *a)
 {
     float *room = constants ? NEW_ARRAY(a, float, i->constants + 1) : NULL;
     for (int leaf = 0; leaf < i->net->nodes.count; leaf++) {
         net_node *v = &i->net->nodes.at[leaf];
         if (v->prim != NET_input || v->attr.slot != SLOT_WEIGHTS)
             continue;
-        v->attr.panel = panel_of(i->net, leaf, t);
+        v->attr.panel = panel_of(i->net, leaf, t, small);
         if (v->attr.panel && constants)
             turn(constants + v->attr.offset, net_elements(&v->type) / v->type.c, v->type.c, v->attr.panel, room);
     }

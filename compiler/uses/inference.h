@@ -36,7 +36,8 @@ bool inference_split(const net *n, const inference_options *o, arena *a, inferen
 /* Fills `constants` from the weights as built, what `fold` wrote, and a value a channel (NULL unless normalised). */
 void inference_pack(const inference *i, const float *weights, const float *folded, const float *mean, const float *std,
                     float *constants);
-/* Has weights lie as kernels for `t` read them best, in the net and in `constants` (NULL: none are at hand). */
-void inference_arrange(const inference *i, const target *t, float *constants, arena *a);
+/* Has weights lie as kernels for `t`, short ones where `small`, read them best, in the net and in `constants` (NULL: none
+ * are at hand). */
+void inference_arrange(const inference *i, const target *t, bool small, float *constants, arena *a);
 
 #endif

@@ -203,7 +203,7 @@ static void all_agree(world *w, const target *t, bool as_file)
     compare(want, got, 2, "inference network, interpreter");
     run_exported(w, t, as_file, want, got);
     compare(want, got, IMAGES, t->name);
-    inference_arrange(&w->network, t, w->constants, &w->a);
+    inference_arrange(&w->network, t, false, w->constants, &w->a);
     run_net(w, w->network.net, *t, ENGINE_INTERPRETER, 2, true, bind, got);
     compare(want, got, 2, "weights in panels, interpreter");
     run_exported(w, t, as_file, want, got);

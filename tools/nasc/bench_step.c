@@ -139,7 +139,7 @@ static bool fill_constants(session *s, const model *m, const inference *i, netwo
     parameters_init(&p, &values, (uint64_t)s->arguments->seed);
     float *constants = session_constants(s, i, &values, mean, std, d);
     if (constants)
-        inference_arrange(i, &s->target, constants, s->arena);
+        inference_arrange(i, &s->target, false, constants, s->arena);
     t->pass = (pass){.what = &t->network, .weights = constants, .mix = even_mix(s, &p)};
     return constants != NULL;
 }

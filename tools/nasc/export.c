@@ -250,8 +250,8 @@ static bool write_c(exporting *e, nasc_diag *d)
     bool int8 = export_is_int8(e);
     if (!e->constants || (int8 && !export_quantise(e, d)) || !make_case(e, d))
         return false;
-    if (!int8 && !o.lower.small) /* whose blocks are narrower than panels */
-        inference_arrange(&e->network, &e->target, e->constants, e->session.arena);
+    if (!int8)
+        inference_arrange(&e->network, &e->target, o.lower.small, e->constants, e->session.arena);
     const net *what = int8 ? e->bytes.bytes : e->network.net;
     program *p = pipeline_compile(e->session.arena, what, &e->target, &o, d);
     export_model m = {.program = p,

@@ -59,7 +59,7 @@ static bool write_program(const stopwatch *w, const timed *one, int i, nasc_diag
     export_sizes sizes;
     bool ok = inference_split(one->net, &o, &a, &split, d);
     if (ok)
-        inference_arrange(&split, w->target, NULL, &a);
+        inference_arrange(&split, w->target, false, NULL, &a);
     program *p = ok ? pipeline_compile(&a, split.net, w->target, &how, d) : NULL;
     export_model m = {.program = p,
                       .target = w->target,
