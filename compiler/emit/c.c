@@ -610,7 +610,7 @@ bool emit_c_kernel(text *out, const kernel *k, const target *t, const char *name
 }
 
 bool emit_c_kernels(text *out, const kernel *const *kernels, int count, const target *t, const char *const *names,
-                    nasc_diag *d)
+                    int64_t *instructions, nasc_diag *d)
 {
     c_writer *w = NEW_ARRAY(out->arena, c_writer, count + 1);
     for (int k = 0; k < count; k++) {
@@ -621,7 +621,9 @@ bool emit_c_kernels(text *out, const kernel *const *kernels, int count, const ta
         c_find_bases(&w[k]);
     }
     c_share(out->arena, w, count);
+    *instructions = 0;
     for (int k = 0; k < count; k++) {
+        *instructions += c_instructions(&w[k]);
         write_kernel(&w[k]);
         text_add(out, "\n");
     }

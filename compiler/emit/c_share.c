@@ -177,6 +177,19 @@ void c_share(arena *a, c_writer *w, int count)
     }
 }
 
+int64_t c_instructions(const c_writer *w)
+{
+    int64_t count = 0;
+    for (int at = 0; at < w->k->ins.count; at++) {
+        const c_part *part = w->part_of[at];
+        if (part && (part->w != w || part->begin != at))
+            at = w->k->ins.at[at].match;
+        else
+            count += !w->dead[at];
+    }
+    return count;
+}
+
 /* ---- as C -------------------------------------------------------------------------------------------------------- */
 
 typedef void each_name(c_writer *w, text *t, int name);

@@ -83,6 +83,8 @@ void c_share(arena *a, c_writer *w, int count);
 /* The functions that kernel `w` is the first to call; a call, in place of the FOR at `at`. */
 void c_write_parts(c_writer *w);
 void c_call_part(c_writer *w, int at);
+/* How many instructions kernel `w` brings into the file, with the functions that it is the first to call. */
+int64_t c_instructions(const c_writer *w);
 /* The type of an element, by its dtype. */
 extern const char *const c_type[DT_COUNT];
 /* A literal that reads back as exactly `value` rounded to dtype. */

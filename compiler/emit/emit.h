@@ -33,9 +33,10 @@ bool emit_llvm_text(text *out, const kernel *k, const target *t, bool assembly, 
  * the target's prelude (templates/c/prelude_*.h), which defines vector types and every operation. Strict C11 for the
  * generic target. Readable: loops, named buffers, one statement an operation where a line would grow too long. */
 bool emit_c_kernel(text *out, const kernel *k, const target *t, const char *name, nasc_diag *d);
-/* Kernels of one file; loops that several have in common are functions, which they call. */
+/* Kernels of one file; loops that several have in common are functions, which they call. `instructions`: of loop IR that
+ * stand in the file, those of such a function once. */
 bool emit_c_kernels(text *out, const kernel *const *kernels, int count, const target *t, const char *const *names,
-                    nasc_diag *d);
+                    int64_t *instructions, nasc_diag *d);
 /* The prelude for `t`: what a file of emitted kernels begins with. */
 void emit_c_prelude(text *out, const target *t);
 /* What follows it where kernels have integer registers. */

@@ -30,7 +30,7 @@ typedef struct export_model {
 /* What a user of the code has to provide. */
 typedef struct export_sizes {
     int64_t arena_bytes, weights_bytes;
-    int64_t code_bytes; /* an estimate: compilers differ by half as much again */
+    int64_t code_bytes; /* an estimate, for -O2; another level or compiler makes up to half as much again of it */
 } export_sizes;
 
 /* Writes the files into `folder`, which is made. Without constants no weights, and a NAME_test that knows --bench

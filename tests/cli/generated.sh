@@ -47,6 +47,22 @@ holds "$work/out" '50000 < j["code_bytes_estimated"] < 200000'
 blocks=$(awk '/= fma_16f\(splat_16f\(/ { row++; next } { found += row == 8; row = 0 } END { print found + 0 }' "$work/whole_size/net.c")
 [ "$blocks" -ge 20 ] || say "--optimize size: $blocks blocks of eight pixels"
 
+# ---- the estimate is what gcc makes of it at -O2, within a quarter
+near() { # FOLDER TARGET OPTION…
+    local said text
+    export_as "$1" --target "$2" --weights-as file --quiet --json "${@:3}"
+    said=$(sed -n 's/.*"code_bytes_estimated":\([0-9]*\).*/\1/p' "$work/out")
+    text=$(code "$1" -O2)
+    if [ $((said * 4)) -lt $((text * 3)) ] || [ $((said * 4)) -gt $((text * 5)) ]; then
+        say "$1: about $said bytes of code are said, there are $text"
+    fi
+}
+if [ "$(uname -m)" = x86_64 ]; then
+    near near_generic generic
+    near near_vectors x86-64-v3
+    near near_size x86-64-v3 --optimize size
+fi
+
 # ---- for size, and in parallel: the same logits
 export_small speed --target native
 export_small size --target native --optimize size
