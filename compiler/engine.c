@@ -184,8 +184,8 @@ static bool load(void *user, arena *scratch, nasc_diag *d)
 
 bool engine_load(engine *e, const program *p, program_code *code, nasc_diag *d)
 {
-    loading l = {e, p, code};
     *code = (program_code){.interpret = interpret, .wide = is_wide(e->kind)};
+    loading l = {e, p, code};
     if (e->kind == ENGINE_INTERPRETER || e->kind == ENGINE_INTERPRETER_WIDE)
         return true;
     bool ok = arena_within(load, &l, d);

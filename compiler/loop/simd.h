@@ -110,7 +110,7 @@ typedef struct simd {
     int finished, finished_row; /* a long sum that stands in a row of scratch; -1: none */
     memo_list pixel_memo, channel_memo;
     VEC(share_table) shares;
-    VEC(int) kept;         /* roots that a later stage reads: these stay in the caches */
+    VEC(int) kept; /* roots that a later stage reads, or that are stored in parts of lines: not past the caches */
     VEC(repeated) repeats; /* while the rows of a narrow map are written */
 } simd;
 

@@ -220,12 +220,24 @@ static bool is_kept(const simd *s, int root)
     return false;
 }
 
+/* A store past the caches that fills part of a line is dear: the rest of it, stored when the row's pixels have passed, goes
+ * to memory by itself. Does the stage store a pixel's whole lines one after the other? */
+static bool fills_lines(simd *s, const stage *g)
+{
+    bool maps_alone = g->core < 0 && g->sums.count == 0;
+    int vectors = simd_block_vectors(s, g->core, g->w, g->c);
+    return maps_alone || simd_goes_by_rows(s, g) || vectors >= simd_line_vectors(s->t->lanes);
+}
+
 void simd_plan_streams(simd *s)
 {
     for (int i = 0; i < s->stages.count; i++)
-        for (int r = 0; r < s->stages.at[i].roots.count; r++)
-            if (is_taken_up(s, s->stages.at[i].roots.at[r]))
-                VEC_PUSH(s->a, &s->kept, s->stages.at[i].roots.at[r]);
+        for (int r = 0; r < s->stages.at[i].roots.count; r++) {
+            int root = s->stages.at[i].roots.at[r];
+            bool in_parts = s->layout->lines && s->layout->lines[root] && !fills_lines(s, &s->stages.at[i]);
+            if (in_parts || is_taken_up(s, root))
+                VEC_PUSH(s->a, &s->kept, root);
+        }
     for (int i = 0; i < s->stages.count && s->images_most == 1; i++) {
         stage *g = &s->stages.at[i];
         if (g->kind != STAGE_STORE || simd_goes_by_rows(s, g))
