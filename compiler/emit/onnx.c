@@ -252,22 +252,42 @@ static const char *write_concat(writer *w, int id, const char *op)
     return result;
 }
 
-static const char *write_slice(writer *w, int id, const char *op)
+/* Of `axes` axes from `axis` on, what lies from `from` to before `to`. */
+static const char *write_cut(writer *w, int id, const char *x, int axis, int axes, const int64_t from[], const int64_t to[])
 {
-    const net_attr *a = &node_of(w, id)->attr;
-    const int64_t from[] = {a->begin}, to[] = {a->begin + a->count}, axis[] = {1};
-    const char *inputs[] = {image(w, id, 0), onnx_list(&w->g, path_of(w, id, "starts"), from, 1),
-                            onnx_list(&w->g, path_of(w, id, "ends"), to, 1),
-                            onnx_list(&w->g, path_of(w, id, "axes"), axis, 1)};
-    return onnx_result(onnx_node(&w->g, op, node_of(w, id)->name, inputs, 4));
+    const int64_t along[] = {axis, axis + 1};
+    const char *inputs[] = {x, onnx_list(&w->g, path_of(w, id, "starts"), from, axes),
+                            onnx_list(&w->g, path_of(w, id, "ends"), to, axes),
+                            onnx_list(&w->g, path_of(w, id, "axes"), along, axes)};
+    return onnx_result(onnx_node(&w->g, "Slice", node_of(w, id)->name, inputs, 4));
 }
 
+static const char *write_slice(writer *w, int id, const char *op)
+{
+    (void)op;
+    const net_attr *a = &node_of(w, id)->attr;
+    const int64_t from[] = {a->begin}, to[] = {a->begin + a->count};
+    return write_cut(w, id, image(w, id, 0), 1, 1, from, to);
+}
+
+static int64_t above(int64_t value)
+{
+    return value > 0 ? value : 0;
+}
+
+/* A shift pads by less than nothing on one side. ONNX allows that, and few readers do: they get a Slice. */
 static const char *write_pad(writer *w, int id, const char *op)
 {
-    const net_window *v = &node_of(w, id)->attr.window;
-    const int64_t pads[] = {0, 0, v->top, v->left, 0, 0, v->bottom, v->right};
-    const char *inputs[] = {image(w, id, 0), onnx_list(&w->g, path_of(w, id, "pads"), pads, 8)};
-    return onnx_result(onnx_node(&w->g, op, node_of(w, id)->name, inputs, 2));
+    const net_node *v = node_of(w, id);
+    const net_window *p = &v->attr.window;
+    const net_type *t = type_of(w, v->operand[0]);
+    const char *x = image(w, id, 0);
+    if (p->top < 0 || p->left < 0 || p->bottom < 0 || p->right < 0)
+        x = write_cut(w, id, x, 2, 2, (int64_t[]){above(-p->top), above(-p->left)},
+                      (int64_t[]){t->h - above(-p->bottom), t->w - above(-p->right)});
+    const int64_t pads[] = {0, 0, above(p->top), above(p->left), 0, 0, above(p->bottom), above(p->right)};
+    const char *inputs[] = {x, onnx_list(&w->g, path_of(w, id, "pads"), pads, 8)};
+    return onnx_result(onnx_node(&w->g, op, v->name, inputs, 2));
 }
 
 static const char *write_shuffle(writer *w, int id, const char *op)

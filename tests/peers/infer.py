@@ -1,16 +1,22 @@
 """Times a network in an engine for inference: one image, one thread, float32. What tools/compare-infer runs.
 
-    infer.py onnxruntime|openvino NET.onnx IMAGE --shape CxHxW [--runs 30]
+    infer.py onnxruntime|openvino|emx_onnx_cgen NET.onnx IMAGE --shape CxHxW [--runs 30]
     infer.py ncnn cifar|imagenet|mobile IMAGE --shape CxHxW [--runs 30]
 
-ncnn gets the network from PyTorch, with other weights. IMAGE holds the input's bytes, channels last, each a value by 255. Prints a line of JSON: the engine with its version, the
-shortest and the median time in milliseconds, how far the process grew by loading the network and running it (KiB, its
-weights included), and the logits."""
+emx_onnx_cgen is a generator of plain C, which gcc -O3 -march=native compiles. ncnn gets the network from PyTorch, with
+other weights. IMAGE holds the input's bytes, channels last, each a value by 255. Prints a line of JSON: the engine with its
+version, the shortest and the median time in milliseconds, how far the process grew by loading the network and running it
+(KiB, its weights included), and the logits."""
 import argparse
 import contextlib
+import ctypes
+import importlib.metadata
 import json
+import multiprocessing
+import pathlib
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +26,7 @@ import numpy
 
 def arguments():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("engine", choices=("onnxruntime", "openvino", "ncnn"))
+    a.add_argument("engine", choices=("onnxruntime", "openvino", "emx_onnx_cgen", "ncnn"))
     a.add_argument("network")
     a.add_argument("image")
     a.add_argument("--shape", required=True)
@@ -46,6 +52,41 @@ def openvino(path, x):
                                                            "INFERENCE_PRECISION_HINT": "f32"})
     request = compiled.create_infer_request()
     return "OpenVINO " + engine.__version__.split("-")[0], before, lambda: request.infer([x])[0]
+
+
+def plain_c(path, folder):
+    """Writes model.so and its weights. The generator works shapes out anew at every use unless the file has them, which takes
+    hours, and descends from node to node. Returns how many logits there are."""
+    import onnx
+    from emx_onnx_cgen import cli
+    model = onnx.load(path)
+    for value in [*model.graph.input, *model.graph.output]:
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(onnx.shape_inference.infer_shapes(model, data_prop=True), folder / "one.onnx")
+    sys.setrecursionlimit(100000)
+    with contextlib.redirect_stdout(sys.stderr):
+        if cli.main(["compile", str(folder / "one.onnx"), str(folder / "model.c")]):
+            raise RuntimeError("emx-onnx-cgen refuses the network")
+    subprocess.run(["gcc", "-O3", "-march=native", "-shared", "-fPIC", "-o", folder / "model.so", folder / "model.c", "-lm"],
+                   check=True)
+    return model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+
+
+def emx_onnx_cgen(path, x):
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        with multiprocessing.Pool(1) as other:  # so that what the generator takes is not counted
+            logits = numpy.empty(other.apply(plain_c, (path, folder)), numpy.float32)
+        before = held()
+        made = ctypes.CDLL(str(folder / "model.so"))
+        if not made.model_load(str(folder / "model.bin").encode()):
+            sys.exit("infer: the generated C does not load its weights")
+
+    def run():
+        made.model(x.ctypes, logits.ctypes)
+        return logits
+
+    return "emx-onnx-cgen " + importlib.metadata.version("emx-onnx-cgen"), before, run
 
 
 def torch_network(name):
