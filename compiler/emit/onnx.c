@@ -253,7 +253,8 @@ static const char *write_concat(writer *w, int id, const char *op)
 }
 
 /* Of `axes` axes from `axis` on, what lies from `from` to before `to`. */
-static const char *write_cut(writer *w, int id, const char *x, int axis, int axes, const int64_t from[], const int64_t to[])
+static const char *write_cut(writer *w, int id, const char *x, int axis, int axes, const int64_t from[],
+                             const int64_t to[])
 {
     const int64_t along[] = {axis, axis + 1};
     const char *inputs[] = {x, onnx_list(&w->g, path_of(w, id, "starts"), from, axes),

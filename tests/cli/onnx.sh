@@ -37,6 +37,9 @@ has v2 "tensor stem.1.running_var 12"
 has v2 "tensor classifier.weight 10x64"
 counts v2 Gemm 1
 counts v2 GlobalAveragePool 1
+# a shift: cut on one side, padded on the other
+grep -qx 'node Pad' "$work/v2.txt" || say "v2: no shift"
+counts v2 Slice "$(grep -cx 'node Pad' "$work/v2.txt")"
 counts v2 BatchNormalization "$(grep -c '^tensor .*\.running_mean' "$work/v2.txt")"
 # shellcheck disable=SC2086
 compare v2 ../genotypes/darts_v2.json $small --seed 5

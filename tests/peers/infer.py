@@ -54,6 +54,12 @@ def openvino(path, x):
     return "OpenVINO " + engine.__version__.split("-")[0], before, lambda: request.infer([x])[0]
 
 
+def elsewhere(work, *arguments):
+    """In a process of its own, so that the memory which it takes is not the engine's."""
+    with multiprocessing.Pool(1) as other:
+        return other.apply(work, arguments)
+
+
 def plain_c(path, folder):
     """Writes model.so and its weights. The generator works shapes out anew at every use unless the file has them, which takes
     hours, and descends from node to node. Returns how many logits there are."""
@@ -75,8 +81,7 @@ def plain_c(path, folder):
 def emx_onnx_cgen(path, x):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        with multiprocessing.Pool(1) as other:  # so that what the generator takes is not counted
-            logits = numpy.empty(other.apply(plain_c, (path, folder)), numpy.float32)
+        logits = numpy.empty(elsewhere(plain_c, path, folder), numpy.float32)
         before = held()
         made = ctypes.CDLL(str(folder / "model.so"))
         if not made.model_load(str(folder / "model.bin").encode()):
@@ -97,17 +102,21 @@ def torch_network(name):
     return made[name]().eval()
 
 
-def ncnn(name, x):
-    """pnnx makes ncnn's files of the PyTorch network: of the ONNX file's padding it makes a layer that ncnn has not."""
-    import ncnn as engine
+def files_of_ncnn(name, x, folder):
+    """By pnnx from the PyTorch network."""
     import pnnx
     import torch
+    with contextlib.redirect_stdout(sys.stderr):
+        pnnx.export(torch_network(name), f"{folder}/net.pt", torch.from_numpy(x), fp16=False)
+
+
+def ncnn(name, x):
+    import ncnn as engine
     net = engine.Net()
     net.opt.num_threads = 1
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
     with tempfile.TemporaryDirectory() as folder:
-        with contextlib.redirect_stdout(sys.stderr):
-            pnnx.export(torch_network(name), folder + "/net.pt", torch.from_numpy(x), fp16=False)
+        elsewhere(files_of_ncnn, name, x, folder)
         before = held()
         net.load_param(folder + "/net.ncnn.param")
         net.load_model(folder + "/net.ncnn.bin")
