@@ -80,6 +80,11 @@ static void build_auxiliary(walk *w, const section *s)
     builder *b = &w->b;
     if (!b->mode.train || settings_number(b->set, SETTING_auxiliary) == 0)
         return;
+    if (w->numbered.count == 0) {
+        diag_fail(b->diag, DIAG_INPUT, s->where,
+                  "found an auxiliary head after blocks that are all left out, expected a block with a body before it");
+        return;
+    }
     const char *of = w->numbered.at[w->numbered.count - 1].name;
     int64_t index = build_number(b, s->after, &w->globals, s->where, "after", 0, next_index(w, of) - 1);
     const variant *v = find_variant(w, s);

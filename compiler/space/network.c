@@ -173,8 +173,8 @@ static void read_stages(reader *r, const json_t *j, section *s)
     s->count_left_out = read_word_at(r, j, "left_out", left_out, 2, 0) == 1;
     const json_t *list = read_array(r, read_at(r, j, "blocks", &mark), "a list of stages");
     s->stage_count = (int)json_array_size(list);
-    if (s->stage_count > SPACE_CELLS_MAX) {
-        read_fail(r, "found %d stages, expected at most %d", s->stage_count, SPACE_CELLS_MAX);
+    if (list && (s->stage_count < 1 || s->stage_count > SPACE_CELLS_MAX)) {
+        read_fail(r, "found %d stages, expected 1 to %d", s->stage_count, SPACE_CELLS_MAX);
         s->stage_count = 0;
     }
     s->stages = NEW_ARRAY(r->arena, stage, s->stage_count);
