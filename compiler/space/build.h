@@ -25,7 +25,6 @@ typedef struct builder {
     arena *arena;
     nasc_diag *diag;
     char path[512];
-    int depth;
     int64_t steps;
 } builder;
 
