@@ -221,12 +221,12 @@ const expr *read_expr(reader *r, const json_t *j, const char *fallback)
     if (json_is_string(j))
         return parse(r, json_string_value(j));
     expr *e = NEW(r->arena, expr);
-    if (json_is_integer(j) && llabs(json_integer_value(j)) <= INT32_MAX)
+    if (json_is_integer(j) && json_integer_value(j) >= -INT32_MAX && json_integer_value(j) <= INT32_MAX)
         e->number = json_integer_value(j);
     else if (json_is_boolean(j))
         e->number = json_is_true(j);
     else
-        read_expected(r, j, "an integer below 2^31 or an expression");
+        read_expected(r, j, "an integer between -2^31 and 2^31 or an expression");
     return e;
 }
 
@@ -252,6 +252,16 @@ const char *read_name_at(reader *r, const json_t *object, const char *key, const
         good = (unsigned char)*p > ' ' && *p != '"' && *p != '\\' && *p != 127;
     if (!good)
         read_fail(r, "found \"%.80s\", expected a name of at most 64 characters without spaces and quotes", name);
+    read_leave(r, mark);
+    return name;
+}
+
+const char *read_whole_name_at(reader *r, const json_t *object, const char *key, const char *fallback)
+{
+    const char *name = read_name_at(r, object, key, fallback);
+    size_t mark = read_enter(r, key);
+    if (name && !*name)
+        read_fail(r, "found an empty name, expected at least one character");
     read_leave(r, mark);
     return name;
 }

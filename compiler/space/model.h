@@ -11,7 +11,6 @@
 /* ---- limits, checked before anything is built ----------------------------------------------------------------- */
 
 enum {
-    SPACE_NODES_MAX = 56,       /* intermediate nodes of a cell */
     SPACE_INPUTS_MAX = 8,       /* inputs of a cell */
     SPACE_CANDIDATES_MAX = 63,  /* of a choice */
     SPACE_CELLS_MAX = 1024,     /* cells or blocks of a section */
@@ -346,8 +345,10 @@ const json_t *read_at(reader *r, const json_t *object, const char *key, size_t *
 const expr *read_expr(reader *r, const json_t *j, const char *fallback);
 /* The same for the value of `key`. */
 const expr *read_expr_at(reader *r, const json_t *object, const char *key, const char *fallback);
-/* A name that must not be empty, hold '/' or control characters. */
+/* A name in parameters' paths, without spaces and quotes; an empty one leaves no trace. */
 const char *read_name_at(reader *r, const json_t *object, const char *key, const char *fallback);
+/* The same where it must not be empty. */
+const char *read_whole_name_at(reader *r, const json_t *object, const char *key, const char *fallback);
 /* The value of a string that must be one of `words`: its index; `fallback` where it is absent. */
 int read_word_at(reader *r, const json_t *object, const char *key, const char *const *words, int count, int fallback);
 

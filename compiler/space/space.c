@@ -155,7 +155,7 @@ static bool read_head(reader *r, const json_t *root)
                     : !read_object(r, root, space_keys, COUNT(space_keys)))
         return false;
     const char *kind = s->genotype ? "genotype" : "space";
-    s->name = read_name_at(r, root, kind, NULL);
+    s->name = read_whole_name_at(r, root, kind, NULL);
     if (!s->name)
         read_fail(r, "found neither \"space\" nor \"genotype\", expected one of them with a name");
     s->normal_init = read_word_at(r, root, "conv_init", inits, 2, 0) == 1;
