@@ -266,6 +266,29 @@ const char *read_whole_name_at(reader *r, const json_t *object, const char *key,
     return name;
 }
 
+static const char *name_of(const void *items, size_t size, int i)
+{
+    return *(const char *const *)(const void *)((const char *)items + (size_t)i * size);
+}
+
+const void *read_named(reader *r, const char *where, const char *kind, const char *name, const void *items, size_t size,
+                       int count)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(name_of(items, size, i), name) == 0)
+            return (const char *)items + (size_t)i * size;
+    const char **names = NEW_ARRAY(r->arena, const char *, count);
+    for (int i = 0; i < count; i++)
+        names[i] = name_of(items, size, i);
+    const char *guess = text_suggest(name, names, count);
+    if (guess)
+        diag_fail(r->diag, DIAG_INPUT, where, "found the %s \"%.60s\", did you mean \"%.60s\"?", kind, name, guess);
+    else
+        diag_fail(r->diag, DIAG_INPUT, where, "found the %s \"%.60s\", expected one that stands in \"%ss\"", kind, name,
+                  kind);
+    return NULL;
+}
+
 int read_word_at(reader *r, const json_t *object, const char *key, const char *const *words, int count, int fallback)
 {
     const json_t *j = json_object_get(object, key);

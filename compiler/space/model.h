@@ -349,6 +349,10 @@ const expr *read_expr_at(reader *r, const json_t *object, const char *key, const
 const char *read_name_at(reader *r, const json_t *object, const char *key, const char *fallback);
 /* The same where it must not be empty. */
 const char *read_whole_name_at(reader *r, const json_t *object, const char *key, const char *fallback);
+/* The one called `name` of `count` items of `size` bytes, each of which begins with its name; NULL with an error, with a
+ * suggestion where one is near. `kind` is what an item is, "op" of "ops". */
+const void *read_named(reader *r, const char *where, const char *kind, const char *name, const void *items, size_t size,
+                       int count);
 /* The value of a string that must be one of `words`: its index; `fallback` where it is absent. */
 int read_word_at(reader *r, const json_t *object, const char *key, const char *const *words, int count, int fallback);
 
