@@ -46,6 +46,14 @@ static bool take_too_much(void *user, arena *a, nasc_diag *d)
     return true;
 }
 
+/* Asks for an array of so many items that their bytes, counted, are few. */
+static bool take_too_long_an_array(void *user, arena *a, nasc_diag *d)
+{
+    (void)user, (void)d;
+    int64_t *array = NEW_ARRAY(a, int64_t, SIZE_MAX / sizeof(int64_t) + 2);
+    return array != NULL;
+}
+
 /* Notes that the guard around it stands again after those within it. */
 static bool nested(void *user, arena *a, nasc_diag *d)
 {
@@ -69,6 +77,9 @@ static void memory_that_runs_out_is_an_error(void **state)
     assert_int_equal(d.kind, DIAG_MEMORY);
     assert_true(stands);
     assert_null(a.unwind);
+    d = (nasc_diag){0};
+    assert_false(arena_guard(&a, take_too_long_an_array, NULL, &d));
+    assert_int_equal(d.kind, DIAG_MEMORY);
     arena_free(&a);
 }
 
