@@ -252,9 +252,8 @@ static bool build_all(void *user, arena *a, nasc_diag *d)
     w->b.diag = d;
     w->C = settings_int(w->b.set, SETTING_channels);
     make_globals(w);
-    int images = settings_input(w->b.set, &height, &width_, &channels)
-                     ? net_images(w->b.net, height, width_, channels)
-                     : -1;
+    int images =
+        settings_input(w->b.set, &height, &width_, &channels) ? net_images(w->b.net, height, width_, channels) : -1;
     if (images < 0)
         BUG("the setting \"input\" was not checked");
     for (int i = 0; i < s->section_count && !build_failed(&w->b); i++)

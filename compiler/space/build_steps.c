@@ -152,8 +152,7 @@ static flow build_conv(builder *b, const step *s, flow x, const numbers *a)
     if (c % groups || out % groups)
         diag_fail(b->diag, DIAG_INPUT, attribute_where(b, s, "groups"),
                   "found %d, expected a divisor of %d and %d channels", groups, c, out);
-    if (build_failed(b) ||
-        !weights_fit(b, s, "convolution", (int64_t)a->y[KERNEL] * a->x[KERNEL] * (c / groups) * out))
+    if (build_failed(b) || !weights_fit(b, s, "convolution", (int64_t)a->y[KERNEL] * a->x[KERNEL] * (c / groups) * out))
         return x;
     net_attr attr = {.window = window(a, KERNEL, STRIDE, PADDING, DILATION)};
     attr.window.groups = groups;

@@ -115,7 +115,7 @@ static void derives_nothing(space *s, const char *where)
 {
     arena a = {0};
     nasc_diag d = {0};
-    settings set = make_settings(s, SETTINGS_DARTS, (const char *[]){"channels=4", "cells=1", "input=8x8x3", NULL});
+    settings set = make_settings(s, SETTINGS_DARTS, (const char *[]){"channels=4", "cells=3", "input=8x8x3", NULL});
     space_net net = build(s, &set, (space_mode){true, true}, &a);
     const float alpha[14] = {0}, *const alphas[] = {alpha, alpha};
     assert_in_range(net.choice_count, 1, COUNT(alphas));

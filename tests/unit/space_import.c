@@ -159,7 +159,8 @@ static space *darts_with(const char *kind, json_t *what)
 static void choices_that_the_text_leaves_open(void **state)
 {
     (void)state;
-    space_refuses(darts_with("blocks", json_pack("{s[s]ss}", "choice", "none", "combine", "mix")), V2_TEXT, "text:1:431",
+    space_refuses(darts_with("blocks", json_pack("{s[s]ss}", "choice", "none", "combine", "mix")), V2_TEXT,
+                  "text:1:431",
                   "found a genotype that says nothing of the block 'third', expected a space without such a choice");
     space_refuses(darts_with("cells", json_pack("{ss}", "like", "normal")), V2_TEXT, "text:1:431",
                   "found a genotype that says nothing of the cell 'third', expected a space without such a choice");
