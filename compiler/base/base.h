@@ -113,6 +113,13 @@ typedef struct text {
 void text_add(text *t, const char *format, ...) PRINTF(2, 3);
 void text_bytes(text *t, const char *bytes, size_t count);
 
+/* As a string of JSON: quotes around it, and escapes for quotes, backslashes and control characters. */
+void text_quoted(text *t, const char *bytes, size_t count);
+/* A number in the fewest digits that read back as the same one. */
+void text_real(text *t, double value);
+/* The same as a real of JSON, which stays one when it is read back (1.0). */
+void text_json_real(text *t, double value);
+
 /* Of `count` known words the one nearest to `word` (edit distance ≤ a third of its length), or NULL. */
 const char *text_suggest(const char *word, const char *const *known, int count);
 

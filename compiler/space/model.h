@@ -356,8 +356,8 @@ const void *read_named(reader *r, const char *where, const char *kind, const cha
 /* The value of a string that must be one of `words`: its index; `fallback` where it is absent. */
 int read_word_at(reader *r, const json_t *object, const char *key, const char *const *words, int count, int fallback);
 
-/* The shortest text of a number that reads back the same; whole reals keep ".0". */
-void number_text(const json_t *j, char *to, size_t size);
+/* A number as JSON, in the fewest digits that read back as the same one. */
+void write_number(text *t, const json_t *j);
 /* Formatted for people; deterministic. */
 const char *json_pretty(arena *a, const json_t *j);
 

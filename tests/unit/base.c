@@ -26,6 +26,22 @@ static void first_error_wins(void **state)
     assert_string_equal(d.where, "a.json:1:2");
 }
 
+static void text_for_json(void **state)
+{
+    (void)state;
+    arena a = {0};
+    text t = {.arena = &a};
+    static const double reals[] = {0.025, 1, 1e100, -0.0, 1.0 / 3, 100};
+    text_quoted(&t, "a \"b\" \\ \n\x01\xc3\xa9\0", 13);
+    for (size_t i = 0; i < COUNT(reals); i++) {
+        text_add(&t, " ");
+        text_json_real(&t, reals[i]);
+    }
+    assert_string_equal(t.at, "\"a \\\"b\\\" \\\\ \\u000a\\u0001\xc3\xa9\\u0000\""
+                              " 0.025 1.0 1e+100 -0.0 0.3333333333333333 1e+02");
+    arena_free(&a);
+}
+
 static void vectors_keep_what_was_pushed(void **state)
 {
     (void)state;
@@ -88,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(suggests_the_nearest_word),
         cmocka_unit_test(first_error_wins),
+        cmocka_unit_test(text_for_json),
         cmocka_unit_test(vectors_keep_what_was_pushed),
         cmocka_unit_test(memory_that_runs_out_is_an_error),
     };
