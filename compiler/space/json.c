@@ -268,7 +268,9 @@ const char *read_whole_name_at(reader *r, const json_t *object, const char *key,
 
 static const char *name_of(const void *items, size_t size, int i)
 {
-    return *(const char *const *)(const void *)((const char *)items + (size_t)i * size);
+    const char *name;
+    memcpy(&name, (const char *)items + (size_t)i * size, sizeof name);
+    return name;
 }
 
 const void *read_named(reader *r, const char *where, const char *kind, const char *name, const void *items, size_t size,
