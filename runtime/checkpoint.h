@@ -6,7 +6,7 @@
 #include "runtime/parameters.h"
 #include "runtime/run_folder.h"
 
-enum { CHECKPOINT_SETS = 6, CHECKPOINT_COUNTERS = 6, CHECKPOINT_SUMS = 8 };
+enum { CHECKPOINT_SETS = 6, CHECKPOINT_COUNTERS = 6 };
 
 typedef struct checkpoint {
     const parameters *parameters;

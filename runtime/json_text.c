@@ -2,41 +2,7 @@
 #include "runtime/json_text.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-static void print_string(text *t, const char *s, size_t length)
-{
-    text_bytes(t, "\"", 1);
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c == '"' || c == '\\')
-            text_add(t, "\\%c", c);
-        else if (c == '\n')
-            text_add(t, "\\n");
-        else if (c < 32)
-            text_add(t, "\\u%04x", c);
-        else
-            text_bytes(t, s + i, 1);
-    }
-    text_bytes(t, "\"", 1);
-}
-
-static void print_real(text *t, double value)
-{
-    char digits[40];
-    if (!isfinite(value)) {
-        text_add(t, "null");
-        return;
-    }
-    for (int precision = 1; precision <= 17; precision++) {
-        snprintf(digits, sizeof digits, "%.*g", precision, value);
-        if (strtod(digits, NULL) == value)
-            break;
-    }
-    text_add(t, "%s%s", digits, strpbrk(digits, ".e") ? "" : ".0"); /* a real stays a real when read back */
-}
 
 static void new_line(text *t, int depth)
 {
@@ -70,7 +36,7 @@ static void print_value(text *t, const json_t *value, int depth)
         {
             text_add(t, i++ == 0 ? "" : inner < 0 ? ", " : ",");
             new_line(t, inner);
-            print_string(t, key, strlen(key));
+            text_quoted(t, key, strlen(key));
             text_add(t, ": ");
             print_value(t, item, inner);
         }
@@ -92,13 +58,16 @@ static void print_value(text *t, const json_t *value, int depth)
         text_add(t, "]");
         break;
     case JSON_STRING:
-        print_string(t, json_string_value(value), json_string_length(value));
+        text_quoted(t, json_string_value(value), json_string_length(value));
         break;
     case JSON_INTEGER:
         text_add(t, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
         break;
     case JSON_REAL:
-        print_real(t, json_real_value(value));
+        if (isfinite(json_real_value(value)))
+            text_json_real(t, json_real_value(value));
+        else
+            text_add(t, "null");
         break;
     case JSON_TRUE:
         text_add(t, "true");

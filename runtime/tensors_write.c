@@ -28,16 +28,7 @@ static const char *dtype_name(enum tensor_dtype dtype)
 
 static void add_quoted(text *t, const char *s)
 {
-    text_bytes(t, "\"", 1);
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
-            text_add(t, "\\%c", *s);
-        else if ((unsigned char)*s < 32)
-            text_add(t, "\\u%04x", *s);
-        else
-            text_bytes(t, s, 1);
-    }
-    text_bytes(t, "\"", 1);
+    text_quoted(t, s, strlen(s));
 }
 
 static void add_metadata(text *t, const struct tensor_text *metadata, int count)

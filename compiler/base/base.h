@@ -56,6 +56,8 @@ struct arena {
 
 /* Zeroed, aligned to 16 bytes. Does not return when memory has run out (see arena_guard). */
 void *arena_alloc(arena *a, size_t bytes);
+/* The same for `count` items; more bytes than can be counted are more than there are. */
+void *arena_array(arena *a, size_t count, size_t item);
 void *arena_copy(arena *a, const void *from, size_t bytes);
 char *arena_strdup(arena *a, const char *s);
 char *arena_printf(arena *a, const char *format, ...) PRINTF(2, 3);
@@ -64,7 +66,7 @@ void arena_free(arena *a);
 void arena_reset(arena *a);
 
 #define NEW(a, T) ((T *)arena_alloc(a, sizeof(T)))
-#define NEW_ARRAY(a, T, n) ((T *)arena_alloc(a, (size_t)(n) * sizeof(T)))
+#define NEW_ARRAY(a, T, n) ((T *)arena_array(a, (size_t)(n), sizeof(T)))
 
 /* What may run out of memory: it is left at any allocation then, so what it holds outside of arenas, and arenas of its
  * own (which unwind where `a` does), belong in *user, for the caller of arena_guard to free. */
@@ -110,6 +112,13 @@ typedef struct text {
 
 void text_add(text *t, const char *format, ...) PRINTF(2, 3);
 void text_bytes(text *t, const char *bytes, size_t count);
+
+/* As a string of JSON: quotes around it, and escapes for quotes, backslashes and control characters. */
+void text_quoted(text *t, const char *bytes, size_t count);
+/* A number in the fewest digits that read back as the same one. */
+void text_real(text *t, double value);
+/* The same as a real of JSON, which stays one when it is read back (1.0). */
+void text_json_real(text *t, double value);
 
 /* Of `count` known words the one nearest to `word` (edit distance ≤ a third of its length), or NULL. */
 const char *text_suggest(const char *word, const char *const *known, int count);

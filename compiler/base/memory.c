@@ -49,6 +49,13 @@ void *arena_alloc(arena *a, size_t bytes)
     return memset(take(a, bytes), 0, bytes);
 }
 
+void *arena_array(arena *a, size_t count, size_t item)
+{
+    if (count > SIZE_MAX / item)
+        arena_unwind(a);
+    return arena_alloc(a, count * item);
+}
+
 void *arena_copy(arena *a, const void *from, size_t bytes)
 {
     void *to = take(a, bytes);
@@ -120,6 +127,8 @@ bool arena_within(arena_work *work, void *user, nasc_diag *d)
 
 void *vec_grow(arena *a, void *at, int *capacity, int count, size_t item)
 {
+    if (*capacity > INT32_MAX / 2)
+        arena_unwind(a);
     int wider = *capacity ? *capacity * 2 : 8;
     size_t old = (size_t)count * item, bytes = (size_t)wider * item;
     char *to = take(a, bytes);

@@ -1,7 +1,8 @@
-/* Growing strings, and the guess behind "did you mean". */
+/* Growing strings, what JSON is made of, and the guess behind "did you mean". */
 #include "base.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void text_reserve(text *t, size_t more)
@@ -38,6 +39,40 @@ void text_add(text *t, const char *format, ...)
     vsnprintf(t->at + t->length, (size_t)length + 1, format, args);
     va_end(args);
     t->length += (size_t)length;
+}
+
+void text_quoted(text *t, const char *bytes, size_t count)
+{
+    text_bytes(t, "\"", 1);
+    for (size_t i = 0; i < count; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        if (c == '"' || c == '\\')
+            text_add(t, "\\%c", c);
+        else if (c < ' ')
+            text_add(t, "\\u%04x", c);
+        else
+            text_bytes(t, bytes + i, 1);
+    }
+    text_bytes(t, "\"", 1);
+}
+
+void text_real(text *t, double value)
+{
+    char digits[40];
+    for (int precision = 1; precision <= 17; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, value);
+        if (strtod(digits, NULL) == value)
+            break;
+    }
+    text_bytes(t, digits, strlen(digits));
+}
+
+void text_json_real(text *t, double value)
+{
+    size_t begin = t->length;
+    text_real(t, value);
+    if (!strpbrk(t->at + begin, ".e"))
+        text_bytes(t, ".0", 2);
 }
 
 enum { WORD_MAX = 63 };

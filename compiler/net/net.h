@@ -228,7 +228,8 @@ typedef struct net {
 } net;
 
 /* ---- building (compiler/net/build.c) ---------------------------------------------------------------------------
- * Every function returns the new value's id, or -1 with a diagnostic where the shape rule refuses (where = attr name path). */
+ * net_add returns the new value's id, or -1 with a diagnostic where the shape rule refuses (where = attr name path). Leaves:
+ * -1 where their name stands for another one, or where they have 2^31 elements or more. */
 net *net_new(arena *a);
 /* Images a chunk for batches of this size: at least four rows, so that as many threads share a small batch; the sums, and
  * with them the bits, depend on the batch and not on the threads. */

@@ -1,8 +1,6 @@
 /* Prints a net as text that net_parse reads back; words.h describes it. */
 #include "net/copy.h"
 #include "net/words.h"
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 const char *const net_slot_word[NET_SLOT_WORDS] = {"none",   "images", "labels",  "weights",     "stats",
@@ -22,17 +20,6 @@ static void print_slot(text *t, enum net_slot slot)
         text_add(t, "user%d", slot - SLOT_USER);
     else
         text_add(t, "%s", net_slot_word[slot]);
-}
-
-/* In the fewest digits that read back as the same number. */
-static void print_real(text *t, double x)
-{
-    char digits[40];
-    int precision = 1;
-    do
-        snprintf(digits, sizeof digits, "%.*g", precision, x);
-    while (precision++ < 17 && strtod(digits, NULL) != x);
-    text_add(t, "%s", digits);
 }
 
 static void print_name(text *t, const char *name)
@@ -106,7 +93,7 @@ static void print_attr(text *t, const net *n, const net_node *node)
 #define X(key, field)                                                                                                  \
     if (a->field != 0) {                                                                                               \
         text_add(t, " %s ", key);                                                                                      \
-        print_real(t, a->field);                                                                                       \
+        text_real(t, a->field);                                                                                        \
     }
     NET_REALS(X)
 #undef X
@@ -151,7 +138,7 @@ static void print_param(text *t, const net_param *p)
     print_slot(t, p->slot);
     text_add(t, " %lld %dx%dx%dx%d %s %s ", (long long)p->offset, p->dim[0], p->dim[1], p->dim[2], p->dim[3],
              net_layout_word[p->layout], net_init_word[p->init_kind]);
-    print_real(t, p->init);
+    text_real(t, p->init);
     text_add(t, "\n");
 }
 
@@ -170,7 +157,7 @@ void net_print(text *t, const net *n)
         }
     for (int i = 0; i < n->mask_list.count; i++) {
         text_add(t, "mask rate ");
-        print_real(t, n->mask_list.at[i].rate_scale);
+        text_real(t, n->mask_list.at[i].rate_scale);
         text_add(t, " channels %d offset %lld\n", n->mask_list.at[i].channels, (long long)n->mask_list.at[i].offset);
     }
     for (int i = 0; i < n->nodes.count; i++)

@@ -56,7 +56,7 @@ static void build_stem(walk *w, const section *s, flow x)
     const variant *v = find_variant(w, s);
     for (int i = 0; v && i < v->part_count && !build_failed(b); i++) {
         place p = {&w->globals, w->C, 1, flow_channels(b, x)};
-        size_t mark = path_enter(b, v->parts[i].name);
+        size_t mark = path_enter(b, v->parts[i].name, v->where);
         x = build_steps(b, &v->parts[i].body, x, &p);
         path_leave(b, mark);
         push(w, x);
@@ -80,6 +80,11 @@ static void build_auxiliary(walk *w, const section *s)
     builder *b = &w->b;
     if (!b->mode.train || settings_number(b->set, SETTING_auxiliary) == 0)
         return;
+    if (w->numbered.count == 0) {
+        diag_fail(b->diag, DIAG_INPUT, s->where,
+                  "found an auxiliary head after blocks that are all left out, expected a block with a body before it");
+        return;
+    }
     const char *of = w->numbered.at[w->numbered.count - 1].name;
     int64_t index = build_number(b, s->after, &w->globals, s->where, "after", 0, next_index(w, of) - 1);
     const variant *v = find_variant(w, s);
@@ -88,7 +93,7 @@ static void build_auxiliary(walk *w, const section *s)
         if (strcmp(n->name, of) != 0 || n->index != index)
             continue;
         place p = {&w->globals, n->C, 1, flow_channels(b, n->out)};
-        size_t mark = path_enter(b, s->name);
+        size_t mark = path_enter(b, s->name, s->where);
         w->auxiliary = build_steps(b, &v->parts[0].body, n->out, &p).value;
         path_leave(b, mark);
         check_logits(w, w->auxiliary, s->where);
@@ -140,7 +145,7 @@ static void build_cells(walk *w, const section *s)
         if (build_failed(b))
             return;
         cell_inputs(w, c, from);
-        size_t mark = path_enter_index(b, s->name, first + i);
+        size_t mark = path_enter_index(b, s->name, first + i, s->where);
         flow out = build_cell(w, c, from, w->C, (int)(s - b->space->sections), i, reduction);
         path_leave(b, mark);
         push(w, out);
@@ -168,7 +173,7 @@ static void build_stage(walk *w, const section *s, const stage *st)
         flow x = last(w);
         place p = {&w->globals, w->C, i == 0 ? stride : 1, flow_channels(b, x)};
         bool left_out;
-        size_t mark = path_enter_index(b, s->name, index);
+        size_t mark = path_enter_index(b, s->name, index, st->where);
         flow y = build_block(w, s, st, i, x, &p, &left_out);
         path_leave(b, mark);
         if (!left_out)
@@ -184,7 +189,7 @@ static flow build_body(walk *w, const section *s)
     w->C = width(w, s, s->channels, "channels");
     flow x = last(w);
     place p = {&w->globals, w->C, 1, flow_channels(b, x)};
-    size_t mark = path_enter(b, s->name);
+    size_t mark = path_enter(b, s->name, s->where);
     x = build_failed(b) ? x : build_steps(b, &s->body, x, &p);
     path_leave(b, mark);
     return x;
@@ -242,14 +247,15 @@ static bool build_all(void *user, arena *a, nasc_diag *d)
     walk *w = user;
     const space *s = w->b.space;
     int height, width_, channels;
-    if (!settings_input(w->b.set, &height, &width_, &channels))
-        BUG("the setting \"input\" was not checked");
     w->b.net = net_new(a);
     w->b.arena = a;
     w->b.diag = d;
     w->C = settings_int(w->b.set, SETTING_channels);
     make_globals(w);
-    int images = net_images(w->b.net, height, width_, channels);
+    int images =
+        settings_input(w->b.set, &height, &width_, &channels) ? net_images(w->b.net, height, width_, channels) : -1;
+    if (images < 0)
+        BUG("the setting \"input\" was not checked");
     for (int i = 0; i < s->section_count && !build_failed(&w->b); i++)
         build_section(w, &s->sections[i], images);
     *w->result = (space_net){.net = w->b.net,

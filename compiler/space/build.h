@@ -25,13 +25,12 @@ typedef struct builder {
     arena *arena;
     nasc_diag *diag;
     char path[512];
-    int depth;
     int64_t steps;
 } builder;
 
-/* The path of names, joined by dots; empty names leave no trace. */
-size_t path_enter(builder *b, const char *name);
-size_t path_enter_index(builder *b, const char *name, int index);
+/* The path of names, joined by dots; empty names leave no trace. One that grows too long is told with `where`. */
+size_t path_enter(builder *b, const char *name, const char *where);
+size_t path_enter_index(builder *b, const char *name, int index, const char *where);
 void path_leave(builder *b, size_t mark);
 const char *path_of(builder *b, const char *last); /* in the arena */
 

@@ -50,6 +50,17 @@ static int walk_choice(walk *w, const choice *c, space_choice new)
     return w->choices.count - 1;
 }
 
+/* The candidate weights of a choice. */
+static int choice_weights(walk *w, const choice *c, const space_choice *of)
+{
+    builder *b = &w->b;
+    int weights = net_mix_weights(b->net, of->alpha, of->rows, of->columns);
+    if (weights < 0)
+        diag_fail(b->diag, DIAG_INPUT, c->where,
+                  "found the alpha \"%.60s\", the name of another parameter, expected a name of its own", of->alpha);
+    return weights;
+}
+
 static const char *const *candidate_names(arena *a, const choice *c, const int *pick, int count)
 {
     const char **names = NEW_ARRAY(a, const char *, count);
@@ -66,7 +77,7 @@ static flow mixed(walk *w, const choice *c, const int *pick, int count, flow x, 
     net_attr attr = {.row = row, .pick = NEW_ARRAY(b->arena, int, count)};
     operand[0] = weights;
     for (int k = 0; k < count && !build_failed(b); k++) {
-        size_t mark = path_enter_index(b, c->path, pick[k]);
+        size_t mark = path_enter_index(b, c->path, pick[k], c->where);
         y = build_op(b, c->at[pick[k]].op, x, p, c->where);
         path_leave(b, mark);
         operand[k + 1] = y.value;
@@ -85,7 +96,7 @@ static flow selected(walk *w, const choice *c, const int *pick, int count, flow 
     flow y = x;
     for (int k = 0; k < count && !build_failed(b); k++) {
         net_region_begin(b->net, first, k);
-        size_t mark = path_enter_index(b, c->path, pick[k]);
+        size_t mark = path_enter_index(b, c->path, pick[k], c->where);
         y = build_op(b, c->at[pick[k]].op, x, p, c->where);
         path_leave(b, mark);
         result[k] = y.value;
@@ -176,14 +187,14 @@ static void build_nodes(walk *w, cell_walk *cw)
         for (int e = 0; e < cw->edge_count && !build_failed(b); e++) {
             if (cw->edges[e].to != to)
                 continue;
-            size_t mark = path_enter_index(b, c->path, e);
+            size_t mark = path_enter_index(b, c->path, e, c->where);
             y = build_edge(w, cw, e);
             path_leave(b, mark);
             sum[count++] = y.value;
         }
         if (count == 0)
             diag_fail(b->diag, DIAG_INPUT, c->where, "found no edge to node %d, expected at least one", to);
-        size_t mark = path_enter_index(b, "node", to);
+        size_t mark = path_enter_index(b, "node", to, c->where);
         if (count > 1)
             y.value = build_node(b, NET_add, sum, count, NULL, c->where);
         path_leave(b, mark);
@@ -221,7 +232,7 @@ static void build_inputs(walk *w, cell_walk *cw, const flow *from)
         variable at[] = {{"reduced", from[i].stride < from[c->input_count - 1].stride}};
         scope vars = {cw->scope, at, 1};
         place p = {&vars, cw->C, 1, flow_channels(b, from[i])};
-        size_t mark = path_enter(b, c->inputs[i].name);
+        size_t mark = path_enter(b, c->inputs[i].name, c->where);
         cw->states[i] = build_steps(b, &c->inputs[i].body, from[i], &p);
         path_leave(b, mark);
     }
@@ -248,7 +259,7 @@ static void cell_choice(walk *w, cell_walk *cw, flow x, space_choice new)
     new.nodes = cw->nodes;
     cw->choice = walk_choice(w, &c->choice, new);
     if (!build_failed(b))
-        cw->weights = net_mix_weights(b->net, w->choices.at[cw->choice].alpha, cw->edge_count, cw->picks);
+        cw->weights = choice_weights(w, &c->choice, &w->choices.at[cw->choice]);
 }
 
 static cell_walk *cell_begin(walk *w, const cell *c, const scope *vars, int64_t C)
@@ -307,7 +318,7 @@ static flow block_choice(walk *w, const block *k, flow x, const place *p, int se
                                             .instance = instance});
     if (build_failed(b))
         return x;
-    int weights = net_mix_weights(b->net, w->choices.at[number].alpha, 1, picks);
+    int weights = choice_weights(w, &k->choice, &w->choices.at[number]);
     if (k->choice.combine == COMBINE_SELECT)
         return selected(w, &k->choice, pick, picks, x, p, weights, w->choices.at[number].first_select, 0);
     return mixed(w, &k->choice, pick, picks, x, p, weights, 0);
@@ -330,7 +341,7 @@ flow build_block(walk *w, const section *s, const stage *st, int instance, flow 
     *left_out = made && shortcut && op_is_zero(made);
     if (*left_out || build_failed(b))
         return x;
-    size_t mark = path_enter(b, k->path);
+    size_t mark = path_enter(b, k->path, k->where);
     if (made)
         y = build_op(b, made, x, p, st->where);
     else if (k->chosen)

@@ -7,20 +7,23 @@
 
 /* ---- paths and diagnostics --------------------------------------------------------------------------------------- */
 
-size_t path_enter(builder *b, const char *name)
+size_t path_enter(builder *b, const char *name, const char *where)
 {
-    size_t mark = strlen(b->path);
-    if (*name)
-        snprintf(b->path + mark, sizeof b->path - mark, "%s%s", mark ? "." : "", name);
+    size_t mark = strlen(b->path), room = sizeof b->path - mark;
+    if (*name && strlen(name) + 1 >= room)
+        diag_fail(b->diag, DIAG_INPUT, where,
+                  "found names that make a path of %zu characters or more, expected shorter names", sizeof b->path);
+    else if (*name)
+        snprintf(b->path + mark, room, "%s%s", mark ? "." : "", name);
     return mark;
 }
 
-size_t path_enter_index(builder *b, const char *name, int index)
+size_t path_enter_index(builder *b, const char *name, int index, const char *where)
 {
     char number[16];
     snprintf(number, sizeof number, "%d", index);
-    size_t mark = path_enter(b, name);
-    path_enter(b, number);
+    size_t mark = path_enter(b, name, where);
+    path_enter(b, number, where);
     return mark;
 }
 
@@ -31,10 +34,7 @@ void path_leave(builder *b, size_t mark)
 
 const char *path_of(builder *b, const char *last)
 {
-    size_t mark = path_enter(b, last);
-    const char *path = arena_strdup(b->arena, b->path);
-    path_leave(b, mark);
-    return path;
+    return arena_printf(b->arena, "%s%s%s", b->path, *b->path && *last ? "." : "", last);
 }
 
 bool build_failed(const builder *b)
@@ -71,6 +71,9 @@ int build_node(builder *b, enum net_prim prim, const int *operand, int count, co
     int id = net_add(b->net, prim, operand, count, attr, path_of(b, ""), &why);
     if (id < 0)
         diag_fail(b->diag, why.kind, where, "%s (at %s)", why.message, b->path);
+    else if (b->net->nodes.at[id].type.c > SPACE_CHANNELS_MAX)
+        diag_fail(b->diag, DIAG_INPUT, where, "found a map of %d channels, expected at most %d (at %s)",
+                  b->net->nodes.at[id].type.c, SPACE_CHANNELS_MAX, b->path);
     return id;
 }
 
@@ -101,6 +104,14 @@ static int new_leaf(builder *b, const step *s, const char *name, const int dim[4
         diag_fail(b->diag, DIAG_INPUT, s->where,
                   "found a second parameter \"%.200s\", expected different names (\"name\") for steps", path);
     return leaf;
+}
+
+/* Whether a layer's weights are as few as a leaf can hold. */
+static bool weights_fit(builder *b, const step *s, const char *layer, int64_t count)
+{
+    enum { WEIGHT_MAX = 1 << 30 };
+    return count <= WEIGHT_MAX || diag_fail(b->diag, DIAG_INPUT, s->where,
+                                            "found a %s of more than %d weights, expected fewer", layer, WEIGHT_MAX);
 }
 
 static int weight(builder *b, const step *s, int ky, int kx, int ci, int co, enum net_layout layout)
@@ -137,15 +148,11 @@ static net_window window(const numbers *a, int kernel, int stride, int padding, 
 static flow build_conv(builder *b, const step *s, flow x, const numbers *a)
 {
     enum { OUT, KERNEL, STRIDE, PADDING, DILATION, GROUPS, BIAS };
-    enum { WEIGHT_MAX = 1 << 30 };
     int c = flow_channels(b, x), out = a->y[OUT], groups = a->y[GROUPS];
     if (c % groups || out % groups)
         diag_fail(b->diag, DIAG_INPUT, attribute_where(b, s, "groups"),
                   "found %d, expected a divisor of %d and %d channels", groups, c, out);
-    else if ((int64_t)a->y[KERNEL] * a->x[KERNEL] * (c / groups) * out > WEIGHT_MAX)
-        diag_fail(b->diag, DIAG_INPUT, s->where, "found a convolution of more than %d weights, expected fewer",
-                  WEIGHT_MAX);
-    if (build_failed(b))
+    if (build_failed(b) || !weights_fit(b, s, "convolution", (int64_t)a->y[KERNEL] * a->x[KERNEL] * (c / groups) * out))
         return x;
     net_attr attr = {.window = window(a, KERNEL, STRIDE, PADDING, DILATION)};
     attr.window.groups = groups;
@@ -166,6 +173,8 @@ static flow build_linear(builder *b, const step *s, flow x, const numbers *a)
                   "found a map of %dx%d, expected 1x1 before a linear layer (a \"global_pool\"?)", t->h, t->w);
         return x;
     }
+    if (!weights_fit(b, s, "linear layer", (int64_t)c * out))
+        return x;
     int operand[3] = {x.value, weight(b, s, 1, 1, c, out, LAYOUT_LINEAR)};
     if (a->y[BIAS])
         operand[2] = vector(b, s, "bias", out, INIT_UNIFORM, 1 / sqrt(c));
@@ -404,7 +413,7 @@ static flow build_list(builder *b, const steps *list, flow x, const place *p, co
             continue;
         }
         const char *name = s->name ? s->name : arena_printf(b->arena, "%s%d", prefix, *index);
-        size_t mark = path_enter(b, name);
+        size_t mark = path_enter(b, name, s->where);
         x = build_step(b, s, x, p);
         path_leave(b, mark);
         ++*index;

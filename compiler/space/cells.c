@@ -32,7 +32,7 @@ static choice read_choice(reader *r, const json_t *j, const char *alpha)
 {
     static const char *const combines[] = {"mix", "select"}, *const sharing[] = {"by kind", "own"};
     size_t mark;
-    choice c = {.alpha = read_name_at(r, j, "alpha_name", alpha),
+    choice c = {.alpha = read_whole_name_at(r, j, "alpha_name", alpha),
                 .combine = (enum combine)read_word_at(r, j, "combine", combines, 2, -1),
                 .own = read_word_at(r, j, "alpha", sharing, 2, 0) == 1,
                 .path = read_path_at(r, j, "candidates", "_ops")};

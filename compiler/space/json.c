@@ -221,12 +221,12 @@ const expr *read_expr(reader *r, const json_t *j, const char *fallback)
     if (json_is_string(j))
         return parse(r, json_string_value(j));
     expr *e = NEW(r->arena, expr);
-    if (json_is_integer(j) && llabs(json_integer_value(j)) <= INT32_MAX)
+    if (json_is_integer(j) && json_integer_value(j) >= -INT32_MAX && json_integer_value(j) <= INT32_MAX)
         e->number = json_integer_value(j);
     else if (json_is_boolean(j))
         e->number = json_is_true(j);
     else
-        read_expected(r, j, "an integer below 2^31 or an expression");
+        read_expected(r, j, "an integer between -2^31 and 2^31 or an expression");
     return e;
 }
 
@@ -254,6 +254,41 @@ const char *read_name_at(reader *r, const json_t *object, const char *key, const
         read_fail(r, "found \"%.80s\", expected a name of at most 64 characters without spaces and quotes", name);
     read_leave(r, mark);
     return name;
+}
+
+const char *read_whole_name_at(reader *r, const json_t *object, const char *key, const char *fallback)
+{
+    const char *name = read_name_at(r, object, key, fallback);
+    size_t mark = read_enter(r, key);
+    if (name && !*name)
+        read_fail(r, "found an empty name, expected at least one character");
+    read_leave(r, mark);
+    return name;
+}
+
+static const char *name_of(const void *items, size_t size, int i)
+{
+    const char *name;
+    memcpy(&name, (const char *)items + (size_t)i * size, sizeof name);
+    return name;
+}
+
+const void *read_named(reader *r, const char *where, const char *kind, const char *name, const void *items, size_t size,
+                       int count)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(name_of(items, size, i), name) == 0)
+            return (const char *)items + (size_t)i * size;
+    const char **names = NEW_ARRAY(r->arena, const char *, count);
+    for (int i = 0; i < count; i++)
+        names[i] = name_of(items, size, i);
+    const char *guess = text_suggest(name, names, count);
+    if (guess)
+        diag_fail(r->diag, DIAG_INPUT, where, "found the %s \"%.60s\", did you mean \"%.60s\"?", kind, name, guess);
+    else
+        diag_fail(r->diag, DIAG_INPUT, where, "found the %s \"%.60s\", expected one that stands in \"%ss\"", kind, name,
+                  kind);
+    return NULL;
 }
 
 int read_word_at(reader *r, const json_t *object, const char *key, const char *const *words, int count, int fallback)

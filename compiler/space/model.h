@@ -11,7 +11,6 @@
 /* ---- limits, checked before anything is built ----------------------------------------------------------------- */
 
 enum {
-    SPACE_NODES_MAX = 56,       /* intermediate nodes of a cell */
     SPACE_INPUTS_MAX = 8,       /* inputs of a cell */
     SPACE_CANDIDATES_MAX = 63,  /* of a choice */
     SPACE_CELLS_MAX = 1024,     /* cells or blocks of a section */
@@ -346,13 +345,19 @@ const json_t *read_at(reader *r, const json_t *object, const char *key, size_t *
 const expr *read_expr(reader *r, const json_t *j, const char *fallback);
 /* The same for the value of `key`. */
 const expr *read_expr_at(reader *r, const json_t *object, const char *key, const char *fallback);
-/* A name that must not be empty, hold '/' or control characters. */
+/* A name in parameters' paths, without spaces and quotes; an empty one leaves no trace. */
 const char *read_name_at(reader *r, const json_t *object, const char *key, const char *fallback);
+/* The same where it must not be empty. */
+const char *read_whole_name_at(reader *r, const json_t *object, const char *key, const char *fallback);
+/* The one called `name` of `count` items of `size` bytes, each of which begins with its name; NULL with an error, with a
+ * suggestion where one is near. `kind` is what an item is, "op" of "ops". */
+const void *read_named(reader *r, const char *where, const char *kind, const char *name, const void *items, size_t size,
+                       int count);
 /* The value of a string that must be one of `words`: its index; `fallback` where it is absent. */
 int read_word_at(reader *r, const json_t *object, const char *key, const char *const *words, int count, int fallback);
 
-/* The shortest text of a number that reads back the same; whole reals keep ".0". */
-void number_text(const json_t *j, char *to, size_t size);
+/* A number as JSON, in the fewest digits that read back as the same one. */
+void write_number(text *t, const json_t *j);
 /* Formatted for people; deterministic. */
 const char *json_pretty(arena *a, const json_t *j);
 

@@ -1,8 +1,6 @@
 /* The network: a list of sections, from the stem to the head. */
 #include "space/model.h"
 
-#include <string.h>
-
 static void read_part(reader *r, const json_t *j, struct part *p)
 {
     static const char *const keys[] = {"name", "steps"};
@@ -52,20 +50,9 @@ static void read_variants(reader *r, const json_t *j, const char *key, section *
 
 static const cell *read_kind(reader *r, const json_t *j)
 {
-    const char *name = read_string(r, j, "the name of a cell"), *names[64];
-    int count = 0;
-    for (int i = 0; i < r->space->cell_count; i++) {
-        if (strcmp(r->space->cells[i].name, name) == 0)
-            return &r->space->cells[i];
-        if (count < (int)COUNT(names))
-            names[count++] = r->space->cells[i].name;
-    }
-    const char *guess = text_suggest(name, names, count);
-    if (guess)
-        read_fail(r, "found the cell \"%.60s\", did you mean \"%.60s\"?", name, guess);
-    else
-        read_fail(r, "found the cell \"%.60s\", expected one that stands in \"cells\"", name);
-    return NULL;
+    const struct space *s = r->space;
+    const char *name = read_string(r, j, "the name of a cell");
+    return read_named(r, read_where(r), "cell", name, s->cells, sizeof *s->cells, s->cell_count);
 }
 
 static void read_kinds(reader *r, const json_t *j, section *s)
@@ -119,20 +106,9 @@ static void read_cells_section(reader *r, const json_t *j, section *s)
 
 static const block *read_block_name(reader *r, const json_t *j)
 {
-    const char *name = read_string(r, j, "the name of a block"), *names[64];
-    int count = 0;
-    for (int i = 0; i < r->space->block_count; i++) {
-        if (strcmp(r->space->blocks[i].name, name) == 0)
-            return &r->space->blocks[i];
-        if (count < (int)COUNT(names))
-            names[count++] = r->space->blocks[i].name;
-    }
-    const char *guess = text_suggest(name, names, count);
-    if (guess)
-        read_fail(r, "found the block \"%.60s\", did you mean \"%.60s\"?", name, guess);
-    else
-        read_fail(r, "found the block \"%.60s\", expected one that stands in \"blocks\"", name);
-    return NULL;
+    const struct space *s = r->space;
+    const char *name = read_string(r, j, "the name of a block");
+    return read_named(r, read_where(r), "block", name, s->blocks, sizeof *s->blocks, s->block_count);
 }
 
 static void read_stage(reader *r, const json_t *j, stage *s)
@@ -173,8 +149,8 @@ static void read_stages(reader *r, const json_t *j, section *s)
     s->count_left_out = read_word_at(r, j, "left_out", left_out, 2, 0) == 1;
     const json_t *list = read_array(r, read_at(r, j, "blocks", &mark), "a list of stages");
     s->stage_count = (int)json_array_size(list);
-    if (s->stage_count > SPACE_CELLS_MAX) {
-        read_fail(r, "found %d stages, expected at most %d", s->stage_count, SPACE_CELLS_MAX);
+    if (list && (s->stage_count < 1 || s->stage_count > SPACE_CELLS_MAX)) {
+        read_fail(r, "found %d stages, expected 1 to %d", s->stage_count, SPACE_CELLS_MAX);
         s->stage_count = 0;
     }
     s->stages = NEW_ARRAY(r->arena, stage, s->stage_count);

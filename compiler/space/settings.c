@@ -64,9 +64,12 @@ static bool set_number(setting_value *v, const setting_row *row, const char *val
 
 static bool set_text(enum setting_id id, const char *value, const char *where, nasc_diag *d)
 {
-    int h, w, c;
+    int h = 0, w = 0, c = 0;
     if (id == SETTING_input && !parse_input(value, &h, &w, &c))
         return diag_fail(d, DIAG_INPUT, where, "input: found \"%.40s\", expected HxWxC, as in 32x32x3", value);
+    if ((int64_t)h * w * c > INT32_MAX)
+        return diag_fail(d, DIAG_INPUT, where, "input: found \"%.40s\", expected an image of fewer than 2^31 values",
+                         value);
     if (id == SETTING_lr_schedule && strcmp(value, "epoch") != 0 && strcmp(value, "step") != 0)
         return diag_fail(d, DIAG_INPUT, where, "lr_schedule: found \"%.40s\", expected \"epoch\" or \"step\"", value);
     if (id == SETTING_cost_loss && strcmp(value, "mul#log") != 0 && strcmp(value, "add#linear") != 0 &&

@@ -88,16 +88,13 @@ static void read_settings(reader *r, const json_t *root, const char *key, preset
     const json_t *object = j ? read_object(r, j, NULL, 0) : NULL;
     *presets = NEW_ARRAY(r->arena, preset, json_object_size(object));
     for (member m = {0}; read_member(r, object, &m);) {
-        char number[40];
-        const char *text = json_is_string(m.value) ? json_string_value(m.value) : number;
+        text value = {.arena = r->arena};
         if (json_is_number(m.value))
-            number_text(m.value, number, sizeof number);
-        else if (!json_is_string(m.value)) {
-            read_expected(r, m.value, "a number or a string");
-            number[0] = 0;
-        }
-        if (r->diag->kind == DIAG_NONE && settings_set(&scratch, m.name, text, read_where(r), r->diag))
-            (*presets)[(*count)++] = (preset){m.name, arena_strdup(r->arena, text)};
+            write_number(&value, m.value);
+        else
+            text_add(&value, "%s", read_string(r, m.value, "a number or a string"));
+        if (r->diag->kind == DIAG_NONE && settings_set(&scratch, m.name, value.at, read_where(r), r->diag))
+            (*presets)[(*count)++] = (preset){m.name, value.at};
     }
     read_leave(r, mark);
 }
@@ -155,7 +152,7 @@ static bool read_head(reader *r, const json_t *root)
                     : !read_object(r, root, space_keys, COUNT(space_keys)))
         return false;
     const char *kind = s->genotype ? "genotype" : "space";
-    s->name = read_name_at(r, root, kind, NULL);
+    s->name = read_whole_name_at(r, root, kind, NULL);
     if (!s->name)
         read_fail(r, "found neither \"space\" nor \"genotype\", expected one of them with a name");
     s->normal_init = read_word_at(r, root, "conv_init", inits, 2, 0) == 1;

@@ -10,6 +10,8 @@
 
 typedef struct space space;
 
+enum { SPACE_NODES_MAX = 56 }; /* intermediate nodes of a cell */
+
 /* Reads and checks a file. NULL with a diagnostic that names line and column (syntax) or the JSON pointer (meaning). */
 space *space_read(const char *path, nasc_diag *d);
 /* The same from text of `length` bytes; `file` is what diagnostics call it. */
@@ -34,7 +36,7 @@ enum setting_type { SETTING_INT, SETTING_REAL, SETTING_TEXT };
     X(classes, INT, 1, 1000000, "10", "1000", "10", "classes of the data")                                             \
     X(channels, INT, 1, 65536, "16", "32", "36", "channels of the first cell")                                         \
     X(cells, INT, 1, 1024, "8", "1", "20", "cells of the network")                                                     \
-    X(nodes, INT, 1, 64, "4", "1", "4", "intermediate nodes of a cell")                                                \
+    X(nodes, INT, 1, SPACE_NODES_MAX, "4", "1", "4", "intermediate nodes of a cell")                                   \
     X(stem, TEXT, 0, 0, "cifar", "imagenet", "cifar", "which of the stems and auxiliary heads")                        \
     X(batch, INT, 1, 65536, "64", "256", "96", "images a step")                                                        \
     X(epochs, INT, 1, 1000000, "50", "150", "600", "passes over the data")                                             \

@@ -218,18 +218,7 @@ void read_ops(reader *r, const json_t *j)
 static const op *find_op(reader *r, const char *name, const char *where)
 {
     const struct space *s = r->space;
-    for (int i = 0; i < s->op_count; i++)
-        if (strcmp(s->ops[i].name, name) == 0)
-            return &s->ops[i];
-    const char **names = NEW_ARRAY(r->arena, const char *, s->op_count);
-    for (int i = 0; i < s->op_count; i++)
-        names[i] = s->ops[i].name;
-    const char *guess = text_suggest(name, names, s->op_count);
-    if (guess)
-        diag_fail(r->diag, DIAG_INPUT, where, "found the op \"%.60s\", did you mean \"%.60s\"?", name, guess);
-    else
-        diag_fail(r->diag, DIAG_INPUT, where, "found the op \"%.60s\", expected one that stands in \"ops\"", name);
-    return NULL;
+    return read_named(r, where, "op", name, s->ops, sizeof *s->ops, s->op_count);
 }
 
 const op *read_op_name(reader *r, const json_t *j)

@@ -2,45 +2,20 @@
  * making, so equal genotypes are equal bytes. */
 #include "space/model.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { LINE_WIDTH = 110 };
 
-void number_text(const json_t *j, char *to, size_t size)
+void write_number(text *t, const json_t *j)
 {
-    if (json_is_integer(j)) {
-        snprintf(to, size, "%lld", (long long)json_integer_value(j));
-        return;
-    }
-    for (int digits = 1; digits <= 17; digits++) { /* the shortest text that reads back as the same number */
-        snprintf(to, size, "%.*g", digits, json_real_value(j));
-        if (strtod(to, NULL) == json_real_value(j))
-            break;
-    }
-    if (!strpbrk(to, ".e") && strlen(to) + 3 <= size)
-        strcat(to, ".0");
-}
-
-static void write_string(text *t, const char *s)
-{
-    text_add(t, "\"");
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\')
-            text_add(t, "\\%c", c);
-        else if (c < ' ')
-            text_add(t, "\\u%04x", c);
-        else
-            text_bytes(t, s, 1);
-    }
-    text_add(t, "\"");
+    if (json_is_integer(j))
+        text_add(t, "%lld", (long long)json_integer_value(j));
+    else
+        text_json_real(t, json_real_value(j));
 }
 
 static void write_flat(text *t, const json_t *j)
 {
-    char number[40];
     const char *key;
     json_t *value;
     size_t index;
@@ -51,7 +26,7 @@ static void write_flat(text *t, const json_t *j)
         json_object_foreach((json_t *)(uintptr_t)j, key, value)
         {
             text_add(t, first ? "" : ", ");
-            write_string(t, key);
+            text_quoted(t, key, strlen(key));
             text_add(t, ": ");
             write_flat(t, value);
             first = false;
@@ -68,12 +43,11 @@ static void write_flat(text *t, const json_t *j)
         text_add(t, "]");
         break;
     case JSON_STRING:
-        write_string(t, json_string_value(j));
+        text_quoted(t, json_string_value(j), json_string_length(j));
         break;
     case JSON_INTEGER:
     case JSON_REAL:
-        number_text(j, number, sizeof number);
-        text_add(t, "%s", number);
+        write_number(t, j);
         break;
     default:
         text_add(t, "%s", json_is_true(j) ? "true" : json_is_false(j) ? "false" : "null");
@@ -102,7 +76,7 @@ static void write_value(text *t, const json_t *j, int depth)
         json_object_foreach((json_t *)(uintptr_t)j, key, value)
         {
             text_add(t, "%s\n%*s", done++ ? "," : "", depth + 1, "");
-            write_string(t, key);
+            text_quoted(t, key, strlen(key));
             text_add(t, ": ");
             write_value(t, value, depth + 1);
         }

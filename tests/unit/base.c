@@ -26,6 +26,22 @@ static void first_error_wins(void **state)
     assert_string_equal(d.where, "a.json:1:2");
 }
 
+static void text_for_json(void **state)
+{
+    (void)state;
+    arena a = {0};
+    text t = {.arena = &a};
+    static const double reals[] = {0.025, 1, 1e100, -0.0, 1.0 / 3, 100};
+    text_quoted(&t, "a \"b\" \\ \n\x01\xc3\xa9\0", 13);
+    for (size_t i = 0; i < COUNT(reals); i++) {
+        text_add(&t, " ");
+        text_json_real(&t, reals[i]);
+    }
+    assert_string_equal(t.at, "\"a \\\"b\\\" \\\\ \\u000a\\u0001\xc3\xa9\\u0000\""
+                              " 0.025 1.0 1e+100 -0.0 0.3333333333333333 1e+02");
+    arena_free(&a);
+}
+
 static void vectors_keep_what_was_pushed(void **state)
 {
     (void)state;
@@ -44,6 +60,14 @@ static bool take_too_much(void *user, arena *a, nasc_diag *d)
     (void)user, (void)d;
     arena_alloc(a, SIZE_MAX);
     return true;
+}
+
+/* Asks for an array of so many items that their bytes, counted, are few. */
+static bool take_too_long_an_array(void *user, arena *a, nasc_diag *d)
+{
+    (void)user, (void)d;
+    int64_t *array = NEW_ARRAY(a, int64_t, SIZE_MAX / sizeof(int64_t) + 2);
+    return array != NULL;
 }
 
 /* Notes that the guard around it stands again after those within it. */
@@ -69,6 +93,9 @@ static void memory_that_runs_out_is_an_error(void **state)
     assert_int_equal(d.kind, DIAG_MEMORY);
     assert_true(stands);
     assert_null(a.unwind);
+    d = (nasc_diag){0};
+    assert_false(arena_guard(&a, take_too_long_an_array, NULL, &d));
+    assert_int_equal(d.kind, DIAG_MEMORY);
     arena_free(&a);
 }
 
@@ -77,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(suggests_the_nearest_word),
         cmocka_unit_test(first_error_wins),
+        cmocka_unit_test(text_for_json),
         cmocka_unit_test(vectors_keep_what_was_pushed),
         cmocka_unit_test(memory_that_runs_out_is_an_error),
     };

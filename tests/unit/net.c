@@ -102,7 +102,6 @@ static void unverified(void **state)
 static void leaves_by_name(void **state)
 {
     arena a = {0};
-    nasc_diag d = {0};
     net *n = net_new(&a);
     const int dim[4] = {3, 3, 4, 8}, other[4] = {3, 3, 8, 4};
     (void)state;
@@ -116,14 +115,31 @@ static void leaves_by_name(void **state)
     int alphas = net_mix_weights(n, "alphas", 14, 8);
     assert_int_equal(net_mix_weights(n, "alphas", 14, 8), alphas);
     assert_int_equal(net_mix_weights(n, "alphas", 14, 7), -1);
+    assert_int_equal(net_images(n, 50000, 50000, 3), -1);
+    arena_free(&a);
+}
+
+/* A node of what could not be built, and one with more elements than can be counted. */
+static void nodes_that_cannot_be(void **state)
+{
+    arena a = {0};
+    nasc_diag d = {0};
+    net *n = net_new(&a);
+    (void)state;
+    int x = net_images(n, 20000, 20000, 3), w = net_weight(n, "w", (int[]){1, 1, 3, 8}, LAYOUT_CONV, INIT_ZERO, 0);
     assert_int_equal(net_add(n, NET_relu, (int[]){-1}, 1, NULL, "cells.0", &d), -1);
     assert_string_equal(d.where, "cells.0");
+    assert_string_equal(d.message, "operand 0 of relu could not be built");
+    d = (nasc_diag){0};
+    net_attr attr = {.window = {.kh = 1, .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .groups = 1}};
+    assert_int_equal(net_add(n, NET_conv, (int[]){x, w}, 2, &attr, "cells.1", &d), -1);
+    assert_string_equal(d.message, "conv: the result has 2^31 elements or more");
     arena_free(&a);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(refused), cmocka_unit_test(unverified),
-                                       cmocka_unit_test(leaves_by_name)};
+                                       cmocka_unit_test(leaves_by_name), cmocka_unit_test(nodes_that_cannot_be)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,9 +185,10 @@ static void reals_are_short_and_exact(void **state)
                               "k", "a\"\n\t\xc3\xa9", "n", "b", 1, "e", "f", "l", 1, 2);
     text t = {.arena = &a};
     json_print(&t, value, true);
-    assert_string_equal(t.at, "{\n  \"r\": [0.025, 1.0, 1e+300],\n  \"o\": {\n    \"k\": \"a\\\"\\n\\u0009\xc3\xa9\",\n"
-                              "    \"n\": null,\n    \"b\": true\n  },\n  \"e\": [],\n  \"f\": {},\n"
-                              "  \"l\": [\n    [1],\n    [2]\n  ]\n}");
+    assert_string_equal(t.at,
+                        "{\n  \"r\": [0.025, 1.0, 1e+300],\n  \"o\": {\n    \"k\": \"a\\\"\\u000a\\u0009\xc3\xa9\",\n"
+                        "    \"n\": null,\n    \"b\": true\n  },\n  \"e\": [],\n  \"f\": {},\n"
+                        "  \"l\": [\n    [1],\n    [2]\n  ]\n}");
     json_t *back = json_loads(t.at, 0, NULL);
     assert_true(json_equal(value, back));
     json_decref(back);

@@ -111,6 +111,38 @@ static void own_alphas(void **state)
     arena_free(&a);
 }
 
+static void derives_nothing(space *s, const char *where)
+{
+    arena a = {0};
+    nasc_diag d = {0};
+    settings set = make_settings(s, SETTINGS_DARTS, (const char *[]){"channels=4", "cells=3", "input=8x8x3", NULL});
+    space_net net = build(s, &set, (space_mode){true, true}, &a);
+    const float alpha[14] = {0}, *const alphas[] = {alpha, alpha};
+    assert_in_range(net.choice_count, 1, COUNT(alphas));
+    assert_null(space_derive(s, &net, alphas, "nothing", &a, &d));
+    assert_string_equal(d.where, where);
+    assert_string_equal(d.message, "found no candidate that \"never\" leaves, expected at least one");
+    arena_free(&a);
+    space_free(s);
+}
+
+/* Choices whose every candidate is one that "never" names. */
+static void nothing_to_derive(void **state)
+{
+    (void)state;
+    static const char block[] = "{\"format\": 1, \"space\": \"block\", \"ops\": {\"none\": [{\"zero\": {}}]},"
+                                " \"blocks\": {\"mb\": {\"choice\": [\"none\"], \"combine\": \"select\"}},"
+                                " \"network\": [{\"stem\": {\"cifar\": [{\"steps\": [{\"conv\": {\"kernel\": 1}}]}]}},"
+                                "  {\"blocks\": [{\"block\": \"mb\"}]},"
+                                "  {\"head\": [{\"global_pool\": {}}, {\"linear\": {\"out\": \"classes\"}}]}],"
+                                " \"derive\": {\"never\": [\"none\"]}}";
+    nasc_diag d = {0};
+    derives_nothing(darts_with("[{\"relu\": {}}]", "{\"choice\": [\"none\"]}"), "custom#/cells/normal/choice");
+    space *s = space_parse(block, strlen(block), "block", &d);
+    must(s != NULL, &d);
+    derives_nothing(s, "block#/blocks/mb/choice");
+}
+
 static const json_t *schema_of(const json_t *schema, const char *primitive)
 {
     const json_t *steps = json_object_get(json_object_get(json_object_get(schema, "$defs"), "step"), "oneOf");
@@ -148,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ops_of_other_papers),
         cmocka_unit_test(own_alphas),
+        cmocka_unit_test(nothing_to_derive),
         cmocka_unit_test(schemas_know_the_primitives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

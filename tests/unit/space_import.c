@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,16 +89,20 @@ static void a_genotype_stays_as_it_is(void **state)
     arena_free(&a);
 }
 
-static void refuses(const char *into, const char *source, const char *where, const char *message)
+static void space_refuses(space *s, const char *source, const char *where, const char *message)
 {
     arena a = {0};
     nasc_diag d = {0};
-    space *s = read_space(into);
     assert_null(space_import(s, source, "text", &a, &d));
     if (strcmp(d.where, where) != 0 || !strstr(d.message, message))
         fail_msg("%s: got \"%s: %s\"", source, d.where, d.message);
     space_free(s);
     arena_free(&a);
+}
+
+static void refuses(const char *into, const char *source, const char *where, const char *message)
+{
+    space_refuses(read_space(into), source, where, message);
 }
 
 static void refusals(void **state)
@@ -133,12 +138,41 @@ static void refusals(void **state)
 #undef NORMAL
 }
 
+/* The DARTS space with one more cell or block that has a choice. */
+static space *darts_with(const char *kind, json_t *what)
+{
+    nasc_diag d = {0};
+    json_t *root = json_load_file(DARTS, 0, NULL);
+    assert_non_null(root);
+    if (!json_object_get(root, kind))
+        json_object_set_new(root, kind, json_object());
+    json_object_set_new(json_object_get(root, kind), "third", what);
+    char *source = json_dumps(root, 0);
+    space *s = space_parse(source, strlen(source), "custom", &d);
+    if (!s)
+        fail_msg("%s: %s", d.where, d.message);
+    free(source);
+    json_decref(root);
+    return s;
+}
+
+static void choices_that_the_text_leaves_open(void **state)
+{
+    (void)state;
+    space_refuses(darts_with("blocks", json_pack("{s[s]ss}", "choice", "none", "combine", "mix")), V2_TEXT,
+                  "text:1:431",
+                  "found a genotype that says nothing of the block 'third', expected a space without such a choice");
+    space_refuses(darts_with("cells", json_pack("{ss}", "like", "normal")), V2_TEXT, "text:1:431",
+                  "found a genotype that says nothing of the cell 'third', expected a space without such a choice");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(darts_genotypes),
         cmocka_unit_test(a_genotype_stays_as_it_is),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(choices_that_the_text_leaves_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
