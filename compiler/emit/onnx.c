@@ -167,20 +167,27 @@ static const char *write_add(writer *w, int id, const char *op)
     return sum;
 }
 
+/* Of `axes` axes from `axis` on, what lies from `from` to before `to`; of that each `step`th (NULL: all). */
+static const char *write_cut(writer *w, int id, const char *x, int axis, int axes, const int64_t from[],
+                             const int64_t to[], const int64_t step[])
+{
+    const int64_t along[] = {axis, axis + 1};
+    const char *inputs[] = {x, onnx_list(&w->g, path_of(w, id, "starts"), from, axes),
+                            onnx_list(&w->g, path_of(w, id, "ends"), to, axes),
+                            onnx_list(&w->g, path_of(w, id, "axes"), along, axes),
+                            step ? onnx_list(&w->g, path_of(w, id, "steps"), step, axes) : NULL};
+    return onnx_result(onnx_node(&w->g, "Slice", node_of(w, id)->name, inputs, step ? 5 : 4));
+}
+
 /* Every s-th pixel, times zero. */
 static const char *write_zero(writer *w, int id, const char *op)
 {
     const net_node *v = node_of(w, id);
     const net_window *window = &v->attr.window;
     const char *x = image(w, id, 0);
-    if (window->sh > 1 || window->sw > 1) {
-        const int64_t starts[] = {0, 0}, ends[] = {INT32_MAX, INT32_MAX}, axes[] = {2, 3};
-        const int64_t steps[] = {window->sh, window->sw};
-        const char *inputs[] = {
-            x, onnx_list(&w->g, path_of(w, id, "starts"), starts, 2), onnx_list(&w->g, path_of(w, id, "ends"), ends, 2),
-            onnx_list(&w->g, path_of(w, id, "axes"), axes, 2), onnx_list(&w->g, path_of(w, id, "steps"), steps, 2)};
-        x = onnx_result(onnx_node(&w->g, "Slice", v->name, inputs, 5));
-    }
+    if (window->sh > 1 || window->sw > 1)
+        x = write_cut(w, id, x, 2, 2, (int64_t[]){0, 0}, (int64_t[]){INT32_MAX, INT32_MAX},
+                      (int64_t[]){window->sh, window->sw});
     return onnx_result(onnx_node(&w->g, op, v->name, (const char *[]){x, constant(w, ZERO)}, 2));
 }
 
@@ -252,23 +259,12 @@ static const char *write_concat(writer *w, int id, const char *op)
     return result;
 }
 
-/* Of `axes` axes from `axis` on, what lies from `from` to before `to`. */
-static const char *write_cut(writer *w, int id, const char *x, int axis, int axes, const int64_t from[],
-                             const int64_t to[])
-{
-    const int64_t along[] = {axis, axis + 1};
-    const char *inputs[] = {x, onnx_list(&w->g, path_of(w, id, "starts"), from, axes),
-                            onnx_list(&w->g, path_of(w, id, "ends"), to, axes),
-                            onnx_list(&w->g, path_of(w, id, "axes"), along, axes)};
-    return onnx_result(onnx_node(&w->g, "Slice", node_of(w, id)->name, inputs, 4));
-}
-
 static const char *write_slice(writer *w, int id, const char *op)
 {
     (void)op;
     const net_attr *a = &node_of(w, id)->attr;
     const int64_t from[] = {a->begin}, to[] = {a->begin + a->count};
-    return write_cut(w, id, image(w, id, 0), 1, 1, from, to);
+    return write_cut(w, id, image(w, id, 0), 1, 1, from, to, NULL);
 }
 
 static int64_t above(int64_t value)
@@ -285,7 +281,7 @@ static const char *write_pad(writer *w, int id, const char *op)
     const char *x = image(w, id, 0);
     if (p->top < 0 || p->left < 0 || p->bottom < 0 || p->right < 0)
         x = write_cut(w, id, x, 2, 2, (int64_t[]){above(-p->top), above(-p->left)},
-                      (int64_t[]){t->h - above(-p->bottom), t->w - above(-p->right)});
+                      (int64_t[]){t->h - above(-p->bottom), t->w - above(-p->right)}, NULL);
     const int64_t pads[] = {0, 0, above(p->top), above(p->left), 0, 0, above(p->bottom), above(p->right)};
     const char *inputs[] = {x, onnx_list(&w->g, path_of(w, id, "pads"), pads, 8)};
     return onnx_result(onnx_node(&w->g, op, v->name, inputs, 2));
