@@ -54,9 +54,11 @@ struct tensors *tensors_read(arena *a, const char *path, nasc_diag *d);
 
 struct tensor *tensors_find(const struct tensors *set, const char *name); /* NULL when there is none */
 
-/* Copy tensor `name`, which must have `count` elements, and mark it used. Any type converts to floating point. */
+/* Copy tensor `name`, which must have `count` elements, and mark it used. Any type converts to floating point;
+ * tensors_integers takes integer types alone. */
 bool tensors_floats(struct tensors *set, const char *name, int64_t count, float *to, nasc_diag *d);
 bool tensors_doubles(struct tensors *set, const char *name, int64_t count, double *to, nasc_diag *d);
+bool tensors_integers(struct tensors *set, const char *name, int64_t count, int64_t *to, nasc_diag *d);
 
 /* How many tensors nobody took; their names are added to `names`, separated by ", ". */
 int tensors_unused(const struct tensors *set, text *names);

@@ -100,6 +100,27 @@ bool tensors_doubles(struct tensors *set, const char *name, int64_t count, doubl
     return true;
 }
 
+bool tensors_integers(struct tensors *set, const char *name, int64_t count, int64_t *to, nasc_diag *d)
+{
+    const struct tensor *t = take(set, name, count, d);
+    if (!t)
+        return false;
+    switch (t->dtype) {
+    case TENSOR_I64:
+        EACH(int64_t, to[i] = v);
+    case TENSOR_I32:
+        EACH(int32_t, to[i] = v);
+    case TENSOR_I8:
+        EACH(int8_t, to[i] = (int)v);
+    case TENSOR_U8:
+    case TENSOR_BOOL:
+        EACH(uint8_t, to[i] = v);
+    default:
+        return diag_fail(d, DIAG_INPUT, set->path, "tensor '%s' holds floating point, expected integers", name);
+    }
+    return true;
+}
+
 int tensors_unused(const struct tensors *set, text *names)
 {
     int unused = 0;

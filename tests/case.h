@@ -84,9 +84,9 @@ static inline feed read_batch(fixture *f, const char *x, const char *y)
     int n = f->batch, c = number(f, "channels"), size = number(f, "size"), plane = size * size;
     feed b = {NEW_ARRAY(&f->w.arena, float, n *plane *c), NEW_ARRAY(&f->w.arena, int32_t, n), n, 0};
     double *from = NEW_ARRAY(&f->w.arena, double, n *plane *c);
-    double *labels = NEW_ARRAY(&f->w.arena, double, n);
+    int64_t *labels = NEW_ARRAY(&f->w.arena, int64_t, n);
     assert_true(tensors_doubles(f->set, x, (int64_t)n * plane * c, from, &f->w.d));
-    assert_true(tensors_doubles(f->set, y, n, labels, &f->w.d));
+    assert_true(tensors_integers(f->set, y, n, labels, &f->w.d));
     for (int image = 0; image < n; image++) {
         b.y[image] = (int32_t)labels[image];
         for (int channel = 0; channel < c; channel++)

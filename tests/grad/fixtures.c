@@ -101,11 +101,11 @@ static void load_batch(fixture *f, const char *x, const char *y)
 {
     int n = f->batch, c = number(f, "channels"), plane = number(f, "size") * number(f, "size");
     double *from = NEW_ARRAY(&f->a, double, (int64_t)n *plane *c);
-    double *labels = NEW_ARRAY(&f->a, double, n);
+    int64_t *labels = NEW_ARRAY(&f->a, int64_t, n);
     f->slot[SLOT_IMAGES] = NEW_ARRAY(&f->a, double, (int64_t)n *plane *c);
     f->labels = NEW_ARRAY(&f->a, int32_t, n);
     MUST(tensors_doubles(f->set, x, (int64_t)n * plane * c, from, &f->d));
-    MUST(tensors_doubles(f->set, y, n, labels, &f->d));
+    MUST(tensors_integers(f->set, y, n, labels, &f->d));
     for (int i = 0; i < n; i++) {
         f->labels[i] = (int32_t)labels[i];
         for (int k = 0; k < c; k++)

@@ -79,12 +79,12 @@ static void written_tensors_read_back(void **state)
     assert_non_null(set);
     assert_int_equal(set->count, 5);
     float w[6];
-    double lr, labels[2];
-    int64_t number;
+    double lr;
+    int64_t labels[2], number;
     assert_true(tensors_floats(set, "w.\"odd\"", 6, w, &d));
     assert_true(w[2] == 3.5f && w[5] == 6e-20f);
     assert_true(tensors_doubles(set, "lr", 1, &lr, &d) && lr == 0.1);
-    assert_true(tensors_doubles(set, "labels", 2, labels, &d) && labels[0] == -7 && labels[1] == 0x1p63);
+    assert_true(tensors_integers(set, "labels", 2, labels, &d) && labels[0] == -7 && labels[1] == INT64_MAX);
     assert_true(tensors_text_integer(set, "epoch", &number, &d) && number == 12);
     assert_string_equal(tensors_text(set, "note"), "a \\ b\n");
     text names = {.arena = &a};
@@ -119,12 +119,16 @@ static void wrong_takes_are_errors(void **state)
     write_sample();
     struct tensors *set = tensors_read(&a, path, &d);
     float w[8];
+    int64_t n[6];
     assert_false(tensors_floats(set, "missing", 1, w, &d));
     assert_string_equal(d.message, "tensor 'missing' is missing");
     assert_string_equal(d.where, path);
     d = (nasc_diag){0};
     assert_false(tensors_floats(set, "order", 4, w, &d));
     assert_string_equal(d.message, "tensor 'order' has 3 elements, expected 4");
+    d = (nasc_diag){0};
+    assert_false(tensors_integers(set, "w.\"odd\"", 6, n, &d));
+    assert_non_null(strstr(d.message, "expected integers"));
     arena_free(&a);
 }
 
