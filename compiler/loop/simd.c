@@ -205,13 +205,14 @@ static void sink_block(simd *s, const stage *g, const block *b, const int acc[],
         forget_channels(s);
         for (int p = 0; p < b->pixels; p++) {
             spot at = enter_pixel(s, g, b, p, v, acc, seen);
-            s->ahead = s->layout->large && !s->along.count && v % simd_line_vectors(b->lanes) == 0;
+            s->ahead = simd_goes_ahead(s, b->lanes, v);
             if (g->kind == STAGE_STORE) {
                 store_roots(s, g, &at);
             } else if (g->kind == STAGE_MAXIMA) {
                 store_maximum(s, g, &at, acc[b->pixels + p]);
             } else {
-                loop_store(&s->pen, g->scratch, simd_scratch_element(g, &at), simd_read(s, g->value, &at));
+                int value = g->across >= 0 ? acc[p * b->vectors + v] : simd_read(s, g->value, &at);
+                loop_store(&s->pen, g->scratch, simd_scratch_element(g, &at), value);
             }
             if (s->ahead)
                 simd_fetch_ahead(s, g, &at);
@@ -232,6 +233,8 @@ static void compute_block(simd *s, const stage *g, const block *b, int acc[])
     forget_channels(s);
     if (g->kind == STAGE_MAXIMA)
         simd_maxima(s, g->value, b, acc);
+    else if (g->across >= 0)
+        simd_across(s, g, b, acc);
     else if (g->core >= 0)
         simd_window(s, g->core, b, acc);
 }
@@ -267,9 +270,9 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
     int blocks = width / pixels, rest = width % pixels, phases = simd_column_phases(s, g->core);
     bool alike = pixels % phases == 0; /* else (a stride wider than a block) each block is written out */
     int first = 0, end = blocks;       /* those that are alike */
-    while (first < end && (!alike || simd_meets_edge(s, g->core, first * pixels, pixels)))
+    while (first < end && (!alike || simd_meets_edge(s, g, first * pixels, pixels)))
         first++;
-    while (end > first && simd_meets_edge(s, g->core, (end - 1) * pixels, pixels))
+    while (end > first && simd_meets_edge(s, g, (end - 1) * pixels, pixels))
         end--;
     b.pixels = pixels;
     b.columns = width;
@@ -345,19 +348,24 @@ static int stage_runs(const simd *s, const stage *g, int core, int channels, cha
     return last + 1;
 }
 
+/* The window that shapes the stage's blocks, or -1. */
+static int shaping_window(const stage *g)
+{
+    return g->kind == STAGE_MAXIMA ? -1 : g->across >= 0 ? g->across : g->core;
+}
+
 /* A row of the block of channels that `b` begins with. */
 static void emit_run(simd *s, const stage *g, block b, const channel_run *run)
 {
     b.vectors = run->vectors;
     b.lanes = run->lanes;
     b.tail = run->tail;
-    int core = g->kind == STAGE_MAXIMA ? -1 : g->core;
-    emit_columns(s, g, b, g->w, simd_block_pixels(s, core, g->w, b.vectors, b.tail));
+    emit_columns(s, g, b, g->w, simd_block_pixels(s, shaping_window(g), g->w, b.vectors, b.tail));
 }
 
 static void emit_row(simd *s, const stage *g, loop_index rel)
 {
-    int groups = groups_of(s, g->core), channels = g->c / groups, core = g->kind == STAGE_MAXIMA ? -1 : g->core;
+    int groups = groups_of(s, g->core), channels = g->c / groups, core = shaping_window(g);
     if (goes_by_channel(s, g)) {
         emit_shuffled_row(s, g, rel);
         return;
@@ -378,7 +386,7 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
         simd_emit_by_rows(s, g, rel);
         return;
     }
-    if (g->core < 0 && g->sums.count == 0 && g->kind != STAGE_MAXIMA) {
+    if (core < 0 && g->sums.count == 0 && g->kind != STAGE_MAXIMA) {
         emit_maps(s, g, b, run, runs, simd_block_pixels(s, core, g->w, 1, 0));
         return;
     }

@@ -36,6 +36,7 @@ typedef struct stage {
     int value; /* TILE, CHIP: what stands in scratch; MAXIMA: the max_pool_dx; WEIGHTS: the conv_dw */
     int core; /* CHIP, STORE, TILE: the window computed in registers; MAXIMA: the max pool known by the way; -1: none */
     double fill; /* TILE: what stands beyond the edge */
+    int across; /* TILE: the pool whose rows of taps stand in it, each folded to a pixel of the pool's width; -1: none */
     int h, w, c, ratio;
     int map_h, map_w;        /* of one image */
     int lo, hi, left, right; /* rows and columns around the tile's own share */
@@ -148,6 +149,9 @@ double simd_work_of(const simd *s, int core); /* multiply-adds an element of a w
 /* Does window `core` read its operand 0 where it lies, or a cheap map of that, and leave out the taps beyond the edge? */
 bool simd_is_clipped(const simd *s, int core);
 stage *simd_stage_of(simd *s, int value, enum stage_kind kind);
+/* Does pool `core` read rows of taps that are folded already? Each is then folded once, not by every window that it is a
+ * part of. */
+bool simd_is_folded(const simd *s, int core);
 /* What window `core` reads around a pixel: operand 0, as it stands in scratch or, where it needs no padding, in memory.
  */
 view simd_source(simd *s, int core);
@@ -157,6 +161,8 @@ view simd_operand_view(simd *s, int node, int k);
 /* simd_fetch.c: memory ahead of its readers, and past the caches */
 void simd_plan_fetches(simd *s);
 void simd_fetch_ahead(simd *s, const stage *g, const spot *at);
+bool simd_goes_ahead(const simd *s, int lanes,
+                     int vector);              /* do the reads of a block's vector fetch the next row's line? */
 bool simd_is_fetched(const simd *s, int node); /* by a stage that does so while it sums */
 void simd_plan_streams(simd *s);
 /* Around the rows of a stage: may its blocks fetch along? Where they do, nothing is fetched when they are stored. */
@@ -174,6 +180,9 @@ typedef struct block {
     int group;   /* variable of the loop over a grouped convolution's groups; 0: none */
 } block;
 void simd_window(simd *s, int core, const block *b, int acc[]);
+/* simd_across.c: a row of taps of each pixel, folded, of a stage that has one */
+void simd_across(simd *s, const stage *g, const block *b, int acc[]);
+enum loop_op simd_fold_of(const net_node *pool); /* how a pool joins its taps */
 /* With channels [k, k + step) of all that a block sums over: a part of the lines that its pixels will read a row or a tile
  * further (simd_fetch.c). */
 void simd_fetch_along(simd *s, const block *b, loop_index k, int channels, int step);
@@ -198,7 +207,7 @@ bool simd_is_dense(const simd *s, int core);
 /* Can a block compute the channels behind its last vector along? */
 bool simd_takes_tail(const simd *s, int core, int tail);
 /* Do the taps of a block of so many columns from x on reach beyond the edge, where nothing stands? */
-bool simd_meets_edge(const simd *s, int core, int x, int pixels);
+bool simd_meets_edge(const simd *s, const stage *g, int x, int pixels);
 /* Rows and columns after which a window sees the same taps again: the stride of one that takes a gradient back, else 1.
  * Loops of its stage take so many at a time. */
 int simd_row_phases(const simd *s, int core);

@@ -6,11 +6,12 @@ enum {
     SMALL_PIXELS = 8 /* of short code: two multiply-adds a cycle that take four each */
 };
 
-bool simd_meets_edge(const simd *s, int core, int x, int pixels)
+bool simd_meets_edge(const simd *s, const stage *g, int x, int pixels)
 {
-    if (core < 0 || !simd_is_clipped(s, core))
+    bool clipped = g->across >= 0 || (g->core >= 0 && simd_is_clipped(s, g->core));
+    if (!clipped)
         return false;
-    const net_node *v = &s->n->nodes.at[core];
+    const net_node *v = &s->n->nodes.at[g->across >= 0 ? g->across : g->core];
     const net_window *w = &v->attr.window;
     int first = x * w->sw - w->left, last = first + (pixels - 1) * w->sw + (w->kw - 1) * w->dw;
     return first < 0 || last >= s->n->nodes.at[v->operand[0]].type.w;

@@ -173,6 +173,11 @@ static int64_t until_read(const simd *s, const stage *g, const fetch *f)
     return (s->rows * g->ratio + (s->tiles > 1 ? f->below : 0)) * row_of(s, f->node);
 }
 
+bool simd_goes_ahead(const simd *s, int lanes, int vector)
+{
+    return s->layout->large && !s->along.count && vector % simd_line_vectors(lanes) == 0;
+}
+
 void simd_fetch_ahead(simd *s, const stage *g, const spot *at)
 {
     for (int i = 0; i < g->fetches.count; i++) {

@@ -40,7 +40,7 @@ static bool is_read_narrow(const simd *s, const stage *g, int node)
 
 bool simd_is_narrow(const simd *s, const stage *g)
 {
-    return g->kind == STAGE_TILE && g->core < 0 && !s->chunked && s->images_most == 1 && g->c > 1 &&
+    return g->kind == STAGE_TILE && g->core < 0 && g->across < 0 && !s->chunked && s->images_most == 1 && g->c > 1 &&
            g->c < s->t->lanes && is_read_narrow(s, g, g->value);
 }
 

@@ -43,6 +43,7 @@ typedef struct reading {
     double fill; /* beyond the edge */
     bool padded; /* needs neighbours or an edge */
     bool direct; /* reads at the reader's pixel, or leaves out what lies beyond the edge: no tile */
+    int across;  /* the window itself, where it reads rows of taps that are folded already; -1 */
 } reading;
 
 /* Is a value's memory readable as it is, by windows without padding? */
@@ -66,61 +67,6 @@ bool simd_is_clipped(const simd *s, int core)
     return is_plain(s, x) && s->n->nodes.at[x].prim != NET_select;
 }
 
-static reading reading_of(const simd *s, int core)
-{
-    const net_node *v = &s->n->nodes.at[core];
-    const net_window *w = &v->attr.window;
-    const net_type *x = &s->n->nodes.at[v->operand[0]].type;
-    halo o;
-    if (simd_is_clipped(s, core))
-        return (reading){0, false, true};
-    switch (v->prim) {
-    case NET_conv:
-        return (reading){0, !(w->kh * w->kw == 1 && !w->top && !w->left && !w->bottom && !w->right), false};
-    case NET_conv_dx:
-    case NET_sum_pool_dx:
-        o = halo_transposed(w, &(stage){.h = v->type.h, .w = v->type.w}, x->h, x->w);
-        return (reading){0, o.lo > 0 || o.hi > 0 || o.left > 0 || o.right > 0, false};
-    case NET_sum_pool:
-    case NET_pad:
-        return (reading){0, true, false};
-    case NET_max_pool:
-    case NET_max_pool_dx:
-        return (reading){-INFINITY, true, false};
-    default: /* shuffle, channel_pad */
-        return (reading){0, false, true};
-    }
-}
-
-stage *simd_stage_of(simd *s, int value, enum stage_kind kind)
-{
-    for (int i = 0; i < s->stages.count; i++)
-        if (s->stages.at[i].kind == kind && s->stages.at[i].value == value)
-            return &s->stages.at[i];
-    return NULL;
-}
-
-static stage *tile_of(simd *s, int value, double fill)
-{
-    for (int i = 0; i < s->stages.count; i++) {
-        stage *g = &s->stages.at[i];
-        if (g->kind == STAGE_TILE && g->value == value && g->fill == fill)
-            return g;
-    }
-    return NULL;
-}
-
-static stage *add_stage(simd *s, enum stage_kind kind, int value, const net_type *t)
-{
-    stage g = {.kind = kind, .value = value, .core = -1, .h = t->h, .w = t->w, .c = t->c, .pixel = t->c};
-    VEC_PUSH(s->a, &s->stages, g);
-    return &s->stages.at[s->stages.count - 1];
-}
-
-/* ---- demand ------------------------------------------------------------------------------------------------------ */
-
-static void need_read(simd *s, int node);
-
 /* The window in registers under the maps of a root, or -1. */
 static int core_under(const simd *s, int node)
 {
@@ -136,18 +82,87 @@ static int core_under(const simd *s, int node)
     return -1;
 }
 
+bool simd_is_folded(const simd *s, int core)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    const net_window *w = &v->attr.window;
+    bool pool = v->prim == NET_max_pool || v->prim == NET_sum_pool;
+    return pool && !s->o->small && w->kw > 1 && w->kh > w->sh && core_under(s, core) < 0;
+}
+
+static reading reading_of(const simd *s, int core)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    const net_window *w = &v->attr.window;
+    const net_type *x = &s->n->nodes.at[v->operand[0]].type;
+    int folded = simd_is_folded(s, core) ? core : -1;
+    halo o;
+    if (simd_is_clipped(s, core))
+        return (reading){0, false, true, -1};
+    switch (v->prim) {
+    case NET_conv:
+        return (reading){0, !(w->kh * w->kw == 1 && !w->top && !w->left && !w->bottom && !w->right), false, -1};
+    case NET_conv_dx:
+    case NET_sum_pool_dx:
+        o = halo_transposed(w, &(stage){.h = v->type.h, .w = v->type.w}, x->h, x->w);
+        return (reading){0, o.lo > 0 || o.hi > 0 || o.left > 0 || o.right > 0, false, -1};
+    case NET_pad:
+        return (reading){0, true, false, -1};
+    case NET_sum_pool:
+        return (reading){0, true, false, folded};
+    case NET_max_pool:
+        return (reading){-INFINITY, true, false, folded};
+    case NET_max_pool_dx:
+        return (reading){-INFINITY, true, false, -1};
+    default: /* shuffle, channel_pad */
+        return (reading){0, false, true, -1};
+    }
+}
+
+stage *simd_stage_of(simd *s, int value, enum stage_kind kind)
+{
+    for (int i = 0; i < s->stages.count; i++)
+        if (s->stages.at[i].kind == kind && s->stages.at[i].value == value)
+            return &s->stages.at[i];
+    return NULL;
+}
+
+static stage *tile_of(simd *s, int value, reading how)
+{
+    for (int i = 0; i < s->stages.count; i++) {
+        stage *g = &s->stages.at[i];
+        if (g->kind == STAGE_TILE && g->value == value && g->fill == how.fill && g->across == how.across)
+            return g;
+    }
+    return NULL;
+}
+
+static stage *add_stage(simd *s, enum stage_kind kind, int value, const net_type *t)
+{
+    stage g = {.kind = kind, .value = value, .core = -1, .across = -1, .h = t->h, .w = t->w, .c = t->c, .pixel = t->c};
+    VEC_PUSH(s->a, &s->stages, g);
+    return &s->stages.at[s->stages.count - 1];
+}
+
+/* ---- demand ------------------------------------------------------------------------------------------------------ */
+
+static void need_read(simd *s, int node);
+
 static void need_source(simd *s, int x, reading how)
 {
-    if (s->f->place[x] == PLACE_CHIP && how.fill == 0) {
+    if (s->f->place[x] == PLACE_CHIP && how.fill == 0 && how.across < 0) {
         need_read(s, x);
         return;
     }
-    if ((!how.padded && is_plain(s, x)) || tile_of(s, x, how.fill))
+    if ((!how.padded && is_plain(s, x)) || tile_of(s, x, how))
         return;
     need_read(s, x);
     stage *g = add_stage(s, STAGE_TILE, x, &s->n->nodes.at[x].type);
     g->fill = how.fill;
     g->core = s->f->place[x] == PLACE_INLINE ? core_under(s, x) : -1;
+    g->across = how.across;
+    if (how.across >= 0)
+        g->w = s->n->nodes.at[how.across].type.w;
 }
 
 /* The pool on chip under `node` whose maxima the gradient `dx` finds again, or -1. */
@@ -262,7 +277,7 @@ static reading weights_reading(const simd *s, int root, int k)
 {
     const net_window *w = &s->n->nodes.at[root].attr.window;
     bool edges = w->top || w->left || w->bottom || w->right;
-    return (reading){0, k == 0 && (w->kh * w->kw > 1 || edges), false};
+    return (reading){0, k == 0 && (w->kh * w->kw > 1 || edges), false, -1};
 }
 
 static void need_weights(simd *s, int root)
@@ -284,9 +299,9 @@ view simd_stage_view(const stage *g)
 /* The scratch that holds what is read so, or NULL: it is read where it lies in memory. */
 static stage *scratch_stage(simd *s, int x, reading how)
 {
-    if (s->f->place[x] == PLACE_CHIP && how.fill == 0)
+    if (s->f->place[x] == PLACE_CHIP && how.fill == 0 && how.across < 0)
         return simd_stage_of(s, x, STAGE_CHIP);
-    return !how.padded && is_plain(s, x) ? NULL : tile_of(s, x, how.fill);
+    return !how.padded && is_plain(s, x) ? NULL : tile_of(s, x, how);
 }
 
 static view view_of(simd *s, int x, reading how)
@@ -350,7 +365,10 @@ static void infer_core(simd *s, int core, const stage *reader)
         else if (g)
             widen(g, halo_forward(&w, reader, v->type.h, v->type.w));
     } else if (g) {
-        widen(g, transposed ? halo_transposed(&w, reader, g->h, g->w) : halo_forward(&w, reader, g->h, g->w));
+        halo around = transposed ? halo_transposed(&w, reader, g->h, g->w) : halo_forward(&w, reader, g->h, g->w);
+        if (how.across >= 0) /* columns are the reader's own */
+            around.left = around.right = 0;
+        widen(g, around);
     }
     const net_type *x = &s->n->nodes.at[v->operand[0]].type;
     int coarse = maxima ? maxima->h : transposed ? x->h : v->type.h;
@@ -402,7 +420,7 @@ double simd_work_of(const simd *s, int core)
 {
     const net_node *v = &s->n->nodes.at[core];
     const net_window *w = &v->attr.window;
-    double taps = (double)w->kh * w->kw;
+    double taps = (double)w->kh * (simd_is_folded(s, core) ? 1 : w->kw);
     if (v->prim == NET_conv)
         return taps * s->n->nodes.at[v->operand[0]].type.c / w->groups;
     if (v->prim == NET_conv_dx)
@@ -471,6 +489,17 @@ static double fetched_elements(const stage *g, int rows)
     return (double)g->fetches.count * g->c * g->w * rows * g->ratio;
 }
 
+/* Multiply-adds, or what takes as long, of an element that the stage makes. */
+static double stage_work(const simd *s, const stage *g)
+{
+    enum { MAP = 3 }; /* of one that is evaluated and written */
+    if (g->kind == STAGE_MAXIMA)
+        return 2 * simd_work_of(s, g->value);
+    if (g->across >= 0)
+        return MAP + s->n->nodes.at[g->across].attr.window.kw;
+    return g->core >= 0 ? simd_work_of(s, g->core) : MAP;
+}
+
 /* Relative cost of a tile of so many rows: halos, made again or carried on, and traffic to the cache level that scratch
  * needs. */
 static double tile_cost(const simd *s, int rows)
@@ -487,10 +516,7 @@ static double tile_cost(const simd *s, int rows)
         double made = carried ? (double)rows * g->ratio * pixels : held;
         elements += held * g->pixel;
         moved += AGAIN * (held - made) * g->pixel;
-        work += made * g->c *
-                (g->core >= 0 && g->kind != STAGE_MAXIMA ? simd_work_of(s, g->core)
-                 : g->kind == STAGE_MAXIMA               ? 2 * simd_work_of(s, g->value)
-                                                         : 3);
+        work += made * g->c * stage_work(s, g);
     }
     return (work + moved + elements * reach_of(s, elements, waiting) + 64) / rows;
 }

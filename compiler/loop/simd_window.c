@@ -51,6 +51,7 @@ static sweep sweep_taps(simd *s, int core)
     sweep q = {.kh = pad ? 1 : w->kh, .kw = pad ? 1 : w->kw, .clipped = simd_is_clipped(s, core)};
     q.of = v->operand[0];
     q.core = core;
+    bool folded = simd_is_folded(s, core);
     if (!q.clipped)
         q.x = simd_source(s, core);
     q.row_over = simd_row_phases(s, core);
@@ -66,9 +67,10 @@ static sweep sweep_taps(simd *s, int core)
     q.row_step = pad ? 1 : w->sh;
     q.row_tap = w->dh;
     q.row_shift = -w->top;
-    q.column_step = pad ? 1 : w->sw;
+    q.kw = folded ? 1 : q.kw;
+    q.column_step = pad || folded ? 1 : w->sw;
     q.column_tap = w->dw;
-    q.column_shift = -w->left;
+    q.column_shift = folded ? 0 : -w->left;
     return q;
 }
 
@@ -402,15 +404,24 @@ static void convolve(simd *s, int core, const block *b, const int acc[])
         loop_end(&s->pen);
 }
 
-/* One row of a pool's taps; a column is loaded once for all the pixels that see it. */
-static void pool_row(simd *s, const sweep *q, const block *b, int ky, int vector, enum loop_op fold, int acc[])
+/* `acc` with one more value; -1 is none. */
+static void fold_in(simd *s, enum loop_op fold, int *acc, int value)
+{
+    if (value >= 0)
+        *acc = *acc < 0 ? value : loop_math(&s->pen, fold, *acc, value, -1, -1);
+}
+
+/* One row of a pool's taps, row[p] of pixel p; a column is loaded once for all the pixels that see it. */
+static void pool_row(simd *s, const sweep *q, const block *b, int ky, int vector, enum loop_op fold, int row[])
 {
     int64_t at[SIMD_ACC_MAX];
     int loaded[SIMD_ACC_MAX], count = 0;
+    for (int p = 0; p < b->pixels; p++)
+        row[p] = -1;
     for (int kx = 0; kx < q->kw; kx++)
         for (int p = 0; p < b->pixels; p++) {
             int64_t column = tap_column(q, kx, p);
-            int known = 0, *a = &acc[p * b->vectors + vector];
+            int known = 0;
             if (!meets_column(q, b, column))
                 continue;
             while (known < count && at[known] != column)
@@ -422,21 +433,26 @@ static void pool_row(simd *s, const sweep *q, const block *b, int ky, int vector
                 loaded[count++] =
                     loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer, loop_offset(e, (int64_t)vector * b->lanes));
             }
-            *a = *a < 0 ? loaded[known] : loop_math(&s->pen, fold, *a, loaded[known], -1, -1);
+            fold_in(s, fold, &row[p], loaded[known]);
         }
 }
 
-/* Pools and padding: every tap added, or the greatest kept. */
+/* Pools and padding: every tap added, or the greatest kept; the taps of a row first. */
 static void pool(simd *s, int core, const block *b, int acc[])
 {
     sweep q = sweep_taps(s, core);
-    bool max = s->n->nodes.at[core].prim == NET_max_pool;
+    enum loop_op fold = simd_fold_of(&s->n->nodes.at[core]);
+    int row[SIMD_ACC_MAX];
     for (int i = 0; i < b->pixels * b->vectors; i++)
         acc[i] = -1;
     for (int i = 0; i < b->vectors; i++)
-        for (int ky = 0; ky < q.kh; ky++)
-            if (meets_row(&q, b, ky))
-                pool_row(s, &q, b, ky, i, max ? LOOP_MAX : LOOP_ADD, acc);
+        for (int ky = 0; ky < q.kh; ky++) {
+            if (!meets_row(&q, b, ky))
+                continue;
+            pool_row(s, &q, b, ky, i, fold, row);
+            for (int p = 0; p < b->pixels; p++)
+                fold_in(s, fold, &acc[p * b->vectors + i], row[p]);
+        }
     for (int i = 0; i < b->pixels * b->vectors; i++)
         if (acc[i] < 0) /* a gradient that comes from no window */
             acc[i] = loop_const(&s->pen, DT_F32, b->lanes, 0);

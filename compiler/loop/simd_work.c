@@ -6,13 +6,28 @@
 
 /* A max pool's gradient is half in the stage of its maxima, half in that of its sums. */
 static int64_t clipped_flops(simd *s, int core);
+static int64_t inline_flops(simd *s, int node, node_list *seen);
 
 static int64_t flops_of(simd *s, int node)
 {
     const net_node *v = &s->n->nodes.at[node];
     if (simd_is_clipped(s, node))
         return clipped_flops(s, node);
-    return net_prim_info[v->prim].cost(s->n, v).flops / (v->prim == NET_max_pool_dx ? 2 : 1);
+    int64_t flops = net_prim_info[v->prim].cost(s->n, v).flops;
+    if (simd_is_folded(s, node))
+        return flops / v->attr.window.kw; /* a row of taps is one value */
+    return flops / (v->prim == NET_max_pool_dx ? 2 : 1);
+}
+
+/* Of rows of taps; a map under them is evaluated once more where blocks of columns meet. */
+static int64_t across_flops(simd *s, const stage *g)
+{
+    const net_window *w = &s->n->nodes.at[g->across].attr.window;
+    node_list seen = {0};
+    int pixels = simd_block_pixels(s, g->across, g->map_w, 1, 0);
+    double columns = (double)((pixels - 1) * w->sw + 1 + (w->kw - 1) * w->dw) / pixels * g->map_w;
+    double map = (double)inline_flops(s, g->value, &seen) / s->n->nodes.at[g->value].type.w;
+    return (int64_t)(map * columns) + (int64_t)w->kw * g->map_h * g->map_w * g->c;
 }
 
 /* Maps that are evaluated where `node` is read; each once, as pixels remember them. */
@@ -94,7 +109,9 @@ static int64_t stage_flops(simd *s, const stage *g)
             flops += root_flops(s, g->sums.at[i], &seen);
         return flops + (g->core >= 0 && g->core != g->value ? flops_of(s, g->core) : 0);
     }
-    if (g->kind == STAGE_TILE)
+    if (g->across >= 0)
+        flops = across_flops(s, g);
+    else if (g->kind == STAGE_TILE)
         flops = inline_flops(s, g->value, &seen) + (g->core >= 0 ? flops_of(s, g->core) : 0);
     else
         flops = flops_of(s, g->value);

@@ -23,25 +23,45 @@ typedef struct taps {
     int if_row, if_column, inside; /* IFs that are open: around taps that see a row, a column, the source */
 } taps;
 
+static void open_row(simd *s, taps *q, const spot *at, bool backwards)
+{
+    loop_index ky = simd_open(s, 0, q->of.rows.taps, 1);
+    q->ky = backwards ? loop_offset(loop_times(ky, -1), q->of.rows.taps - 1) : ky;
+    q->row = simt_tap(s, &q->of.rows, at->rel, q->ky, &q->if_row);
+}
+
+static void open_column(simd *s, taps *q, const spot *at, bool backwards)
+{
+    loop_index kx = simd_open(s, 0, q->of.columns.taps, 1);
+    q->kx = backwards ? loop_offset(loop_times(kx, -1), q->of.columns.taps - 1) : kx;
+    q->column = simt_tap(s, &q->of.columns, at->x, q->kx, &q->if_column);
+}
+
+static void close_row(simd *s, const taps *q)
+{
+    simt_close(s, q->if_row);
+    simd_close(s, q->of.rows.taps);
+}
+
+static void close_column(simd *s, const taps *q)
+{
+    simt_close(s, q->if_column);
+    simd_close(s, q->of.columns.taps);
+}
+
 /* Rows, then columns; backwards, so that the windows which cover a pixel come in their order. */
 static taps open_taps(simd *s, int window, const spot *at, bool backwards)
 {
     taps q = {.of = simt_axes(s, window)};
-    loop_index ky = simd_open(s, 0, q.of.rows.taps, 1);
-    q.ky = backwards ? loop_offset(loop_times(ky, -1), q.of.rows.taps - 1) : ky;
-    q.row = simt_tap(s, &q.of.rows, at->rel, q.ky, &q.if_row);
-    loop_index kx = simd_open(s, 0, q.of.columns.taps, 1);
-    q.kx = backwards ? loop_offset(loop_times(kx, -1), q.of.columns.taps - 1) : kx;
-    q.column = simt_tap(s, &q.of.columns, at->x, q.kx, &q.if_column);
+    open_row(s, &q, at, backwards);
+    open_column(s, &q, at, backwards);
     return q;
 }
 
 static void close_taps(simd *s, const taps *q)
 {
-    simt_close(s, q->if_column);
-    simd_close(s, q->of.columns.taps);
-    simt_close(s, q->if_row);
-    simd_close(s, q->of.rows.taps);
+    close_column(s, q);
+    close_row(s, q);
 }
 
 static void open_inside(simd *s, taps *q)
@@ -106,15 +126,21 @@ static double before_first(const net_window *w)
     return w->sh > w->kh || w->sw > w->kw || w->dh > 1 || w->dw > 1 ? 0 : -0.0;
 }
 
+/* A row of taps first, then the rows. */
 static int pool(simd *s, int node, const spot *at)
 {
     const net_node *v = &s->n->nodes.at[node];
-    bool max = v->prim == NET_max_pool;
-    int acc = move(s, max ? -INFINITY : before_first(&v->attr.window));
-    taps q = open_taps(s, node, at, false);
-    int value = read_inside(s, v, 0, &q, at->c, max ? -INFINITY : 0);
-    loop_math_to(&s->pen, acc, max ? LOOP_MAX : LOOP_ADD, acc, value, -1, -1);
-    close_taps(s, &q);
+    enum loop_op fold = simd_fold_of(v);
+    double none = fold == LOOP_MAX ? -INFINITY : 0, first = fold == LOOP_MAX ? none : before_first(&v->attr.window);
+    int acc = move(s, first);
+    taps q = {.of = simt_axes(s, node)};
+    open_row(s, &q, at, false);
+    int row = move(s, first);
+    open_column(s, &q, at, false);
+    loop_math_to(&s->pen, row, fold, row, read_inside(s, v, 0, &q, at->c, none), -1, -1);
+    close_column(s, &q);
+    loop_math_to(&s->pen, acc, fold, acc, row, -1, -1);
+    close_row(s, &q);
     return acc;
 }
 
