@@ -589,8 +589,12 @@ static void emit_stage(simd *s, const stage *g)
 
 static void emit_stages(simd *s)
 {
-    for (int i = 0; i < s->stages.count; i++)
+    for (int i = 0; i < s->stages.count; i++) {
+        stage_run run = {.stage = i, .begin = s->pen.k->ins.count};
         emit_stage(s, &s->stages.at[i]);
+        run.end = s->pen.k->ins.count;
+        VEC_PUSH(s->a, &s->stage_runs, run);
+    }
 }
 
 /* ---- the kernel -------------------------------------------------------------------------------------------------- */
@@ -709,6 +713,7 @@ static void lower_pixels(simd *s)
     if (s->chunked)
         store_sums(s);
     loop_end(&s->pen);
+    simd_hand_on_scratch(s);
 }
 
 void simd_lower(simd *s)

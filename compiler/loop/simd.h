@@ -80,6 +80,11 @@ typedef struct repeated {
     int node, period, scratch;
 } repeated;
 
+/* The instructions [begin, end) of a stage. */
+typedef struct stage_run {
+    int stage, begin, end;
+} stage_run;
+
 typedef struct simd {
     arena *a;
     const fusion *f;
@@ -91,6 +96,7 @@ typedef struct simd {
     loop_pen pen;
     lowered *out;
     VEC(stage) stages;
+    VEC(stage_run) stage_runs;
     lower_room *room;
     int sum_rows;        /* scratch: the unit's rows of chan_sum, in float64 */
     bool chunked, whole; /* units are chunks of images; a tile is the whole map */
@@ -196,6 +202,8 @@ typedef struct filter {
     loop_index first;
 } filter;
 filter simd_filter(simd *s, int core, loop_index c, loop_index group);
+/* simd_scratch.c: once all is emitted */
+void simd_hand_on_scratch(simd *s);
 /* simd_slices.c: channels that never meet */
 void simd_plan_slices(simd *s);
 /* Vectors of a block of so many channels; columns of one of so many vectors: as many accumulators as the registers hold
