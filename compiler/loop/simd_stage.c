@@ -460,12 +460,13 @@ static double dense_elements(const simd *s, const stage *g)
     return v->prim == NET_conv && !net_is_depthwise(s->n, v) ? simd_work_of(s, g->core) * g->c : 0;
 }
 
-/* Relative cost of bringing an element to the first cache level from where so many of them lie; what is fetched ahead
- * waits in the second. */
-static double reach_of(const simd *s, double elements, double waiting)
+/* Relative cost of bringing an element to the first cache level from where so many of them lie. Beside them the second level
+ * holds what passes: what this tile reads and what is fetched for the next. Of a level that is half full, lines are lost
+ * already. */
+static double reach_of(const simd *s, double elements, double passing)
 {
-    double bytes = elements * 4, all = bytes + waiting * 4;
-    return bytes <= s->t->l1_bytes * 0.9 ? 0 : all <= s->t->l2_bytes * 0.8 ? 2 : 16;
+    double bytes = elements * 4, all = bytes + 2 * passing * 4;
+    return bytes <= s->t->l1_bytes * 0.9 ? 0 : all <= s->t->l2_bytes * 0.4 ? 4 : 16;
 }
 
 enum { AGAIN = 10 }; /* cost of an element that is read and written once more, in multiply-adds of a vector unit */
@@ -483,7 +484,7 @@ static bool keeps_to_scratch(const simd *s, int rows)
     return elements * 4 <= s->o->scratch_most;
 }
 
-/* What waits in the caches for the next tile. */
+/* What a stage fetches for the next tile. */
 static double fetched_elements(const stage *g, int rows)
 {
     return (double)g->fetches.count * g->c * g->w * rows * g->ratio;
@@ -504,21 +505,26 @@ static double stage_work(const simd *s, const stage *g)
  * needs. */
 static double tile_cost(const simd *s, int rows)
 {
-    double work = 0, elements = 0, moved = 0, waiting = 0;
+    double work = 0, elements = 0, moved = 0, passing = 0, stays = 0,
+           goes = 0; /* scratch until the tile's end, or not */
     for (int i = 0; i < s->stages.count; i++) {
         const stage *g = &s->stages.at[i];
         moved += AGAIN * weight_elements(s, g) + dense_elements(s, g) * reach_of(s, 2 * dense_elements(s, g), 0);
-        waiting += fetched_elements(g, rows);
+        passing += fetched_elements(g, rows);
         if (!in_scratch(g))
             continue;
         double pixels = g->w + g->left + g->right, held = (double)rows_of(s, g, rows) * pixels;
         bool carried = (s->chunked || s->carried) && rows < s->smallest;
         double made = carried ? (double)rows * g->ratio * pixels : held;
         elements += held * g->pixel;
+        if (g->kind == STAGE_TILE && !carried) /* the next stage's will lie there */
+            goes = held * g->pixel > goes ? held * g->pixel : goes;
+        else
+            stays += held * g->pixel;
         moved += AGAIN * (held - made) * g->pixel;
         work += made * g->c * stage_work(s, g);
     }
-    return (work + moved + elements * reach_of(s, elements, waiting) + 64) / rows;
+    return (work + moved + elements * reach_of(s, stays + goes, passing) + 64) / rows;
 }
 
 static bool has_enough_tiles(const simd *s, int rows)
