@@ -87,7 +87,7 @@ typedef struct net_type {
     X(linear_dw, 2, 2, VECTOR)      /* x (N,1,1,ci), g (N,1,1,co): fold of conv_dw at once, as (1,1,ci,co): many weights, \
                                        each of few products */                                                            \
     X(transpose, 1, 1, VECTOR)      /* (ky,kx,ci,co) → (ky,kx,co,ci) */                                                   \
-    X(sum_pool, 1, 1, WINDOW)                                                                                             \
+    X(sum_pool, 1, 1, WINDOW)       /* the taps of each row, then the rows, as max_pool */                                \
     X(sum_pool_dx, 1, 1, WINDOW)    /* g: attr.window of the pool, attr.h, w of x */                                      \
     X(pool_scale, 1, 1, MAP)        /* x / number of window elements inside the map attr.h × attr.w at this pixel */      \
     X(max_pool_dx, 2, 2, WINDOW)    /* x, g: to the first maximum in row-major order */                                   \
