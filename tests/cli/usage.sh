@@ -24,12 +24,6 @@ expect 2 '' 'there is no command' help zebra
 
 expect 0 '^  --method .*[|]proxyless-reinforce$' '' search --help
 
-# Full disks are noticed.
-"$nasc" --help >/dev/full 2>"$work/err"
-if [ $? != 1 ] || ! grep -q "^nasc: standard output: cannot be written" "$work/err"; then
-    say "full disk: $(cat "$work/err")"
-fi
-
 # Every command has help, a place in the man page and in the completion, and refuses what it does not know.
 "$nasc" --man >"$work/nasc.1" && "$nasc" --completion bash >"$work/completion" || bad=1
 bash -n "$work/completion" || bad=1

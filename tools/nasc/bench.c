@@ -1,5 +1,6 @@
 /* nasc bench: times compiled code in this process. What is timed is what search, train and eval run, on random data. */
 #include "bench.h"
+#include "output.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -111,10 +112,11 @@ static bool print_json(const session *s, const workload *w, const result *r, con
     if (ok && alpha->count)
         ok = !json_object_set_new(o, "alpha_min_s", json_real(alpha->seconds[0])) &&
              !json_object_set_new(o, "alpha_median_s", json_real(median(alpha)));
-    ok = ok && json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
-    json_decref(o);
-    putchar('\n');
-    return ok || diag_memory(d);
+    if (!ok) {
+        json_decref(o);
+        return diag_memory(d);
+    }
+    return output_json(o, JSON_COMPACT | JSON_REAL_PRECISION(6), d);
 }
 
 static void print_text(const session *s, const workload *w, const result *r, const result *alpha, const profile *p)
@@ -220,10 +222,8 @@ static bool peak(session *s, const bench_arguments *a, nasc_diag *d)
             printf("%8d %22.1f %12.1f %12.1f\n", threads, p.flops * 1e-9, p.read * 1e-9, p.copy * 1e-9);
     }
     json_t *all = json_pack("{s:s, s:o}", "target", s->target.name, "peaks", rows);
-    if (ok && a->common.json) {
-        ok = all && json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
-        putchar('\n');
-    }
+    if (ok && a->common.json)
+        return output_json(all, JSON_COMPACT | JSON_REAL_PRECISION(6), d) && !session_interrupted();
     json_decref(all);
     return ok && !session_interrupted();
 }

@@ -1,6 +1,7 @@
 /* nasc bench step --predict: what the step takes on a GPU at least, on paper. Nothing runs: its kernels are counted,
  * and the grids that cost most are compiled for what they take of registers, where NVRTC is at hand. */
 #include "bench.h"
+#include "output.h"
 #include "roofline.h"
 
 #include <stdlib.h>
@@ -265,10 +266,7 @@ static bool print_json(const prediction *p, nasc_diag *d)
                           p->serial, "beside_s", p->beside, "kernels", p->instances, "grids", p->calls, "launches",
                           p->launches, "flops", p->flops, "bytes", p->bytes, "arena_mib", p->arena_bytes / 1048576,
                           "compiled", p->compiled, "rows", rows);
-    bool ok = o && json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
-    json_decref(o);
-    putchar('\n');
-    return ok || diag_memory(d);
+    return output_json(o, JSON_COMPACT | JSON_REAL_PRECISION(6), d);
 }
 
 bool bench_predict(const model *m, const bench_arguments *a, nasc_diag *d)

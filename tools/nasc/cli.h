@@ -84,6 +84,6 @@ void help_overview(FILE *out);
 void help_command(FILE *out, const command *c);
 void manual_print(FILE *out);
 void completion_print(FILE *out);
-bool version_print(FILE *out, bool json);
+bool version_print(bool json, nasc_diag *d);
 
 #endif

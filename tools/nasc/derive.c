@@ -2,6 +2,7 @@
  * largest. */
 #include "uses/costs.h"
 #include "runtime/rng.h"
+#include "output.h"
 #include "several.h"
 
 #include <string.h>
@@ -163,7 +164,7 @@ static enum exit_code run(void *arguments, nasc_diag *d)
         return EXIT_FAILED;
     }
     char *text = of_space ? from_space(a, from, d) : from_run(a, from, d);
-    bool ok = text && (a->out ? file_replace(a->out, text, strlen(text), d) : fputs(text, stdout) >= 0);
+    bool ok = text && output_text(a->out, text, strlen(text), d);
     return ok ? EXIT_DONE : EXIT_FAILED;
 }
 

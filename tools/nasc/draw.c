@@ -2,6 +2,7 @@
  * genotype shows the op of each edge, a cell of a space how many candidates the edge has to choose from. */
 #include "cli.h"
 #include "model.h"
+#include "output.h"
 
 #include "space/model.h"
 
@@ -195,7 +196,7 @@ static bool draw(const draw_arguments *a, model *m, nasc_diag *d)
     text t = {.arena = a->common.arena};
     draw_all(&t, m->space, &net);
     if (!a->out)
-        return fputs(t.at, stdout) >= 0;
+        return output_text(NULL, t.at, t.length, d);
     return write_picture(t.at, t.length, a->out, a->common.arena, d);
 }
 

@@ -1,6 +1,7 @@
 /* nasc dump: any level of the pipeline as text, from the net as built to assembly. */
 #include "cli.h"
 #include "model.h"
+#include "output.h"
 
 #include "uses/objective.h"
 #include "engine.h"
@@ -62,7 +63,7 @@ static bool show(const dump_arguments *a, const net *n, const target *t, pipelin
     o->library = c ? &library : NULL;
     bool ok = pipeline_dump(&out, n, t, o, a->stage, d);
     cudnn_close(c);
-    return ok && (fwrite(out.at, 1, out.length, stdout) == out.length || out.length == 0);
+    return ok && output_text(NULL, out.at, out.length, d);
 }
 
 static bool dump(const dump_arguments *a, model *m, nasc_diag *d)

@@ -1,6 +1,7 @@
 /* nasc export: a network with its weights as standalone C, or as an ONNX file (export_onnx.c). */
 #include "emit/export.h"
 #include "export.h"
+#include "output.h"
 #include "runtime/rng.h"
 
 #include <ctype.h>
@@ -202,7 +203,7 @@ static uint64_t network_key(const exporting *e)
     return XXH3_64bits(printed.at, printed.length);
 }
 
-static void print_json(const exporting *e, const export_model *m, const export_sizes *sizes)
+static bool print_json(const exporting *e, const export_model *m, const export_sizes *sizes, nasc_diag *d)
 {
     json_t *all = json_pack("{ss ss sI sI sI ss}", "name", m->name, "target", m->target->name, "arena_bytes",
                             (json_int_t)sizes->arena_bytes, "weights_bytes", (json_int_t)sizes->weights_bytes,
@@ -212,9 +213,7 @@ static void print_json(const exporting *e, const export_model *m, const export_s
         json_object_set_new(all, "accuracy", json_real(e->accuracy));
         json_object_set_new(all, "float_accuracy", json_real(e->float_accuracy));
     }
-    json_dumpf(all, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(all);
+    return output_json(all, JSON_COMPACT, d);
 }
 
 static bool for_size(const exporting *e)
@@ -280,13 +279,12 @@ static bool write_c(exporting *e, nasc_diag *d)
     if (!export_c(&m, a->out, &sizes, d))
         return false;
     if (a->common.json)
-        print_json(e, &m, &sizes);
-    else
-        printf("%s for %s: arena %" PRId64 " bytes, weights %" PRId64 " bytes in %s, code about %" PRId64
-               " kB (estimated)\n",
-               name, e->target.name, sizes.arena_bytes, sizes.weights_bytes, m.weights_as_file ? "a file" : "an array",
-               (sizes.code_bytes + 999) / 1000);
-    if (int8 && !a->common.json)
+        return print_json(e, &m, &sizes, d);
+    printf("%s for %s: arena %" PRId64 " bytes, weights %" PRId64 " bytes in %s, code about %" PRId64
+           " kB (estimated)\n",
+           name, e->target.name, sizes.arena_bytes, sizes.weights_bytes, m.weights_as_file ? "a file" : "an array",
+           (sizes.code_bytes + 999) / 1000);
+    if (int8)
         printf("accuracy of int8 %.2f %%, of float %.2f %%, on %" PRId64 " test images\n", 100 * e->accuracy,
                100 * e->float_accuracy, e->images);
     return true;

@@ -1,6 +1,7 @@
 /* nasc latency: how long every candidate of a space takes, measured through the code that export writes, and how well
  * their sum tells how long a network takes. */
 #include "latency.h"
+#include "output.h"
 #include "runtime/rng.h"
 
 #include <inttypes.h>
@@ -287,20 +288,14 @@ static void print_text(const measuring *m, const findings *f)
 
 static bool print_json(const measuring *m, const findings *f, nasc_diag *d)
 {
-    json_t *all = json_pack("{ss ss si si sf sf sf sf sf sf}", "space", m->table.space, "target", m->table.target,
-                            "shapes", f->shapes, "candidates", f->candidates, "noise", f->noise, "least_ms",
-                            m->costs.least, "most_ms", m->costs.most, "fixed_ms", m->costs.fixed, "compile_s",
-                            m->watch.compile_seconds, "measure_s", m->watch.measure_seconds);
-    json_t *fit = json_pack("{si sf}", "held_out", m->table.fit.held_out, "median_error", m->table.fit.error);
-    json_t *networks =
-        json_pack("{si sf sf sf sf}", "count", m->table.networks.count, "median_error", f->error, "mean_error", f->bias,
-                  "largest_error", f->error_most, "rank_correlation", f->correlation);
-    bool ok = all && networks && fit && json_object_set_new(all, "predictor", fit) == 0 &&
-              json_object_set_new(all, "networks", networks) == 0 &&
-              json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
-    json_decref(all);
-    putchar('\n');
-    return ok || diag_memory(d);
+    json_t *all = json_pack("{ss ss si si sf sf sf sf sf sf s{si sf} s{si sf sf sf sf}}", "space", m->table.space,
+                            "target", m->table.target, "shapes", f->shapes, "candidates", f->candidates, "noise",
+                            f->noise, "least_ms", m->costs.least, "most_ms", m->costs.most, "fixed_ms", m->costs.fixed,
+                            "compile_s", m->watch.compile_seconds, "measure_s", m->watch.measure_seconds, "predictor",
+                            "held_out", m->table.fit.held_out, "median_error", m->table.fit.error, "networks", "count",
+                            m->table.networks.count, "median_error", f->error, "mean_error", f->bias, "largest_error",
+                            f->error_most, "rank_correlation", f->correlation);
+    return output_json(all, JSON_COMPACT | JSON_REAL_PRECISION(6), d);
 }
 
 /* ---- the command ---------------------------------------------------------------------------------------------------

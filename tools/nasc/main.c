@@ -1,8 +1,8 @@
 /* nasc: finds the command, hands it its parsed arguments, and turns what it returns into an exit code. Results go to
  * stdout; everything else, and only from here, to stderr. */
 #include "cli.h"
+#include "output.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,6 +89,15 @@ static enum exit_code no_command(const char *word)
     return usage_failed("", &d);
 }
 
+static enum exit_code print_version(bool json)
+{
+    nasc_diag d = {0};
+    if (version_print(json, &d))
+        return EXIT_DONE;
+    diag_print(&d);
+    return EXIT_FAILED;
+}
+
 static enum exit_code dispatch(int argc, char **argv)
 {
     const char *first = argc > 1 ? argv[1] : "--help", *second = argc > 2 ? argv[2] : "";
@@ -106,7 +115,7 @@ static enum exit_code dispatch(int argc, char **argv)
         return argc > 1 ? EXIT_DONE : EXIT_USAGE;
     }
     if (strcmp(first, "--version") == 0 && (argc == 2 || (argc == 3 && strcmp(second, "--json") == 0)))
-        return version_print(stdout, argc == 3) ? EXIT_DONE : EXIT_FAILED;
+        return print_version(argc == 3);
     if (strcmp(first, "--man") == 0 && argc == 2) {
         manual_print(stdout);
         return EXIT_DONE;
@@ -121,9 +130,8 @@ static enum exit_code dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
     enum exit_code code = dispatch(argc, argv);
-    if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE) {
-        nasc_diag d = {0};
-        diag_fail(&d, DIAG_IO, "standard output", "cannot be written: %s", strerror(errno));
+    nasc_diag d = {0};
+    if (!output_end(&d) && code == EXIT_DONE) {
         diag_print(&d);
         code = EXIT_FAILED;
     }

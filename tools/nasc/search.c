@@ -1,5 +1,6 @@
 /* nasc search: a space in, a genotype out; of several targets or seeds, the pareto front or the best (several.c). */
 #include "latency.h"
+#include "output.h"
 #include "several.h"
 
 #include <stdlib.h>
@@ -136,16 +137,13 @@ static enum run_end search_alone(run_request *s, front *f, nasc_diag *d)
 /* ---- the command
  * ------------------------------------------------------------------------------------------------------- */
 
-static void report(const search_arguments *a, const front *f, const json_t *result)
+static bool report(const search_arguments *a, const front *f, const json_t *result, nasc_diag *d)
 {
     if (a->common.common.json) {
         json_t *line =
             json_pack("{ss so}", "genotype", arena_printf(a->common.common.arena, "%s/genotype.json", a->common.out),
                       "result", json_deep_copy(result));
-        json_dumpf(line, stdout, JSON_COMPACT);
-        putchar('\n');
-        json_decref(line);
-        return;
+        return output_json(line, JSON_COMPACT, d);
     }
     if (f->count > 1)
         front_print(f, stdout);
@@ -154,6 +152,7 @@ static void report(const search_arguments *a, const front *f, const json_t *resu
     printf("%s/genotype.json\n", a->common.out);
     if (f->count > 1 && f->cost)
         printf("%s/pareto.svg\n", a->common.out);
+    return true;
 }
 
 static enum exit_code run(void *arguments, nasc_diag *d)
@@ -170,8 +169,8 @@ static enum exit_code run(void *arguments, nasc_diag *d)
         end = record_result(a->common.out, s.run, json_incref(result), d) ? RUN_DONE : RUN_FAILED;
     }
     enum exit_code code = request_close(&s, end);
-    if (end == RUN_DONE)
-        report(a, &found, result);
+    if (end == RUN_DONE && !report(a, &found, result, d))
+        code = EXIT_FAILED;
     json_decref(result);
     return code;
 }
