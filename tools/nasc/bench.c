@@ -292,6 +292,7 @@ static const option_row options[] = {
      .kind = OPTION_INT,
      .offset = AT(steps),
      .least = 1,
+     .most = 1000000,
      .help = "how often it is timed (step: 5, infer: 50)"},
     {.name = "batch", .value = "N", .kind = OPTION_SETTING, .help = "images at a time (infer: 1)"},
 };

@@ -181,6 +181,7 @@ static const option_row options[] = {
      .kind = OPTION_INT,
      .offset = AT(epoch),
      .least = 1,
+     .most = 1000000,
      .help = "after how many epochs; the last unless given"},
     {.name = "random",
      .kind = OPTION_FLAG,

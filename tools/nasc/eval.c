@@ -158,6 +158,7 @@ static const option_row options[] = {
      .kind = OPTION_INT,
      .offset = AT(limit),
      .least = 1,
+     .most = UINT32_MAX,
      .help = "only the first N test images"},
     {.name = "engine",
      .value = "jit|cc|interpreter",

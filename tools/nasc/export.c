@@ -376,6 +376,7 @@ static const option_row options[] = {
      .kind = OPTION_INT,
      .offset = AT(calibration),
      .least = 1,
+     .most = UINT32_MAX,
      .help = "training images by which int8's ranges are found (256)"},
     {.name = "layout",
      .value = "nhwc|nchw",

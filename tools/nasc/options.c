@@ -27,8 +27,14 @@ static const option_row common_options[] = {
      .kind = OPTION_INT,
      .offset = FIELD(threads),
      .least = 1,
+     .most = THREADS_MOST,
      .help = "threads to use; as many as there are cores unless given"},
-    {.name = "seed", .value = "N", .kind = OPTION_INT, .offset = FIELD(seed), .help = "seed of all random numbers (0)"},
+    {.name = "seed",
+     .value = "N",
+     .kind = OPTION_INT,
+     .offset = FIELD(seed),
+     .most = SEED_MOST,
+     .help = "seed of all random numbers (0)"},
     {.name = "device",
      .value = "cpu|cuda",
      .kind = OPTION_TEXT,
@@ -87,12 +93,12 @@ static bool choice_allows(const char *list, const char *given)
     return false;
 }
 
-static bool parse_int(const char *text, int64_t least, int64_t *to)
+static bool parse_int(const char *text, int64_t least, int64_t most, int64_t *to)
 {
     char *end;
     errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (end == text || *end || errno || value < least)
+    if (end == text || *end || errno || value < least || value > most)
         return false;
     *to = value;
     return true;
@@ -153,9 +159,10 @@ static bool option_store(const option_row *o, const char *value, arguments *into
         *(const char **)field = value;
         return true;
     case OPTION_INT:
-        return parse_int(value, o->least, field) ||
-               diag_fail(d, DIAG_INPUT, where, "--%s is '%s', expected an integer of at least %lld", o->name, value,
-                         (long long)o->least);
+        CHECK(o->most > o->least);
+        return parse_int(value, o->least, o->most, field) ||
+               diag_fail(d, DIAG_INPUT, where, "--%s is '%s', expected an integer from %lld to %lld", o->name, value,
+                         (long long)o->least, (long long)o->most);
     case OPTION_SIZE:
         return parse_size(value, field) ||
                diag_fail(d, DIAG_INPUT, where, "--%s is '%s', expected a size such as 300M or 2G", o->name, value);

@@ -73,6 +73,7 @@ static const option_row options[] = {
      .kind = OPTION_INT,
      .offset = AT(checkpoint_steps),
      .least = 1,
+     .most = STEPS_MOST,
      .help = "steps from checkpoint to checkpoint, beside each epoch's (100)"},
     {.name = "engine",
      .value = "jit|cc|interpreter",
