@@ -110,6 +110,20 @@ static void unknown_key(reader *r, const char *key, const char *const *keys, int
         read_fail(r, "found the unknown key \"%.60s\", expected no keys", key);
 }
 
+void read_format(reader *r, const json_t *root, int known)
+{
+    size_t mark;
+    char expected[64];
+    const json_t *format = read_at(r, root, "format", &mark);
+    snprintf(expected, sizeof expected, "%d, the version of the format", known);
+    if (json_is_integer(format) && json_integer_value(format) > known)
+        read_fail(r, "found format %lld, expected %d: this file comes from a newer nasc",
+                  (long long)json_integer_value(format), known);
+    else if (!json_is_integer(format) || json_integer_value(format) != known)
+        read_expected(r, format, expected);
+    read_leave(r, mark);
+}
+
 const json_t *read_object(reader *r, const json_t *j, const char *const *keys, int count)
 {
     if (!json_is_object(j)) {
@@ -170,6 +184,17 @@ int64_t read_integer(reader *r, const json_t *j, int64_t low, int64_t high)
         return low;
     }
     return json_integer_value(j);
+}
+
+double read_number_from(reader *r, const json_t *j, double low)
+{
+    char expected[64] = "a number";
+    if (isfinite(low))
+        snprintf(expected, sizeof expected, "a number of at least %g", low);
+    if (json_is_number(j) && json_number_value(j) >= low)
+        return json_number_value(j);
+    read_expected(r, j, expected);
+    return 0;
 }
 
 bool read_flag_at(reader *r, const json_t *object, const char *key, bool fallback)

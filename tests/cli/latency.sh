@@ -121,7 +121,7 @@ fails 'bad.json: is no latency table that this version' search $small "${data[@]
 sed 's/"kernel": 3/"kernel": "3"/' "$work/table.json" >"$work/bad.json"
 fails 'bad.json#/samples/0: is no sample of a latency table' search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
 echo '{' >"$work/bad.json"
-fails 'bad.json: line 2, column 0' search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
+fails 'bad.json:2:0: ' search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
 python3 - "$work/table.json" "$work/bad.json" <<'EOF'
 import json, sys
 table = json.load(open(sys.argv[1]))

@@ -1,5 +1,6 @@
 /* The latency table: samples as JSON. */
 #include "latency.h"
+#include "runtime/json_text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -98,14 +99,13 @@ static bool samples_read(latency_table *t, const json_t *list, const char *file,
 
 bool latency_read(latency_table *t, const char *file, arena *a, nasc_diag *d)
 {
-    json_error_t error;
-    json_t *all = json_load_file(file, JSON_REJECT_DUPLICATES, &error), *samples = NULL;
+    json_t *all = json_file_read(file, d), *samples = NULL;
     const char *space, *target;
     json_int_t seed = 0;
     int format = 0;
     *t = (latency_table){0};
     if (!all)
-        return diag_fail(d, DIAG_INPUT, file, "line %d, column %d: %s", error.line, error.column, error.text);
+        return false;
     bool ok = json_unpack(all, "{si ss ss s?I so}", "format", &format, "space", &space, "target", &target, "seed",
                           &seed, "samples", &samples) == 0 &&
               format == 1 && json_is_array(samples);

@@ -2,6 +2,7 @@
 #include "record.h"
 #include "front.h"
 #include "latency.h"
+#include "runtime/json_text.h"
 #include "runtime/run_folder.h"
 
 #include <inttypes.h>
@@ -115,7 +116,7 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
     char file[RUN_PATH + 64];
     *r = (record){0};
     run_file(folder, file_name, file);
-    json_t *run = run_read_json(folder, file_name, d);
+    json_t *run = json_file_read(file, d);
     json_int_t seed = 0, runs = 1, steps = 0, data_seed = 0;
     json_t *targets = NULL;
     int format = 0;
@@ -152,10 +153,9 @@ json_t *record_read(const char *folder, const char *command, record *r, space **
 
 bool record_settings(const char *file, settings *set, nasc_diag *d)
 {
-    json_error_t error;
-    json_t *run = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
+    json_t *run = json_file_read(file, d);
     if (!run)
-        return diag_fail(d, DIAG_INPUT, file, "line %d, column %d: %s", error.line, error.column, error.text);
+        return false;
     json_t *values = json_object_get(run, "settings");
     bool ok = values ? settings_read(values, file, set, d) : diag_fail(d, DIAG_INPUT, file, "has no \"settings\"");
     json_decref(run);
