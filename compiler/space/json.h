@@ -40,11 +40,19 @@ typedef struct member {
     size_t mark;
 } member;
 bool read_member(reader *r, const json_t *object, member *m);
+/* A list of `count` things, which `of` calls them; false with an error. */
+bool read_list(reader *r, const json_t *j, int64_t count, const char *of);
+/* A list of `count` numbers into `to`. */
+void read_floats(reader *r, const json_t *j, int count, float *to);
 const json_t *read_array(reader *r, const json_t *j, const char *of);
 const char *read_string(reader *r, const json_t *j, const char *expected);
 int64_t read_integer(reader *r, const json_t *j, int64_t low, int64_t high);
 /* Any number, or one of at least `low` where that is not -INFINITY. */
 double read_number_from(reader *r, const json_t *j, double low);
+/* The same of the value of `key`. */
+const char *read_string_at(reader *r, const json_t *object, const char *key, const char *expected);
+int64_t read_integer_at(reader *r, const json_t *object, const char *key, int64_t low, int64_t high);
+double read_number_at(reader *r, const json_t *object, const char *key, double low);
 bool read_flag_at(reader *r, const json_t *object, const char *key, bool fallback);
 /* The value of `key`, with the pointer moved there for messages about it: read_leave(r, mark) afterwards. */
 const json_t *read_at(reader *r, const json_t *object, const char *key, size_t *mark);

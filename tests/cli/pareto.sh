@@ -85,7 +85,9 @@ fails 'takes everything from run.json' search --resume --out "$work/front" --tar
 fails '--random and --largest: give one' derive $small --random --largest
 fails 'mixes its candidates: --largest is for spaces that select' derive ../genotypes/spaces/darts.json --largest
 sed -i 's/"cost": "macs"/"cost": "watts"/' "$work/alone/run.json"
-fails "alone: has the cost 'watts', which this nasc does not know" search --resume --out "$work/alone"
+fails 'alone/run.json#/cost: found "watts", expected a cost that this nasc knows' search --resume --out "$work/alone"
 sed -i 's/"targets": \[.*/"targets": [5, 3],/' "$work/cut/run.json"
-fails 'run.json: is not the record of a run' search --resume --out "$work/cut"
+fails 'run.json#/targets/1: found 3, expected a number above 0 and above the one before it' search --resume --out "$work/cut"
+sed -i 's/"targets": \[.*/"targets": [],/' "$work/cut/run.json"
+fails 'run.json#/targets: found an empty list, expected a list of numbers' search --resume --out "$work/cut"
 exit $bad

@@ -23,13 +23,14 @@ typedef struct record {
 json_t *record_new(const record *r, const space *of, const settings *set, arena *a, nasc_diag *d);
 /* Adds what the data say of images: mean and deviation a channel, names of classes. */
 bool record_images(json_t *run, const dataset *data, nasc_diag *d);
-/* Reads FOLDER/run.json, which must be of `command` (NULL: any). Texts belong to the returned object, which the caller
- * decrefs; the space is the caller's. `of` and `set` may be NULL. */
-json_t *record_read(const char *folder, const char *command, record *r, space **of, settings *set, nasc_diag *d);
+/* Reads FOLDER/run.json, which must be of `command`. Texts live in the arena; the caller decrefs the object, and the space
+ * is the caller's. */
+json_t *record_read(const char *folder, const char *command, record *r, space **of, settings *set, arena *a,
+                    nasc_diag *d);
 /* Adds or replaces "result" (a reference is taken over) and writes the file. */
 bool record_result(const char *folder, json_t *run, json_t *result, nasc_diag *d);
 /* --config: the settings of a run.json. */
-bool record_settings(const char *file, settings *set, nasc_diag *d);
+bool record_settings(const char *file, settings *set, arena *a, nasc_diag *d);
 /* What the candidates of a search cost by its record. `built`: its space, for evaluation. */
 bool record_costs(const record *r, const space_net *built, const char *folder, arena *a, costs *c, nasc_diag *d);
 /* Whether `path` is a folder with a run.json. */

@@ -92,9 +92,6 @@ static bool ask(run_request *s, const search_arguments *a, nasc_diag *d)
     if (!s->record.method && !a->common.resume)
         s->record.method = selects ? "proxyless" : "darts-2nd";
     const search_method *m = search_method_find(s->record.method);
-    if (!m)
-        return diag_fail(d, DIAG_INPUT, a->common.out, "was searched by '%s', a method that this nasc does not know",
-                         s->record.method ? s->record.method : "");
     if (m->selects != selects)
         return diag_fail(d, DIAG_INPUT, space_name(s->of), "has choices that %s cannot learn (combine: %s)", m->name,
                          selects ? "select" : "mix");

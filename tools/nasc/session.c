@@ -66,8 +66,6 @@ bool session_use_cudnn(session *s, const char *precision, nasc_diag *d)
     bool rounds = precision && strcmp(precision, "tf32") == 0;
     if (!precision)
         return true;
-    if (!rounds && strcmp(precision, "float32") != 0)
-        return diag_fail(d, DIAG_INPUT, "run.json", "\"cudnn\" is '%s', expected float32 or tf32", precision);
     if (!s->target.capability)
         return diag_fail(d, DIAG_INPUT, "--cudnn", "is for GPUs: it goes with --device cuda");
     return engine_library(s->engine) || engine_open_library(s->engine, rounds, d);
