@@ -85,6 +85,25 @@ bad_images '/classes: found a list of 1, expected a list of 4 names' 'j["images"
 bad_images '/classes/0: found 1, expected the name of a class' 'j["images"]["classes"] = [1, 2, 3, 4]'
 [ ! -e "$work/new" ] || say 'an export that was refused left a folder'
 
+# ---- the checkpoint
+cp "$work/run/run.json" "$work/run/log.jsonl" "$work/bad"
+header() { # CHANGE PATTERN: over `header` and `data` in Python
+    python3 - "$work/run/checkpoint.safetensors" "$work/bad/checkpoint.safetensors" "$1" "$2" <<'END'
+import json, sys
+file = open(sys.argv[1], "rb").read()
+end = 8 + int.from_bytes(file[:8], "little")
+header, data = json.loads(file[8:end]), file[end:]
+exec(sys.argv[3])
+text = json.dumps(header).encode()
+open(sys.argv[2], "wb").write(len(text).to_bytes(8, "little") + text + data)
+END
+    fails "^nasc: $work/bad/checkpoint.safetensors: $2" search --resume --quiet --out "$work/bad"
+}
+header 'header["__metadata__"]["nasc"] = "2"' 'is not a checkpoint of this version of nasc'
+header 'del header["__metadata__"]["nasc"]' 'is not a checkpoint of this version of nasc'
+more='n = len(data); data += bytes(8); header["more"] = {"dtype": "F64", "shape": [1], "data_offsets": [n, n + 8]}'
+header "$more" 'has 1 tensors of no use here: more'
+
 # ---- the log's alphas
 cp "$work/run/run.json" "$work/bad"
 bad_alphas() { # PATTERN CHANGE

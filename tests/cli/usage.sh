@@ -39,6 +39,10 @@ for value in 4294967297 18446744073709551617; do
     beyond export calibration 4294967295 $value
 done
 
+expect 2 '' "^nasc: info: --set is 'cells', expected KEY=VALUE" info x.json --set cells
+expect 2 '' "^nasc: info: --set is '=3', expected KEY=VALUE" info x.json --set =3
+expect 2 '' '^nasc: info: there is no option -z' info -z
+
 # Every command has help, a place in the man page and in the completion, and refuses what it does not know.
 "$nasc" --man >"$work/nasc.1" && "$nasc" --completion bash >"$work/completion" || bad=1
 bash -n "$work/completion" || bad=1
