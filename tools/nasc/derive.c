@@ -16,8 +16,7 @@ typedef struct derive_arguments {
     bool random, largest;
 } derive_arguments;
 
-/* ---- alphas --------------------------------------------------------------------------------------------------------
- */
+/* ---- alphas ------------------------------------------------------------------------------------------------------ */
 
 /* Of one parameter: a row a choice. */
 static void rows_read(reader *in, const json_t *rows, const net_param *p, float *to)
@@ -157,8 +156,7 @@ static char *from_space(const derive_arguments *a, const char *path, nasc_diag *
     return text;
 }
 
-/* ---- the command
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static enum exit_code run(void *arguments, nasc_diag *d)
 {

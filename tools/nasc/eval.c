@@ -57,8 +57,7 @@ static bool measure(evaluating *e, evaluation *result, nasc_diag *d)
     return evaluate(&r, &one, t->set, &test, ahead, result, &s->progress, d);
 }
 
-/* ---- results
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 static bool write_predictions(const evaluating *e, const evaluation *result, nasc_diag *d)
 {

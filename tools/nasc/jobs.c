@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* ---- what both take from the settings -------------------------------------------------------------------- */
+/* ---- what both take from the settings ---------------------------------------------------------------------------- */
 
 sgd_rates session_weight_rates(const settings *set)
 {
@@ -76,7 +76,7 @@ const search_method *search_method_find(const char *name)
     return NULL;
 }
 
-/* ---- search ---------------------------------------------------------------------------------------------- */
+/* ---- search ------------------------------------------------------------------------------------------------------ */
 
 bool session_mixes(const space *of, const runnable *network, nasc_diag *d)
 {
@@ -204,7 +204,7 @@ enum run_end session_search(session *s, const search_job *job, search_result *fo
     return end;
 }
 
-/* ---- train ----------------------------------------------------------------------------------------------- */
+/* ---- train ------------------------------------------------------------------------------------------------------- */
 
 static train_settings train_settings_of(const train_job *job)
 {

@@ -28,8 +28,7 @@ typedef struct measuring {
     costs costs;
 } measuring;
 
-/* ---- parts ---------------------------------------------------------------------------------------------------------
- */
+/* ---- parts ------------------------------------------------------------------------------------------------------- */
 
 /* What a network of the space reads of weights, about: halfway between the least and the most. */
 static int64_t weights_bytes(const measuring *m)
@@ -91,8 +90,7 @@ static void add_parts(const measuring *m, const uint32_t *which, int count, time
     }
 }
 
-/* ---- whole networks ------------------------------------------------------------------------------------------------
- */
+/* ---- whole networks ---------------------------------------------------------------------------------------------- */
 
 /* Candidates by chance, as alphas that want them. */
 static float *draw_network(const measuring *m, int number, sampled_network *to)
@@ -165,8 +163,7 @@ static double predicted_ms(const measuring *m, const sampled_network *one)
     return ms;
 }
 
-/* ---- measuring -----------------------------------------------------------------------------------------------------
- */
+/* ---- measuring --------------------------------------------------------------------------------------------------- */
 
 /* Times parts and networks together, so that both are measured under the same conditions. */
 static bool measure(measuring *m, nasc_diag *d)
@@ -202,8 +199,7 @@ static bool conclude(measuring *m, nasc_diag *d)
     return true;
 }
 
-/* ---- results -------------------------------------------------------------------------------------------------------
- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 /* Ranks from 0; equal values share the mean of theirs. */
 static void ranks_of(const double *at, int count, double *rank)
@@ -298,8 +294,7 @@ static bool print_json(const measuring *m, const findings *f, nasc_diag *d)
     return output_json(all, JSON_COMPACT | JSON_REAL_PRECISION(6), d);
 }
 
-/* ---- the command ---------------------------------------------------------------------------------------------------
- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static bool ask(measuring *m, nasc_diag *d)
 {

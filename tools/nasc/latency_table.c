@@ -17,8 +17,7 @@ const sample *latency_find(const latency_table *t, uint64_t shape)
     return NULL;
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static json_t *hash_json(uint64_t hash)
 {
@@ -66,8 +65,7 @@ bool latency_write(const latency_table *t, int choices, const char *file, arena 
     return file_replace(file, lines, strlen(lines), d);
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* Height, width and channels. */
 static void extents_at(reader *in, const json_t *j, const char *key, int to[3])

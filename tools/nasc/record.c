@@ -21,7 +21,7 @@ bool record_exists(const char *path)
     return access(run_file(path, file_name, file), F_OK) == 0;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* Numbers as numbers, exactly as they were given. */
 static json_t *setting_json(const setting_value *v, enum setting_type type)
@@ -79,7 +79,7 @@ bool record_result(const char *folder, json_t *run, json_t *result, nasc_diag *d
     return run_write_json(folder, file_name, run, d);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static void expected_at(reader *in, const json_t *run, const char *key, const char *expected)
 {
@@ -215,7 +215,7 @@ bool record_costs(const record *r, const space_net *built, const char *folder, a
     return true;
 }
 
-/* ---- runs ------------------------------------------------------------------------------------------------ */
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
 
 static bool request_new(run_request *r, const record *like, bool genotype, nasc_diag *d)
 {

@@ -131,8 +131,7 @@ static enum run_end search_alone(run_request *s, front *f, nasc_diag *d)
     return end;
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static bool report(const search_arguments *a, const front *f, const json_t *result, nasc_diag *d)
 {

@@ -120,7 +120,7 @@ bool session_target(const session *s, const char *wanted, target *to, nasc_diag 
     return true;
 }
 
-/* ---- data ------------------------------------------------------------------------------------------------ */
+/* ---- data -------------------------------------------------------------------------------------------------------- */
 
 bool session_given(const arguments *a, const char *name)
 {
@@ -193,7 +193,7 @@ bool session_fit_auxiliary(const session *s, const space *of, settings *set, nas
     return true;
 }
 
-/* ---- networks -------------------------------------------------------------------------------------------- */
+/* ---- networks ---------------------------------------------------------------------------------------------------- */
 
 bool session_compile(session *s, const net *n, const pipeline_options *o, runnable *to, nasc_diag *d)
 {
