@@ -21,9 +21,9 @@ printf '#!/bin/sh\nprintf picture >"$3"\n' >"$work/dot"
 chmod +x "$work/failing/dot" "$work/dot"
 cannot_draw() { # PATTERN FILE
     PATH=${search_path:-$PATH} "$nasc" draw $spaces/darts.json -o "$2" >"$work/out" 2>"$work/err"
-    if [ $? != 1 ] || ! grep -qE "$1" "$work/err"; then say "-o $2 said: $(cat "$work/err")"; fi
+    if [ $? != "${code:-1}" ] || ! grep -qE "$1" "$work/err"; then say "-o $2 said: $(cat "$work/err")"; fi
 }
-cannot_draw '^nasc: .*: expected a name that ends in .svg, .png or .dot' "$work/cell.pdf"
+code=2 cannot_draw '^nasc: .*: expected a name that ends in .svg, .png or .dot' "$work/cell.pdf"
 cannot_draw '^nasc: .*/no/cell.dot: cannot be written' "$work/no/cell.dot"
 cannot_draw '^nasc: .*/no/cell.svg: ' "$work/no/cell.svg"
 search_path=$work cannot_draw '^nasc: .*/folder.svg: cannot be written: Is a directory' "$work/folder.svg"

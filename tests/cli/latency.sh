@@ -99,18 +99,18 @@ must "$nasc" search $small --data synthetic:12x12x1/4/320 "${short[@]}" "${by[@]
 new=(--out "$work/new")
 fails 'latency is of spaces whose candidates are selected' latency ../genotypes/spaces/darts.json
 fails 'is a genotype, every choice is made' latency ../genotypes/darts_v1.json
-fails "there is no target 'x86-64-v9'" latency $small --target x86-64-v9
+fails_with 2 "there is no target 'x86-64-v9'" latency $small --target x86-64-v9
 fails '--sample: leaves 11 of 36 candidates, expected at least 16' latency $small --sample 30
 CC=false fails 'false: the C compiler failed: exit status 1' latency $small "${tiny[@]}" --quiet
 CC=no-such-cc fails 'no-such-cc: cannot be run' latency $small "${tiny[@]}" --quiet
 fails "echo: found '.*part_test --bench 3' \(exit 0\), expected 'min_ms X median_ms Y'" latency $small "${tiny[@]}" --run echo --quiet
 fails "false: found 'exit status 1' \(exit 1\)" latency $small "${tiny[@]}" --run false --quiet
 fails '/none/table.json' latency "$work/planted.json" --input 8x8x1 --classes 2 --stem cifar "${board[@]}" -o /dev/null/none/table.json
-fails '--cost: latency needs what nasc latency measured' search $small "${data[@]}" "${new[@]}" --cost latency --target-ms 9
-fails '--cost: latency needs a target: --target-ms' search $small "${data[@]}" "${new[@]}" "${by[@]}"
-fails '--latency: goes with --cost latency' search $small "${data[@]}" "${new[@]}" --latency "$work/table.json"
-fails '--target-ms: goes with --cost latency' search $small "${data[@]}" "${new[@]}" --cost macs --target-ms 9
-fails '--target-cost: goes with --cost macs or --cost params' search $small "${data[@]}" "${new[@]}" "${by[@]}" --target-cost 9
+fails_with 2 '--cost: latency needs what nasc latency measured' search $small "${data[@]}" "${new[@]}" --cost latency --target-ms 9
+fails_with 2 '--cost: latency needs a target: --target-ms' search $small "${data[@]}" "${new[@]}" "${by[@]}"
+fails_with 2 '--latency: goes with --cost latency' search $small "${data[@]}" "${new[@]}" --latency "$work/table.json"
+fails_with 2 '--target-ms: goes with --cost latency' search $small "${data[@]}" "${new[@]}" --cost macs --target-ms 9
+fails_with 2 '--target-cost: goes with --cost macs or --cost params' search $small "${data[@]}" "${new[@]}" "${by[@]}" --target-cost 9
 fails '--target-ms: 1.5 is below the [0-9.]+ predicted ms of the cheapest network of proxyless_small' search $small "${data[@]}" \
     "${short[@]}" "${new[@]}" "${by[@]}" --target-ms 1.5,2,300
 fails 'was measured for proxyless_small \(36 samples\); for proxyless_cells it lacks max_pool_3x3 at 8x8x4 -> 8x8x4' search \

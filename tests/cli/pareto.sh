@@ -81,8 +81,8 @@ done
 fails '--target-cost: 7 is below the [0-9]+ macs of the cheapest network of' search $small "${data[@]}" "${short[@]}" "${new[@]}" \
     --target-cost 7,60000
 fails 'is a run of several searches: derive one of them, as .*/front/target-60000$' derive "$work/front"
-fails 'takes everything from run.json' search --resume --out "$work/front" --target-cost 60000,70000
-fails '--random and --largest: give one' derive $small --random --largest
+fails_with 2 'takes everything from run.json' search --resume --out "$work/front" --target-cost 60000,70000
+fails_with 2 '--random and --largest: give one' derive $small --random --largest
 fails 'darts_v2.json: is a genotype: there is nothing left to choose' derive ../genotypes/darts_v2.json --random
 fails 'mixes its candidates: --largest is for spaces that select' derive ../genotypes/spaces/darts.json --largest
 sed -i 's/"cost": "macs"/"cost": "watts"/' "$work/alone/run.json"

@@ -44,7 +44,10 @@ must "$nasc" "${search[@]}" --method darts-1st --runs 2 --set select_epochs=1 --
 grep -q held_out_accuracy "$work/several/run.json" || say "--runs left no result"
 
 fails 'holds a run already' "${search[@]}" --out "$work/one"
-fails 'no other setting' search --resume --out "$work/one" --seed 2
+fails_with 2 '^nasc: search: SPACE and --data are needed, or --resume' search --out "$work/x"
+fails_with 2 '^nasc: search: SPACE and --data are needed, or --resume' search "$space" --out "$work/x"
+fails_with 2 '^nasc: train: GENOTYPE and --data are needed, or --resume' train --data synthetic:8x8x3/4/128 --out "$work/x"
+fails_with 2 'no other setting' search --resume --out "$work/one" --seed 2
 fails 'run.json.*cannot be opened' search --resume --out "$work/nowhere"
 fails 'run.json#/command: found "search", expected "train"' eval "$work/one"
 fails 'is a genotype' search "$work/derived.json" --data synthetic:8x8x3/4/128 --out "$work/x"

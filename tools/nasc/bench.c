@@ -196,7 +196,7 @@ static bool network(session *s, const bench_arguments *a, bool infer, nasc_diag 
         ok = diag_fail(d, DIAG_INPUT, a->common.operand[1],
                        m.genotype ? "is a genotype: --order is for spaces"
                                   : "selects candidates: --order is for mixtures");
-    if (ok && a->pass && (infer || m.genotype || !space_selects(m.space)))
+    if (ok && a->pass && (m.genotype || !space_selects(m.space)))
         ok = diag_fail(d, DIAG_INPUT, "--pass", "is for steps of spaces that select candidates");
     if (ok)
         ok = a->predict ? bench_predict(&m, a, d) : measure(s, a, &m, infer, d);
@@ -236,13 +236,13 @@ static bool check(const bench_arguments *a, nasc_diag *d)
     const char *what = a->common.operand[0];
     bool is_peak = strcmp(what, "peak") == 0;
     if (is_peak && (a->common.operand_count > 1 || a->profile || a->tune || a->steps || a->common.settings.count))
-        return diag_fail(d, DIAG_INPUT, "bench peak", "takes no FILE, no settings, no --steps and no --profile");
+        return diag_fail(d, DIAG_USAGE, "bench peak", "takes no FILE, no settings, no --steps and no --profile");
     if (!is_peak && a->common.operand_count < 2)
-        return diag_fail(d, DIAG_INPUT, what, "FILE is missing: a space or a genotype");
+        return diag_fail(d, DIAG_USAGE, what, "FILE is missing: a space or a genotype");
     if (a->predict && (strcmp(what, "step") != 0 || a->profile || a->tune || a->steps))
-        return diag_fail(d, DIAG_INPUT, "--predict", "is for bench step, without --profile, --tune and --steps");
-    return !a->order || strcmp(what, "step") == 0 ||
-           diag_fail(d, DIAG_INPUT, "--order", "is for bench step, not for bench %s", what);
+        return diag_fail(d, DIAG_USAGE, "--predict", "is for bench step, without --profile, --tune and --steps");
+    return (!a->order && !a->pass) || strcmp(what, "step") == 0 ||
+           diag_fail(d, DIAG_USAGE, a->order ? "--order" : "--pass", "is for bench step, not for bench %s", what);
 }
 
 static enum exit_code run(void *arguments, nasc_diag *d)

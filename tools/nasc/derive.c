@@ -164,7 +164,7 @@ static enum exit_code run(void *arguments, nasc_diag *d)
     const char *from = a->common.operand[0];
     bool of_space = a->random || a->largest;
     if (a->random && a->largest) {
-        diag_fail(d, DIAG_INPUT, "derive", "--random and --largest: give one of them");
+        diag_fail(d, DIAG_USAGE, "derive", "--random and --largest: give one of them");
         return EXIT_FAILED;
     }
     if (!of_space && !record_exists(from)) {

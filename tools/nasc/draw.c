@@ -181,7 +181,7 @@ static bool write_picture(const char *graph, size_t length, const char *path, ar
     if (dot && strcmp(dot, ".dot") == 0)
         return file_replace(path, graph, length, d);
     if (!dot || (strcmp(dot, ".svg") != 0 && strcmp(dot, ".png") != 0))
-        return diag_fail(d, DIAG_INPUT, path, "expected a name that ends in .svg, .png or .dot");
+        return diag_fail(d, DIAG_USAGE, path, "expected a name that ends in .svg, .png or .dot");
     return draw_by_dot(graph, length, dot + 1, path, a, d);
 }
 

@@ -35,7 +35,7 @@ static bool pick_target(const char *name, target *t, nasc_diag *d)
             const char *next = i < target_count ? target_table[i].name : target_gpus[i - target_count].name;
             snprintf(list + used, sizeof list - used, ", %s", next);
         }
-        return diag_fail(d, DIAG_INPUT, "--target", "there is no target '%s', expected %s", name, list);
+        return diag_fail(d, DIAG_USAGE, "--target", "there is no target '%s', expected %s", name, list);
     }
     *t = *row;
     return true;
@@ -48,7 +48,7 @@ static bool open_library(const arguments *a, const target *t, cudnn **c, nasc_di
     if (!a->cudnn)
         return true;
     if (!t->capability)
-        return diag_fail(d, DIAG_INPUT, "--cudnn", "is for GPUs: it goes with --target sm_90");
+        return diag_fail(d, DIAG_USAGE, "--cudnn", "is for GPUs: it goes with --target sm_90");
     const cudnn_gpu *gpu = cudnn_gpu_of(t->capability, d);
     return gpu && (*c = cudnn_open(gpu, strcmp(a->cudnn, "tf32") == 0, d)) != NULL;
 }

@@ -27,7 +27,7 @@ static const char *choose_name(const exporting *e, nasc_diag *d)
         name = arena_printf(e->session.arena, "net_%s", name);
     if (export_name_fits(name))
         return name;
-    diag_fail(d, DIAG_INPUT, "--name", "found '%s', expected letters, digits and _, as names in C have them", name);
+    diag_fail(d, DIAG_USAGE, "--name", "found '%s', expected letters, digits and _, as names in C have them", name);
     return NULL;
 }
 
@@ -146,14 +146,14 @@ static bool check_options(const exporting *e, nasc_diag *d)
 {
     const export_arguments *a = e->a;
     if (a->calibration && !export_is_int8(e))
-        return diag_fail(d, DIAG_INPUT, "--calibration", "is for --dtype int8");
+        return diag_fail(d, DIAG_USAGE, "--calibration", "is for --dtype int8");
     const char *alone = export_is_int8(e) ? "--dtype int8"
                         : a->target       ? "--target"
                         : a->weights_as   ? "--weights-as"
                         : a->optimize     ? "--optimize"
                         : a->parallel     ? "--parallel"
                                           : NULL;
-    return !is_onnx(e) || !alone || diag_fail(d, DIAG_INPUT, alone, "is for --to c: an ONNX file has none");
+    return !is_onnx(e) || !alone || diag_fail(d, DIAG_USAGE, alone, "is for --to c: an ONNX file has none");
 }
 
 static bool is_parallel(const exporting *e)
@@ -165,10 +165,10 @@ static bool is_parallel(const exporting *e)
 static bool check_parallel(const exporting *e, nasc_diag *d)
 {
     if (is_parallel(e) && e->target.place != ON_SYSTEM)
-        return diag_fail(d, DIAG_INPUT, "--parallel", "target %s has no threads; expected one with an operating system",
+        return diag_fail(d, DIAG_USAGE, "--parallel", "target %s has no threads; expected one with an operating system",
                          e->target.name);
     if (is_parallel(e) && (e->session.threads < 2 || e->session.threads > PARTS_MOST))
-        return diag_fail(d, DIAG_INPUT, "--threads", "found %d, expected 2 to %d with --parallel openmp",
+        return diag_fail(d, DIAG_USAGE, "--threads", "found %d, expected 2 to %d with --parallel openmp",
                          e->session.threads, PARTS_MOST);
     return true;
 }

@@ -52,14 +52,14 @@ static bool run_guarded(void *user, arena *memory, nasc_diag *d)
     call *r = user;
     arguments *a = arena_alloc(memory, r->c->bytes);
     a->arena = memory;
-    if (!options_parse(r->c, r->argv, r->count, a, d)) {
-        r->code = usage_failed(r->c->name, d);
-        return true;
-    }
-    if (a->help)
+    bool ok = options_parse(r->c, r->argv, r->count, a, d);
+    if (ok && a->help)
         help_command(stdout, r->c);
-    r->code = a->help ? EXIT_DONE : r->c->run(a, d);
-    if (d->kind != DIAG_NONE)
+    if (ok)
+        r->code = a->help ? EXIT_DONE : r->c->run(a, d);
+    if (d->kind == DIAG_USAGE)
+        r->code = usage_failed(r->c->name, d);
+    else if (d->kind != DIAG_NONE)
         diag_print(d);
     return true;
 }
@@ -84,7 +84,7 @@ static enum exit_code no_command(const char *word)
     }
     const char *near = text_suggest(word, known, count);
     nasc_diag d = {0};
-    diag_fail(&d, DIAG_INPUT, "", "there is no %s '%s'%s%s%s", *word == '-' ? "option" : "command", word,
+    diag_fail(&d, DIAG_USAGE, "", "there is no %s '%s'%s%s%s", *word == '-' ? "option" : "command", word,
               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     return usage_failed("", &d);
 }

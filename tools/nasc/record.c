@@ -223,7 +223,7 @@ static bool request_new(run_request *r, const record *like, bool genotype, nasc_
     const char *operand = a->common.operand_count == 1 ? a->common.operand[0] : NULL;
     model m;
     if (!operand || !a->data)
-        return diag_fail(d, DIAG_INPUT, like->command, "%s and --data are needed, or --resume",
+        return diag_fail(d, DIAG_USAGE, like->command, "%s and --data are needed, or --resume",
                          genotype ? "GENOTYPE" : "SPACE");
     bool ok = model_open(&m, &a->common, operand, d);
     if (ok && genotype != m.genotype)
@@ -247,7 +247,7 @@ static bool request_again(run_request *r, const record *like, bool more, nasc_di
     const run_arguments *a = r->arguments;
     if (a->common.operand_count || a->common.settings.count || a->data || a->config || a->common.seed ||
         a->checkpoint_steps || a->common.cudnn || more)
-        return diag_fail(d, DIAG_INPUT, "--resume", "takes everything from run.json; no other setting may be given");
+        return diag_fail(d, DIAG_USAGE, "--resume", "takes everything from run.json; no other setting may be given");
     r->run = record_read(a->out, like->command, &r->record, &r->of, &r->settings, r->session.arena, d);
     return r->run && session_use_cudnn(&r->session, r->record.cudnn, d);
 }

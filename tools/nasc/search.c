@@ -25,16 +25,16 @@ static bool check_cost(const search_arguments *a, const record *r, const search_
 {
     const cost_row *cost = cost_find(r->cost);
     if ((a->latency || a->target_ms.count) && !is_latency(r))
-        return diag_fail(d, DIAG_INPUT, a->latency ? "--latency" : "--target-ms", "goes with --cost latency");
+        return diag_fail(d, DIAG_USAGE, a->latency ? "--latency" : "--target-ms", "goes with --cost latency");
     if (a->target_cost.count && (!cost || is_latency(r)))
-        return diag_fail(d, DIAG_INPUT, "--target-cost", "goes with --cost macs or --cost params");
+        return diag_fail(d, DIAG_USAGE, "--target-cost", "goes with --cost macs or --cost params");
     if (!r->cost)
         return true;
     if (!m->selects)
         return diag_fail(d, DIAG_INPUT, "--cost", "is for the methods of spaces that select candidates, not for %s",
                          m->name);
     return r->targets.count > 0 ||
-           diag_fail(d, DIAG_INPUT, "--cost", "%s needs a target: --%s A", cost->name, cost->option);
+           diag_fail(d, DIAG_USAGE, "--cost", "%s needs a target: --%s A", cost->name, cost->option);
 }
 
 /* Latencies are by the table in a new run, and as run.json has them in one that goes on. */
@@ -43,7 +43,7 @@ static bool read_costs(run_request *s, const search_arguments *a, const space_ne
     if (s->run || !is_latency(&s->record))
         return record_costs(&s->record, built, a->common.out, s->session.arena, c, d);
     if (!a->latency)
-        return diag_fail(d, DIAG_INPUT, "--cost", "latency needs what nasc latency measured: --latency TABLE");
+        return diag_fail(d, DIAG_USAGE, "--cost", "latency needs what nasc latency measured: --latency TABLE");
     return latency_costs_of(&s->session, built, space_name(s->of), a->latency, c, d);
 }
 

@@ -50,7 +50,7 @@ static bool open_gpu(session *s, const char *engine, nasc_diag *d)
 {
     int capability;
     if (engine)
-        return diag_fail(d, DIAG_INPUT, "--engine", "is for the CPU: a GPU has its own");
+        return diag_fail(d, DIAG_USAGE, "--engine", "is for the CPU: a GPU has its own");
     if (!(s->device = device_open_cuda(&capability, d)))
         return false;
     if (!target_gpu(capability, &s->target))
@@ -67,7 +67,7 @@ bool session_use_cudnn(session *s, const char *precision, nasc_diag *d)
     if (!precision)
         return true;
     if (!s->target.capability)
-        return diag_fail(d, DIAG_INPUT, "--cudnn", "is for GPUs: it goes with --device cuda");
+        return diag_fail(d, DIAG_USAGE, "--cudnn", "is for GPUs: it goes with --device cuda");
     return engine_library(s->engine) || engine_open_library(s->engine, rounds, d);
 }
 
@@ -113,7 +113,7 @@ bool session_target(const session *s, const char *wanted, target *to, nasc_diag 
     const target *found = target_find(wanted);
     if (!found && strcmp(wanted, "native") != 0) {
         const char *near = text_suggest(wanted, names, count);
-        return diag_fail(d, DIAG_INPUT, "--target", "there is no target '%s'%s%s%s; targets are %s", wanted,
+        return diag_fail(d, DIAG_USAGE, "--target", "there is no target '%s'%s%s%s; targets are %s", wanted,
                          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", list.at);
     }
     *to = found ? *found : target_host();
