@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "model.h"
 #include "output.h"
+#include "session.h"
 
 #include "uses/objective.h"
 #include "engine.h"
@@ -20,26 +21,6 @@ static const struct use_name {
 } uses[] = {
     {"eval", USE_EVAL}, {"weights", USE_WEIGHTS}, {"mix", USE_MIX}, {"both", USE_BOTH}, {"forward", USE_FORWARD},
 };
-
-static bool pick_target(const char *name, target *t, nasc_diag *d)
-{
-    if (!name || strcmp(name, "native") == 0) {
-        *t = target_host();
-        return true;
-    }
-    const target *row = target_find(name) ? target_find(name) : target_find_gpu(name);
-    if (!row) {
-        char list[160] = "native";
-        for (int i = 0; i < target_count + target_gpu_count; i++) {
-            size_t used = strlen(list);
-            const char *next = i < target_count ? target_table[i].name : target_gpus[i - target_count].name;
-            snprintf(list + used, sizeof list - used, ", %s", next);
-        }
-        return diag_fail(d, DIAG_USAGE, "--target", "there is no target '%s', expected %s", name, list);
-    }
-    *t = *row;
-    return true;
-}
 
 /* --cudnn: as it answers for a GPU that is not here. */
 static bool open_library(const arguments *a, const target *t, cudnn **c, nasc_diag *d)
@@ -74,7 +55,8 @@ static bool dump(const dump_arguments *a, model *m, nasc_diag *d)
     for (size_t i = 0; i < COUNT(uses); i++)
         if (a->use && strcmp(a->use, uses[i].name) == 0)
             use = uses[i].use;
-    if (!pick_target(a->target, &t, d) || !model_open(m, &a->common, a->common.operand[0], d) ||
+    if (!session_target(a->common.arena, a->target, true, &t, d) ||
+        !model_open(m, &a->common, a->common.operand[0], d) ||
         !objective_build(m->space, &m->settings, use, a->common.arena, &o, d))
         return false;
     pipeline_options options = {

@@ -293,7 +293,7 @@ static bool write_c(exporting *e, nasc_diag *d)
 static bool choose_target(exporting *e, nasc_diag *d)
 {
     bool native = !e->a->target || strcmp(e->a->target, "native") == 0;
-    if (!session_target(&e->session, e->a->target, &e->target, d))
+    if (!session_target(e->session.arena, e->a->target, false, &e->target, d))
         return false;
     if (native && export_is_int8(e))
         e->target = target_host_integers();

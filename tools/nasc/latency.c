@@ -300,7 +300,8 @@ static bool ask(measuring *m, nasc_diag *d)
 {
     const latency_arguments *a = m->a;
     const char *file = a->common.operand[0];
-    if (!session_open(&m->session, &a->common, NULL, d) || !session_target(&m->session, a->target, &m->target, d) ||
+    if (!session_open(&m->session, &a->common, NULL, d) ||
+        !session_target(m->session.arena, a->target, false, &m->target, d) ||
         !model_open(&m->model, &a->common, file, d))
         return false;
     if (m->model.genotype || !space_selects(m->model.space))

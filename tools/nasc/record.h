@@ -46,6 +46,43 @@ typedef struct run_arguments {
     bool resume;
 } run_arguments;
 
+/* Rows of its options, before and after the command's own; it stands at the start of the command's arguments. */
+#define RUN_FIELD(field) offsetof(run_arguments, field)
+#define RUN_OPTIONS_FIRST                                                                                              \
+    {.name = "data",                                                                                                   \
+     .value = "KIND:PATH",                                                                                             \
+     .kind = OPTION_TEXT,                                                                                              \
+     .offset = RUN_FIELD(data),                                                                                        \
+     .help = "idx:DIR, cifar10:DIR, cifar100:DIR, images:DIR (a folder a class), synthetic:HxWxC/CLASSES"},            \
+        {.name = "out",                                                                                                \
+         .value = "RUN",                                                                                               \
+         .kind = OPTION_TEXT,                                                                                          \
+         .offset = RUN_FIELD(out),                                                                                     \
+         .help = "the run's folder",                                                                                   \
+         .required = true},
+#define RUN_OPTIONS_LAST                                                                                               \
+    {.name = "config",                                                                                                 \
+     .value = "FILE",                                                                                                  \
+     .kind = OPTION_TEXT,                                                                                              \
+     .offset = RUN_FIELD(config),                                                                                      \
+     .help = "settings of another run's run.json"},                                                                    \
+        {.name = "resume",                                                                                             \
+         .kind = OPTION_FLAG,                                                                                          \
+         .offset = RUN_FIELD(resume),                                                                                  \
+         .help = "goes on with RUN, as run.json says"},                                                                \
+        {.name = "checkpoint-steps",                                                                                   \
+         .value = "N",                                                                                                 \
+         .kind = OPTION_INT,                                                                                           \
+         .offset = RUN_FIELD(checkpoint_steps),                                                                        \
+         .least = 1,                                                                                                   \
+         .most = STEPS_MOST,                                                                                           \
+         .help = "steps from checkpoint to checkpoint, beside each epoch's (100)"},                                    \
+        {.name = "engine",                                                                                             \
+         .value = "jit|cc|interpreter",                                                                                \
+         .kind = OPTION_TEXT,                                                                                          \
+         .offset = RUN_FIELD(engine),                                                                                  \
+         .help = "what runs the kernels; results are the same"},
+
 /* A run as asked for or, to be resumed, as recorded. */
 typedef struct run_request {
     const run_arguments *arguments;

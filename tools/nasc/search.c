@@ -171,24 +171,17 @@ static enum exit_code run(void *arguments, nasc_diag *d)
     return code;
 }
 
+/* The names with a bar before each. */
+#define NAME(name, selects, order, rule) "|" name
+static const char method_names[] = SEARCH_METHODS(NAME);
+
 #define AT(field) offsetof(search_arguments, field)
 static const option_row options[] = {
-    {.name = "data",
-     .value = "KIND:PATH",
-     .kind = OPTION_TEXT,
-     .offset = AT(common.data),
-     .help = "idx:DIR, cifar10:DIR, cifar100:DIR, images:DIR (a folder a class), synthetic:HxWxC/CLASSES"},
-    {.name = "out",
-     .value = "RUN",
-     .kind = OPTION_TEXT,
-     .offset = AT(common.out),
-     .help = "the run's folder",
-     .required = true},
-    {.name = "method",
-     .value = "darts-2nd|darts-1st|darts-reinforce|proxyless|proxyless-all|proxyless-reinforce",
-     .kind = OPTION_TEXT,
-     .offset = AT(method),
-     .help = "how alpha is learned (darts-2nd; of spaces that select: proxyless)"},
+    RUN_OPTIONS_FIRST{.name = "method",
+                      .value = &method_names[1],
+                      .kind = OPTION_TEXT,
+                      .offset = AT(method),
+                      .help = "how alpha is learned (darts-2nd; of spaces that select: proxyless)"},
     {.name = "cost",
      .value = "macs|params|latency",
      .kind = OPTION_TEXT,
@@ -223,25 +216,7 @@ static const option_row options[] = {
      .least = 1,
      .help =
          "most for the tensors of a step, as 300M or 2G: what is too much is computed again; the result is the same"},
-    {.name = "config",
-     .value = "FILE",
-     .kind = OPTION_TEXT,
-     .offset = AT(common.config),
-     .help = "settings of another run's run.json"},
-    {.name = "resume", .kind = OPTION_FLAG, .offset = AT(common.resume), .help = "goes on with RUN, as run.json says"},
-    {.name = "checkpoint-steps",
-     .value = "N",
-     .kind = OPTION_INT,
-     .offset = AT(common.checkpoint_steps),
-     .least = 1,
-     .most = STEPS_MOST,
-     .help = "steps from checkpoint to checkpoint, beside each epoch's (100)"},
-    {.name = "engine",
-     .value = "jit|cc|interpreter",
-     .kind = OPTION_TEXT,
-     .offset = AT(common.engine),
-     .help = "what runs the kernels; results are the same"},
-};
+    RUN_OPTIONS_LAST};
 
 const command command_search = {
     .name = "search",

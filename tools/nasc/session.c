@@ -99,19 +99,22 @@ void session_close(session *s)
     s->engine = NULL;
 }
 
-bool session_target(const session *s, const char *wanted, target *to, nasc_diag *d)
+bool session_target(arena *a, const char *wanted, bool gpus, target *to, nasc_diag *d)
 {
-    const char *names[24] = {"native"};
-    int count = 1;
-    text list = {.arena = s->arena};
-    wanted = wanted ? wanted : names[0];
-    text_add(&list, "native");
-    for (; count <= target_count && count < (int)COUNT(names); count++) {
-        names[count] = target_table[count - 1].name;
+    int count = 1, all = target_count + (gpus ? target_gpu_count : 0);
+    const char **names = NEW_ARRAY(a, const char *, all + 1);
+    text list = {.arena = a};
+    names[0] = "native";
+    text_add(&list, "%s", names[0]);
+    for (; count <= all; count++) {
+        names[count] = (count <= target_count ? target_table[count - 1] : target_gpus[count - 1 - target_count]).name;
         text_add(&list, ", %s", names[count]);
     }
+    wanted = wanted ? wanted : names[0];
     const target *found = target_find(wanted);
-    if (!found && strcmp(wanted, "native") != 0) {
+    if (!found && gpus)
+        found = target_find_gpu(wanted);
+    if (!found && strcmp(wanted, names[0]) != 0) {
         const char *near = text_suggest(wanted, names, count);
         return diag_fail(d, DIAG_USAGE, "--target", "there is no target '%s'%s%s%s; targets are %s", wanted,
                          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", list.at);
