@@ -17,6 +17,7 @@ fi
 export TMPDIR=$work/temporary
 mkdir "$TMPDIR" "$work/failing" "$work/folder.svg"
 printf '#!/bin/sh\necho "error: out of ink"\nexit 3\n' >"$work/failing/dot"
+# shellcheck disable=SC2016 # it is dot's
 printf '#!/bin/sh\nprintf picture >"$3"\n' >"$work/dot"
 chmod +x "$work/failing/dot" "$work/dot"
 cannot_draw() { # PATTERN FILE

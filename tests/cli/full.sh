@@ -30,6 +30,7 @@ both bench step $darts "${tiny[@]}" --set nodes=1 --input 8x8x3 --batch 2 --step
 both bench step $darts "${tiny[@]}" --set nodes=1 --input 8x8x3 --batch 2 --predict h100
 both bench peak --threads 1
 
+# shellcheck disable=SC2016 # they are the compiler's
 printf 'while [ "$1" != -o ]; do shift; done; : >"$2"\n' >"$work/cc"
 CC="bash $work/cc" both latency $small --channels 4 --input 8x8x1 --classes 4 --rounds 1 --quiet --run 'echo min_ms 1 median_ms 2 #'
 
@@ -42,5 +43,5 @@ full train $genotype "${run[@]}" --set auxiliary=0 --out "$work/train-json" --js
 both eval "$work/train" --quiet
 both export "$work/train" --to c --target generic --name net --out "$work/c" --quiet
 both export "$work/train" --to onnx --out "$work/net.onnx" --quiet
-[ -s "$work/c/net.c" ] && [ -s "$work/net.onnx" ] || say 'export wrote nothing'
+for file in c/net.c net.onnx; do [ -s "$work/$file" ] || say "$file is empty"; done
 exit $bad
