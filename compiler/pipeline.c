@@ -277,7 +277,7 @@ static bool stage_known(const char *stage, nasc_diag *d)
             return true;
     }
     const char *near = text_suggest(stage, names, count);
-    return diag_fail(d, DIAG_INPUT, "--stage", "no stage \"%s\"%s%s; expected %s", stage, near ? "; did you mean " : "",
+    return diag_fail(d, DIAG_USAGE, "--stage", "no stage \"%s\"%s%s; expected %s", stage, near ? "; did you mean " : "",
                      near ? near : "", list);
 }
 

@@ -147,26 +147,6 @@ bool run_write_json(const char *folder, const char *name, const json_t *value, n
     return ok;
 }
 
-json_t *run_read_json(const char *folder, const char *name, nasc_diag *d)
-{
-    char file[RUN_PATH + 64];
-    json_error_t error;
-    errno = 0;
-    json_t *value = json_load_file(run_file(folder, name, file), JSON_REJECT_DUPLICATES, &error);
-    if (value)
-        return value;
-    char where[RUN_PATH + 128];
-    if (json_no_memory(&error))
-        diag_memory(d);
-    else if (json_error_code(&error) == json_error_cannot_open_file)
-        diag_fail(d, DIAG_IO, file, "cannot be opened: %s", strerror(errno));
-    else {
-        snprintf(where, sizeof where, "%s:%d:%d", file, error.line, error.column);
-        diag_fail(d, DIAG_INPUT, where, "%s", error.text);
-    }
-    return NULL;
-}
-
 /* One write a line, so that only the last line can be torn. */
 bool run_log_add(run_folder *r, const json_t *value, nasc_diag *d)
 {
@@ -184,18 +164,16 @@ bool run_log_add(run_folder *r, const json_t *value, nasc_diag *d)
     return ok;
 }
 
-/* Whether the checkpoint at (epoch, step) knows this line. A crash leaves lines that are no {…}; one that is and does
+/* Whether the checkpoint at (epoch, step) knows line `number`. A crash leaves lines that are no {…}; one that is and does
  * not parse is an error, lest a want of memory cut the log. */
-static bool line_stands(const char *file, const char *line, size_t length, int64_t epoch, int64_t step, nasc_diag *d)
+static bool line_stands(const char *file, int number, const char *line, size_t length, int64_t epoch, int64_t step,
+                        nasc_diag *d)
 {
-    json_error_t error;
     if (length < 2 || line[0] != '{' || line[length - 1] != '}')
         return false;
-    json_t *object = json_loadb(line, length, 0, &error);
+    json_t *object = json_read(line, length, file, number, d);
     if (!object)
-        return json_no_memory(&error)
-                   ? diag_memory(d)
-                   : diag_fail(d, DIAG_INPUT, file, "the line %.40s… is no JSON: %s", line, error.text);
+        return false;
     json_t *at_step = json_object_get(object, "step"), *at_epoch = json_object_get(object, "epoch");
     bool stands =
         (!at_step || json_integer_value(at_step) <= step) && (!at_epoch || json_integer_value(at_epoch) <= epoch);
@@ -209,9 +187,9 @@ bool run_log_cut(run_folder *r, int64_t epoch, int64_t step, nasc_diag *d)
     arena a = {0};
     size_t size, keep = 0;
     const char *bytes = file_read(&a, run_file(r->path, "log.jsonl", file), &size, d);
-    while (bytes && keep < size) {
+    for (int number = 1; bytes && keep < size; number++) {
         const char *end = memchr(bytes + keep, '\n', size - keep);
-        if (!end || !line_stands(file, bytes + keep, (size_t)(end - bytes) - keep, epoch, step, d))
+        if (!end || !line_stands(file, number, bytes + keep, (size_t)(end - bytes) - keep, epoch, step, d))
             break;
         keep = (size_t)(end - bytes) + 1;
     }

@@ -32,8 +32,6 @@ const char *run_file(const char *folder, const char *name, char to[RUN_PATH + 64
 bool run_write_json(const char *folder, const char *name, const json_t *value, nasc_diag *d);
 /* A number for such a file: an integer where it is one. */
 json_t *run_number(double value);
-/* NULL with a diagnostic (line and column). The caller decrefs. */
-json_t *run_read_json(const char *folder, const char *name, nasc_diag *d);
 
 /* Appends a line. It is safe on disk after run_log_sync, which comes before the checkpoint is replaced. */
 bool run_log_add(run_folder *r, const json_t *line, nasc_diag *d);

@@ -26,7 +26,8 @@
 
 /* ---- errors ------------------------------------------------------------------------------------------------- */
 
-enum diag_kind { DIAG_NONE, DIAG_INPUT, DIAG_MEMORY, DIAG_IO, DIAG_DEVICE };
+/* USAGE: the command line, whatever the files that it names hold. */
+enum diag_kind { DIAG_NONE, DIAG_INPUT, DIAG_MEMORY, DIAG_IO, DIAG_DEVICE, DIAG_USAGE };
 
 /* The first error wins; later ones are consequences. `where` is a file with line and column, or file and JSON pointer. */
 typedef struct nasc_diag {

@@ -50,11 +50,7 @@ static void read_common(reader *r, const json_t *layer, const char *batch_norm, 
 
 static int read_count(reader *r, const json_t *object, const char *key, int low, int high)
 {
-    size_t mark;
-    const json_t *j = read_at(r, object, key, &mark);
-    int value = (int)read_integer(r, j, low, high);
-    read_leave(r, mark);
-    return value;
+    return (int)read_integer_at(r, object, key, low, high);
 }
 
 static int read_kernel(reader *r, const json_t *object)

@@ -110,6 +110,20 @@ static void unknown_key(reader *r, const char *key, const char *const *keys, int
         read_fail(r, "found the unknown key \"%.60s\", expected no keys", key);
 }
 
+void read_format(reader *r, const json_t *root, int known)
+{
+    size_t mark;
+    char expected[64];
+    const json_t *format = read_at(r, root, "format", &mark);
+    snprintf(expected, sizeof expected, "%d, the version of the format", known);
+    if (json_is_integer(format) && json_integer_value(format) > known)
+        read_fail(r, "found format %lld, expected %d: this file comes from a newer nasc",
+                  (long long)json_integer_value(format), known);
+    else if (!json_is_integer(format) || json_integer_value(format) != known)
+        read_expected(r, format, expected);
+    read_leave(r, mark);
+}
+
 const json_t *read_object(reader *r, const json_t *j, const char *const *keys, int count)
 {
     if (!json_is_object(j)) {
@@ -153,6 +167,26 @@ const json_t *read_array(reader *r, const json_t *j, const char *of)
     return NULL;
 }
 
+bool read_list(reader *r, const json_t *j, int64_t count, const char *of)
+{
+    char expected[80];
+    if (json_is_array(j) && (int64_t)json_array_size(j) == count)
+        return true;
+    snprintf(expected, sizeof expected, "a list of %lld %s", (long long)count, of);
+    read_expected(r, j, expected);
+    return false;
+}
+
+void read_floats(reader *r, const json_t *j, int count, float *to)
+{
+    bool fits = read_list(r, j, count, "numbers");
+    for (int i = 0; fits && i < count; i++) {
+        size_t mark = read_enter_index(r, (size_t)i);
+        to[i] = (float)read_number_from(r, json_array_get(j, (size_t)i), -INFINITY);
+        read_leave(r, mark);
+    }
+}
+
 const char *read_string(reader *r, const json_t *j, const char *expected)
 {
     if (json_is_string(j))
@@ -170,6 +204,41 @@ int64_t read_integer(reader *r, const json_t *j, int64_t low, int64_t high)
         return low;
     }
     return json_integer_value(j);
+}
+
+double read_number_from(reader *r, const json_t *j, double low)
+{
+    char expected[64] = "a number";
+    if (isfinite(low))
+        snprintf(expected, sizeof expected, "a number of at least %g", low);
+    if (json_is_number(j) && json_number_value(j) >= low)
+        return json_number_value(j);
+    read_expected(r, j, expected);
+    return 0;
+}
+
+const char *read_string_at(reader *r, const json_t *object, const char *key, const char *expected)
+{
+    size_t mark;
+    const char *text = read_string(r, read_at(r, object, key, &mark), expected);
+    read_leave(r, mark);
+    return text;
+}
+
+int64_t read_integer_at(reader *r, const json_t *object, const char *key, int64_t low, int64_t high)
+{
+    size_t mark;
+    int64_t value = read_integer(r, read_at(r, object, key, &mark), low, high);
+    read_leave(r, mark);
+    return value;
+}
+
+double read_number_at(reader *r, const json_t *object, const char *key, double low)
+{
+    size_t mark;
+    double value = read_number_from(r, read_at(r, object, key, &mark), low);
+    read_leave(r, mark);
+    return value;
 }
 
 bool read_flag_at(reader *r, const json_t *object, const char *key, bool fallback)

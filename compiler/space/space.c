@@ -135,13 +135,7 @@ static bool read_head(reader *r, const json_t *root)
         read_expected(r, root, "an object");
         return false;
     }
-    const json_t *format = read_at(r, root, "format", &mark);
-    if (json_is_integer(format) && json_integer_value(format) > FORMAT)
-        read_fail(r, "found format %lld, expected %d: this file comes from a newer nasc",
-                  (long long)json_integer_value(format), FORMAT);
-    else if (!json_is_integer(format) || json_integer_value(format) != FORMAT)
-        read_expected(r, format, "1, the version of the format");
-    read_leave(r, mark);
+    read_format(r, root, FORMAT);
     static const char *const inits[] = {"uniform", "normal"};
     static const char *const space_keys[] = {"format",    "space", "description", "settings", "train",   "variables",
                                              "conv_init", "ops",   "cells",       "blocks",   "network", "derive"};

@@ -48,9 +48,9 @@ measures "${paper/GPU/\"h100\"}" step $space "${paper_size[@]}" --predict h100
 measures "${paper/GPU/\"rtx4090\"}" step $space "${paper_size[@]}" --predict rtx4090 --order 1
 measures "${paper/GPU/\"h100\"}" step $genotype "${paper_size[@]}" --predict h100 --set auxiliary=0
 "$nasc" bench step $space "${paper_size[@]}" --predict h100 | grep -qE '^predicted: [0-9.]+ ms grid after grid' || bad=1
-fails "--predict: there is no table of the GPU 'h101', expected h100 or rtx4090" bench step $space --predict h101
+fails_with 2 "--predict: there is no table of the GPU 'h101', expected h100 or rtx4090" bench step $space --predict h101
 fails '^nasc: --predict: is for mixtures' bench step ../genotypes/spaces/proxyless_small.json --predict h100
-fails '^nasc: --predict: is for steps of order 0 and 1' bench step $space --predict h100 --order 2
+fails_with 2 '^nasc: --predict: is for steps of order 0 and 1' bench step $space --predict h100 --order 2
 fails_with 2 '^nasc: --predict: is for bench step' bench infer $genotype --predict h100
 
 fails_with 2 "found 'leap', expected one of step\|infer\|peak" bench leap
@@ -67,5 +67,5 @@ fails 'nowhere.json: cannot be opened' bench step nowhere.json
 fails 'one candidate runs' bench infer ../genotypes/spaces/proxyless.json --input 32x32x3 --channels 8
 fails 'selects candidates: --order is for mixtures' bench step ../genotypes/spaces/proxyless_small.json --order 1
 fails '^nasc: --pass: is for steps of spaces that select' bench step $space --pass alpha
-fails '^nasc: --pass: is for steps of spaces that select' bench infer ../genotypes/spaces/proxyless_small.json --pass alpha
+fails_with 2 '^nasc: --pass: is for bench step, not for bench infer' bench infer ../genotypes/spaces/proxyless_small.json --pass alpha
 exit $bad

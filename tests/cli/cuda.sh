@@ -56,7 +56,7 @@ grep -qE '^  [a-z_0-9]+: 12 bytes, with 255 registers of sm_89$' "$work/err" || 
 faults cuMemHostAlloc:1 'memory that it reads by itself: the driver says: out of memory'
 faults cuModuleLoadData:3 'loading a kernel: the driver says: out of memory'
 faults cuLaunchKernel:9 '.*: the driver says: unspecified launch failure'
-CUDA_DOUBLE='' refused '^nasc: --engine: is for the CPU' on_gpu "${darts[@]}" --engine jit --out "$work/a"
+CUDA_DOUBLE='' code=2 refused '^nasc: --engine: is for the CPU' on_gpu "${darts[@]}" --engine jit --out "$work/a"
 faults cuGraphInstantiateWithFlags:1 'making a graph ready: the driver says: out of memory'
 CUDA_DOUBLE=cuEventSynchronize:5 refused '^nasc: CUDA: running [0-9]+ programs .*: the driver says: unspecified launch failure' \
     on_gpu "${darts[@]}" --method darts-2nd --out "$work/lost"

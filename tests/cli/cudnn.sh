@@ -6,7 +6,7 @@
 space=("$spaces/nasbench201.json" --channels 2 --cells 1)
 search=(search "${space[@]}" --data synthetic:8x8x3/4/64 --set batch=8 --set epochs=1 --set steps=3 --quiet)
 
-refused '^nasc: --cudnn: is for GPUs: it goes with --device cuda' "$nasc" "${search[@]}" --cudnn float32 --out "$work/a"
+code=2 refused '^nasc: --cudnn: is for GPUs: it goes with --device cuda' "$nasc" "${search[@]}" --cudnn float32 --out "$work/a"
 if ! command -v c++ >/dev/null; then
     echo "skipped, convolutions on cuDNN's double: there is no C++ compiler"
     exit $bad
@@ -32,7 +32,7 @@ dump=("$nasc" dump "$spaces/darts.json" --channels 4 --cells 1 --input 8x8x3 --u
 LD_LIBRARY_PATH=$doubles must "${dump[@]}" --target sm_90
 grep -qE '^  cudnn_conv "stem\.0": images\+0 arena\+[0-9]+ arena\+[0-9]+ arena\+[0-9]+$' "$work/out" || say "plan: no convolution of cuDNN's"
 for kind in conv conv_dx conv_dw; do grep -q "^  cudnn_$kind " "$work/out" || say "plan: no cudnn_$kind"; done
-refused '^nasc: --cudnn: is for GPUs: it goes with --target' "${dump[@]}"
+code=2 refused '^nasc: --cudnn: is for GPUs: it goes with --target' "${dump[@]}"
 refused '^nasc: --cudnn: knows what to tell cuDNN of sm_90 and sm_89 alone' "${dump[@]}" --target sm_80
 
 step=(bench step "${space[@]}" --set input=8x8x3 --set batch=8 --set steps=1 --order 0 --steps 1 --cudnn float32)
@@ -44,10 +44,10 @@ CUDNN_DOUBLE=cudnnBackendExecute:9 refused '^nasc: cuDNN: running a convolution:
 # What a run.json says of cuDNN holds for all of the run.
 must on_gpu "${search[@]}" --cudnn float32 --out "$work/gpu"
 holds "$work/gpu/run.json" 'j["cudnn"] == "float32"'
-refused '^nasc: --resume: takes everything from run\.json' on_gpu search --resume --cudnn tf32 --out "$work/gpu"
-refused '^nasc: --cudnn: is for GPUs' "$nasc" search --resume --out "$work/gpu"
+code=2 refused '^nasc: --resume: takes everything from run\.json' on_gpu search --resume --cudnn tf32 --out "$work/gpu"
+code=2 refused '^nasc: --cudnn: is for GPUs' "$nasc" search --resume --out "$work/gpu"
 sed -i 's/"cudnn": "float32"/"cudnn": "exact"/' "$work/gpu/run.json"
-refused "^nasc: run\.json: \"cudnn\" is 'exact', expected float32 or tf32" on_gpu search --resume --out "$work/gpu"
+refused '^nasc: .*/gpu/run\.json#/cudnn: found "exact", expected "float32" or "tf32"' on_gpu search --resume --out "$work/gpu"
 if grep -qw fma /proc/cpuinfo; then
     must "$nasc" "${search[@]}" --out "$work/cpu"
     tail -n 1 "$work/gpu/log.jsonl" >"$work/gpu.json"

@@ -14,13 +14,22 @@ if command -v dot >/dev/null; then
     "$nasc" draw $spaces/nasbench201.json -o"$work/cell.png" && [ "$(head -c 4 "$work/cell.png" | tail -c 3)" = PNG ] || bad=1
 fi
 
+export TMPDIR=$work/temporary
+mkdir "$TMPDIR" "$work/failing" "$work/folder.svg"
+printf '#!/bin/sh\necho "error: out of ink"\nexit 3\n' >"$work/failing/dot"
+# shellcheck disable=SC2016 # it is dot's
+printf '#!/bin/sh\nprintf picture >"$3"\n' >"$work/dot"
+chmod +x "$work/failing/dot" "$work/dot"
 cannot_draw() { # PATTERN FILE
     PATH=${search_path:-$PATH} "$nasc" draw $spaces/darts.json -o "$2" >"$work/out" 2>"$work/err"
-    if [ $? != 1 ] || ! grep -qE "$1" "$work/err"; then say "-o $2 said: $(cat "$work/err")"; fi
+    if [ $? != "${code:-1}" ] || ! grep -qE "$1" "$work/err"; then say "-o $2 said: $(cat "$work/err")"; fi
 }
-cannot_draw '^nasc: .*: expected a name that ends in .svg, .png or .dot' "$work/cell.pdf"
+code=2 cannot_draw '^nasc: .*: expected a name that ends in .svg, .png or .dot' "$work/cell.pdf"
 cannot_draw '^nasc: .*/no/cell.dot: cannot be written' "$work/no/cell.dot"
 cannot_draw '^nasc: .*/no/cell.svg: ' "$work/no/cell.svg"
-search_path=$work cannot_draw '^nasc: .*/cell.svg: dot, which draws it, cannot be run' "$work/cell.svg"
-[ -z "$(find "$work" -name '*.tmp')" ] || say "temporary files are left"
+search_path=$work cannot_draw '^nasc: .*/folder.svg: cannot be written: Is a directory' "$work/folder.svg"
+search_path=$work/failing cannot_draw '^nasc: .*/cell.svg: dot cannot draw it: error: out of ink' "$work/cell.svg"
+search_path=$TMPDIR cannot_draw '^nasc: .*/cell.svg: dot, which draws it, cannot be run: .* .package graphviz' "$work/cell.svg"
+TMPDIR=$work/none cannot_draw "^nasc: $work/none: cannot make a temporary folder" "$work/cell.svg"
+[ -z "$(find "$work" -name '*.tmp')$(ls "$TMPDIR")" ] || say "temporary files are left"
 exit $bad

@@ -24,9 +24,9 @@ for stage in net expand plan c cuda asm; do grep -qx "; ---- $stage" "$work/all"
 "$nasc" dump $tiny --stage c --use weights --target generic >"$work/kernels.c" || bad=1
 ${CC:-cc} -std=c11 -Wall -Wextra -Wno-unused-function -Werror -ffp-contract=off -c "$work/kernels.c" -o "$work/kernels.o" || bad=1
 
-fails '^nasc: --stage: no stage "lop"; did you mean loop; expected net, .* or all' dump $tiny --stage lop
-fails '^nasc: --stage: no stage "zebra"; expected net' dump $tiny --stage zebra
-fails "^nasc: --target: there is no target 'vax', expected native, generic, " dump $tiny --stage plan --target vax
+fails_with 2 '^nasc: --stage: no stage "lop"; did you mean loop; expected net, .* or all' dump $tiny --stage lop
+fails_with 2 '^nasc: --stage: no stage "zebra"; expected net' dump $tiny --stage zebra
+fails_with 2 "^nasc: --target: there is no target 'vax'; targets are native, generic, .*, sm_100$" dump $tiny --stage plan --target vax
 fails '^nasc: nowhere.json: cannot be opened' dump nowhere.json --stage net
 fails '^nasc: .*LLVM' dump $tiny --stage llvm --target generic
 fails '^nasc: x86-64-v3: is no GPU: CUDA is not written for it' dump $tiny --stage cuda --target x86-64-v3

@@ -110,9 +110,10 @@ if command -v make >/dev/null; then
 fi
 
 # ---- what is refused
-refuses() { fails "$1" export "${@:2}" --to c --out "$work/none"; } # PATTERN OPTIONS…
-refuses "no target 'x86-64-v5'; did you mean 'x86-64-v" ../genotypes/darts_v2.json --target x86-64-v5
-refuses "found '2x', expected letters" ../genotypes/darts_v2.json --name 2x
+refuses_with() { fails_with "$1" "$2" export "${@:3}" --to c --out "$work/none"; } # CODE PATTERN OPTIONS…
+refuses() { refuses_with 1 "$@"; }
+refuses_with 2 "no target 'x86-64-v5'; did you mean 'x86-64-v" ../genotypes/darts_v2.json --target x86-64-v5
+refuses_with 2 "found '2x', expected letters" ../genotypes/darts_v2.json --name 2x
 refuses "is a space" ../genotypes/spaces/darts.json
 refuses "mean and deviation of the data are not known" ../genotypes/darts_v2.json --weights no.safetensors
 refuses "no.safetensors" ../genotypes/darts_v2.json --no-normalise --weights no.safetensors

@@ -82,13 +82,13 @@ build gcc parallel
 passes "$work/parallel/net_test"
 build gcc parallel -fopenmp
 for threads in 1 2 3 8; do passes env OMP_NUM_THREADS=$threads OMP_DYNAMIC=false "$work/parallel/net_test"; done
-fails "^nasc: --parallel: target cortex-m has no threads" export ../genotypes/darts_v2.json --to c --target cortex-m \
+fails_with 2 "^nasc: --parallel: target cortex-m has no threads" export ../genotypes/darts_v2.json --to c --target cortex-m \
     --parallel openmp --out "$work/none"
-fails "^nasc: --threads: found 1, expected 2 to 64 with --parallel openmp" export ../genotypes/darts_v2.json --to c \
+fails_with 2 "^nasc: --threads: found 1, expected 2 to 64 with --parallel openmp" export ../genotypes/darts_v2.json --to c \
     --threads 1 --parallel openmp --out "$work/none"
 for option in "optimize size" "parallel openmp"; do
     # shellcheck disable=SC2086 # two words
-    fails "^nasc: --${option% *}: is for --to c" export ../genotypes/darts_v2.json --to onnx --out "$work/none" --$option
+    fails_with 2 "^nasc: --${option% *}: is for --to c" export ../genotypes/darts_v2.json --to onnx --out "$work/none" --$option
 done
 
 # ---- under the sanitizers

@@ -88,8 +88,8 @@ done
 # shellcheck disable=SC2086
 fails '\.[0-9]: int8 has no hard_swish' export "$work/custom.json" --to c --dtype int8 --out "$work/no" $data $small
 fails '--data: images by which ranges are found' export ../genotypes/darts_v2.json --to c --dtype int8 --out "$work/no" --input 12x12x3
-fails 'is for --dtype int8' export ../genotypes/darts_v2.json --to c --calibration 4 --out "$work/no" --input 12x12x3
-fails '--to c' export ../genotypes/darts_v2.json --to onnx --dtype int8 --out "$work/no.onnx" --input 12x12x3
+fails_with 2 'is for --dtype int8' export ../genotypes/darts_v2.json --to c --calibration 4 --out "$work/no" --input 12x12x3
+fails_with 2 '--to c' export ../genotypes/darts_v2.json --to onnx --dtype int8 --out "$work/no.onnx" --input 12x12x3
 fails_with 2 'f32' export ../genotypes/darts_v2.json --to c --dtype int4 --out "$work/no"
 [ ! -e "$work/no" ] || say "a refused export left files"
 exit $bad

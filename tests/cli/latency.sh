@@ -99,29 +99,53 @@ must "$nasc" search $small --data synthetic:12x12x1/4/320 "${short[@]}" "${by[@]
 new=(--out "$work/new")
 fails 'latency is of spaces whose candidates are selected' latency ../genotypes/spaces/darts.json
 fails 'is a genotype, every choice is made' latency ../genotypes/darts_v1.json
-fails "there is no target 'x86-64-v9'" latency $small --target x86-64-v9
+fails_with 2 "there is no target 'x86-64-v9'" latency $small --target x86-64-v9
 fails '--sample: leaves 11 of 36 candidates, expected at least 16' latency $small --sample 30
 CC=false fails 'false: the C compiler failed: exit status 1' latency $small "${tiny[@]}" --quiet
 CC=no-such-cc fails 'no-such-cc: cannot be run' latency $small "${tiny[@]}" --quiet
 fails "echo: found '.*part_test --bench 3' \(exit 0\), expected 'min_ms X median_ms Y'" latency $small "${tiny[@]}" --run echo --quiet
 fails "false: found 'exit status 1' \(exit 1\)" latency $small "${tiny[@]}" --run false --quiet
 fails '/none/table.json' latency "$work/planted.json" --input 8x8x1 --classes 2 --stem cifar "${board[@]}" -o /dev/null/none/table.json
-fails '--cost: latency needs what nasc latency measured' search $small "${data[@]}" "${new[@]}" --cost latency --target-ms 9
-fails '--cost: latency needs a target: --target-ms' search $small "${data[@]}" "${new[@]}" "${by[@]}"
-fails '--latency: goes with --cost latency' search $small "${data[@]}" "${new[@]}" --latency "$work/table.json"
-fails '--target-ms: goes with --cost latency' search $small "${data[@]}" "${new[@]}" --cost macs --target-ms 9
-fails '--target-cost: goes with --cost macs or --cost params' search $small "${data[@]}" "${new[@]}" "${by[@]}" --target-cost 9
+fails_with 2 '--cost: latency needs what nasc latency measured' search $small "${data[@]}" "${new[@]}" --cost latency --target-ms 9
+fails_with 2 '--cost: latency needs a target: --target-ms' search $small "${data[@]}" "${new[@]}" "${by[@]}"
+fails_with 2 '--latency: goes with --cost latency' search $small "${data[@]}" "${new[@]}" --latency "$work/table.json"
+fails_with 2 '--target-ms: goes with --cost latency' search $small "${data[@]}" "${new[@]}" --cost macs --target-ms 9
+fails_with 2 '--target-cost: goes with --cost macs or --cost params' search $small "${data[@]}" "${new[@]}" "${by[@]}" --target-cost 9
 fails '--target-ms: 1.5 is below the [0-9.]+ predicted ms of the cheapest network of proxyless_small' search $small "${data[@]}" \
     "${short[@]}" "${new[@]}" "${by[@]}" --target-ms 1.5,2,300
 fails 'was measured for proxyless_small \(36 samples\); for proxyless_cells it lacks max_pool_3x3 at 8x8x4 -> 8x8x4' search \
     ../genotypes/spaces/proxyless_cells.json "${data[@]}" "${short[@]}" --cells 3 "${new[@]}" "${by[@]}" --target-ms 900
 echo '{"format": 2}' >"$work/bad.json"
 by=(--cost latency --latency "$work/bad.json" --target-ms 900)
-fails 'bad.json: is no latency table that this version' search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
-sed 's/"kernel": 3/"kernel": "3"/' "$work/table.json" >"$work/bad.json"
-fails 'bad.json#/samples/0: is no sample of a latency table' search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
+fails 'bad.json#/format: found format 2, expected 1: this file comes from a newer nasc' search $small "${data[@]}" "${short[@]}" \
+    "${new[@]}" "${by[@]}"
+bad_table() { # PATTERN CHANGE: of the table, in Python
+    python3 - "$work/table.json" "$work/bad.json" "$2" <<'EOF'
+import json, sys
+table = json.load(open(sys.argv[1]))
+first = table["samples"][0]
+exec(sys.argv[3])
+json.dump(table, open(sys.argv[2], "w"))
+EOF
+    fails "bad.json#/$1" search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
+}
+bad_table 'format: found "1", expected 1, the version of the format' 'table["format"] = "1"'
+bad_table 'space: found nothing, expected the name of a space' 'del table["space"]'
+bad_table 'target: found 3, expected the name of a target' 'table["target"] = 3'
+bad_table 'seed: found -1, expected an integer from 0' 'table["seed"] = -1'
+bad_table 'samples: found nothing, expected a list of samples' 'del table["samples"]'
+bad_table 'samples/0: found 7, expected an object' 'table["samples"][0] = 7'
+bad_table 'samples/0/shape: found "xyz", expected 16 hexadecimal digits' 'first["shape"] = "xyz"'
+bad_table 'samples/0/op: found null, expected the name of a candidate' 'first["op"] = None'
+bad_table 'samples/0/in: found a list of 2, expected a list of 3 integers' 'del first["in"][0]'
+bad_table 'samples/0/out/1: found "8", expected an integer from 0' 'first["out"][1] = "8"'
+bad_table 'samples/0/kernel: found "3", expected an integer from 0' 'first["kernel"] = "3"'
+bad_table 'samples/0/shortcut: found 1, expected true or false' 'first["shortcut"] = 1'
+bad_table 'samples/0/macs: found 1.5, expected an integer from 0' 'first["macs"] = 1.5'
+bad_table 'samples/0/median_ms: found "fast", expected a number of at least 0' 'first["median_ms"] = "fast"'
+bad_table 'samples/0/median_ms: found -1, expected a number of at least 0' 'first["median_ms"] = -1'
 echo '{' >"$work/bad.json"
-fails 'bad.json: line 2, column 0' search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
+fails 'bad.json:2:0: ' search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
 python3 - "$work/table.json" "$work/bad.json" <<'EOF'
 import json, sys
 table = json.load(open(sys.argv[1]))
@@ -130,12 +154,19 @@ json.dump(table, open(sys.argv[2], "w"))
 EOF
 fails 'it lacks 7x7_MBConv6 at 8x8x4 -> 4x4x6' search $small "${data[@]}" "${short[@]}" "${new[@]}" "${by[@]}"
 [ -e "$work/new" ] && say 'a search that was refused left a folder'
-python3 - "$work/run/run.json" <<'EOF'
+bad_run() { # PATTERN CHANGE: of run.json's latencies, in Python
+    python3 - "$work/before.json" "$work/run/run.json" "$2" <<'EOF'
 import json, sys
 run = json.load(open(sys.argv[1]))
-del run["latency"]["candidates_ms"][0]
-json.dump(run, open(sys.argv[1], "w"))
+latency = run["latency"]
+exec(sys.argv[3])
+json.dump(run, open(sys.argv[2], "w"))
 EOF
-fails 'has latencies of 66 candidates, its space has 67' search --resume --out "$work/run"
+    fails "run/run.json#/latency$1" search --resume --out "$work/run"
+}
+bad_run '/candidates_ms: found a list of 66, expected a list of 67 numbers, one a candidate of the space' 'del latency["candidates_ms"][0]'
+bad_run '/candidates_ms/3: found "1", expected a number of at least 0' 'latency["candidates_ms"][3] = "1"'
+bad_run '/fixed_ms: found -1, expected a number of at least 0' 'latency["fixed_ms"] = -1'
+bad_run ': found nothing, expected an object' 'del run["latency"]'
 [ -z "$(ls "$TMPDIR")" ] || say 'a temporary folder is left'
 exit $bad

@@ -69,8 +69,8 @@ counts mobile Clip "$(grep -c 'tensor .*\(first_conv\|feature_mix_layer\|bottlen
 compare mobile ../genotypes/proxyless_mobile.json --input 32x32x3 --classes 10
 
 # ---- what is refused
-fails "^nasc: --target: is for --to c" export cli/onnx.json --to onnx --out "$work/none.onnx" --target generic
-fails "^nasc: --weights-as: is for --to c" export cli/onnx.json --to onnx --out "$work/none.onnx" --weights-as file
+fails_with 2 "^nasc: --target: is for --to c" export cli/onnx.json --to onnx --out "$work/none.onnx" --target generic
+fails_with 2 "^nasc: --weights-as: is for --to c" export cli/onnx.json --to onnx --out "$work/none.onnx" --weights-as file
 fails "cannot be written" export cli/onnx.json --to onnx --out "$work/no/folder.onnx"
 fails_with 2 "onnx" export cli/onnx.json --to onx --out "$work/none.onnx"
 [ ! -e "$work/none.onnx" ] || say "a refused export left a file"

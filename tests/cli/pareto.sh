@@ -81,11 +81,14 @@ done
 fails '--target-cost: 7 is below the [0-9]+ macs of the cheapest network of' search $small "${data[@]}" "${short[@]}" "${new[@]}" \
     --target-cost 7,60000
 fails 'is a run of several searches: derive one of them, as .*/front/target-60000$' derive "$work/front"
-fails 'takes everything from run.json' search --resume --out "$work/front" --target-cost 60000,70000
-fails '--random and --largest: give one' derive $small --random --largest
+fails_with 2 'takes everything from run.json' search --resume --out "$work/front" --target-cost 60000,70000
+fails_with 2 '--random and --largest: give one' derive $small --random --largest
+fails 'darts_v2.json: is a genotype: there is nothing left to choose' derive ../genotypes/darts_v2.json --random
 fails 'mixes its candidates: --largest is for spaces that select' derive ../genotypes/spaces/darts.json --largest
 sed -i 's/"cost": "macs"/"cost": "watts"/' "$work/alone/run.json"
-fails "alone: has the cost 'watts', which this nasc does not know" search --resume --out "$work/alone"
+fails 'alone/run.json#/cost: found "watts", expected a cost that this nasc knows' search --resume --out "$work/alone"
 sed -i 's/"targets": \[.*/"targets": [5, 3],/' "$work/cut/run.json"
-fails 'run.json: is not the record of a run' search --resume --out "$work/cut"
+fails 'run.json#/targets/1: found 3, expected a number above 0 and above the one before it' search --resume --out "$work/cut"
+sed -i 's/"targets": \[.*/"targets": [],/' "$work/cut/run.json"
+fails 'run.json#/targets: found an empty list, expected a list of numbers' search --resume --out "$work/cut"
 exit $bad

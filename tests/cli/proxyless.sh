@@ -38,10 +38,26 @@ new=(--out "$work/new")
 diverging=(--set lr=1000 --set weight_decay=1000 --set epochs=1 --set steps=12)
 fails 'cannot learn \(combine: select\)' search $small "${data[@]}" "${new[@]}" --method darts-1st
 fails 'cannot learn \(combine: mix\)' search ../genotypes/spaces/darts.json "${data[@]}" "${new[@]}" --method proxyless
+# space FROM CHANGE: $work/space.json, over `j` in Python
+space() {
+    python3 - "$1" "$work/space.json" "$2" <<'END'
+import json, sys
+j = json.load(open(sys.argv[1]))
+exec(sys.argv[3])
+json.dump(j, open(sys.argv[2], "w"))
+END
+}
+space $cells 'j["cells"]["reduce"]["combine"] = "mix"'
+fails 'proxyless_cells: has choices whose candidates are mixed beside such that are selected' search "$work/space.json" "${data[@]}" \
+    "${short[@]}" --cells 3 "${new[@]}"
+space $small 'del j["network"][1]["blocks"][1:]'
+fails 'proxyless_small: has no choices: there is nothing to search' search "$work/space.json" "${data[@]}" "${short[@]}" "${new[@]}"
+space search/planted.json 'del j["network"][1]'
+fails 'planted: has choices that DARTS cannot learn, or none' search "$work/space.json" "${data[@]}" "${short[@]}" "${new[@]}"
 fails '--cost: is for the methods of spaces that select' search ../genotypes/spaces/darts.json "${data[@]}" "${new[@]}" --cost macs \
     --target-cost 5
-fails '--cost: macs needs a target: --target-cost A' search $small "${data[@]}" "${new[@]}" --cost macs
-fails '--target-cost: goes with --cost macs or --cost params' search $small "${data[@]}" "${new[@]}" --target-cost 7
+fails_with 2 '--cost: macs needs a target: --target-cost A' search $small "${data[@]}" "${new[@]}" --cost macs
+fails_with 2 '--target-cost: goes with --cost macs or --cost params' search $small "${data[@]}" "${new[@]}" --target-cost 7
 fails '--target-cost: 7 is below the [0-9]+ macs of the cheapest network of proxyless_small' search $small "${data[@]}" "${new[@]}" --cost macs --target-cost 7
 fails '32 of its 320 training images are held out \(held_out\)' search $small "${data[@]}" --set batch=64 --quiet "${new[@]}"
 fails '317 of its 320 training images are held out' search $small "${data[@]}" --set batch=16 --set held_out=0.99 --quiet "${new[@]}"
@@ -51,5 +67,5 @@ fails 'search: the loss is not a number after step [1-9], with lr [0-9.e+]+: a s
     "${short[@]}" "${diverging[@]}" "${new[@]}"
 fails 'search: the loss is not a number after step [1-9],' search $small "${data[@]}" "${short[@]}" "${diverging[@]}" --runs 2 --out "$work/new/several"
 [ ! -e "$work/new" ] || say "a run that was refused leaves $(find "$work/new")"
-fails 'takes everything from run.json' search --resume --out "$work/two" --cost macs
+fails_with 2 'takes everything from run.json' search --resume --out "$work/two" --cost macs
 exit $bad

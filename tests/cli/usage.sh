@@ -24,11 +24,24 @@ expect 2 '' 'there is no command' help zebra
 
 expect 0 '^  --method .*[|]proxyless-reinforce$' '' search --help
 
-# Full disks are noticed.
-"$nasc" --help >/dev/full 2>"$work/err"
-if [ $? != 1 ] || ! grep -q "^nasc: standard output: cannot be written" "$work/err"; then
-    say "full disk: $(cat "$work/err")"
-fi
+# What is counted in 32 bits takes no more.
+beyond() { expect 2 '' "^nasc: $1: --$2 is '$4', expected an integer from 1 to $3" "$1" "--$2" "$4"; } # COMMAND OPTION MOST VALUE
+for value in 4294967297 18446744073709551617; do
+    beyond bench steps 1000000 $value
+    beyond latency networks 10000 $value
+    beyond latency rounds 1000 $value
+    beyond latency sample 100 $value
+    beyond search runs 1000 $value
+    beyond search checkpoint-steps 1000000000 $value
+    beyond train checkpoint-steps 1000000000 $value
+    beyond derive epoch 1000000 $value
+    beyond eval limit 4294967295 $value
+    beyond export calibration 4294967295 $value
+done
+
+expect 2 '' "^nasc: info: --set is 'cells', expected KEY=VALUE" info x.json --set cells
+expect 2 '' "^nasc: info: --set is '=3', expected KEY=VALUE" info x.json --set =3
+expect 2 '' '^nasc: info: there is no option -z' info -z
 
 # Every command has help, a place in the man page and in the completion, and refuses what it does not know.
 "$nasc" --man >"$work/nasc.1" && "$nasc" --completion bash >"$work/completion" || bad=1
@@ -40,7 +53,11 @@ for command in $("$nasc" --help | sed -n 's/^  \([a-z]*\) .*/\1/p' | grep -vx na
     [ -z "$ragged" ] || say "help of $command is out of its columns: $ragged"
     expect 2 '' "^nasc: $command: there is no option --zebra" "$command" --zebra
     expect 2 '' "^nasc: $command: there is no option --thread; did you mean --threads" "$command" --thread 2
-    expect 2 '' "^nasc: $command: --threads is '0', expected an integer of at least 1" "$command" --threads 0
+    expect 2 '' "^nasc: $command: --threads is '0', expected an integer from 1 to 1024" "$command" --threads 0
+    for threads in 4294967296 1025 1.5 2x 99999999999999999999 ''; do
+        expect 2 '' "^nasc: $command: --threads is '$threads', expected an integer from 1 to 1024" "$command" --threads "$threads"
+    done
+    expect 2 '' "^nasc: $command: --seed is '-1', expected an integer from 0 to 9007199254740992" "$command" --seed -1
     expect 2 '' "^nasc: $command: --threads needs a value" "$command" --threads
     expect 2 '' "^nasc: $command: --json takes no value" "$command" --json=1
     expect 2 '' "^nasc: $command: --device is 'tpu', expected one of" "$command" --device tpu

@@ -12,6 +12,7 @@
 #include "failing.h"
 #include "pictures.h"
 #include "runtime/data/data.h"
+#include "runtime/json_text.h"
 #include "runtime/run_folder.h"
 #include "runtime/tensors.h"
 
@@ -166,7 +167,9 @@ static bool write_run(nasc_diag *d)
 
 static bool read_run(nasc_diag *d)
 {
-    json_t *value = run_read_json(folder, "run.json", d);
+    char file[128];
+    snprintf(file, sizeof file, "%s/run.json", folder);
+    json_t *value = json_file_read(file, d);
     json_decref(value);
     return value != NULL;
 }

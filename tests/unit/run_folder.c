@@ -105,11 +105,15 @@ static void damaged_json_is_placed(void **state)
     char path[RUN_PATH + 64];
     const char bytes[] = "{\"format\": 1,\n \"lr\" 2}";
     assert_true(file_replace(run_file(folder, "run.json", path), bytes, sizeof bytes - 1, &d));
-    assert_null(run_read_json(folder, "run.json", &d));
-    assert_non_null(strstr(d.where, "run.json:2:"));
+    assert_null(json_file_read(path, &d));
+    assert_non_null(strstr(d.where, "run.json:2:7"));
     d = (nasc_diag){0};
-    assert_null(run_read_json(folder, "missing.json", &d));
+    assert_null(json_file_read(folder, &d));
+    assert_string_equal(d.message, "is not a regular file");
+    d = (nasc_diag){0};
+    assert_null(json_file_read(run_file(folder, "missing.json", path), &d));
     assert_int_equal(d.kind, DIAG_IO);
+    assert_non_null(strstr(d.message, "cannot be opened: "));
 }
 
 /* Starts from an empty log of lines "step" 1 … count with an "epoch" every 4 steps, as a search writes them. */
@@ -162,6 +166,25 @@ static void resumed_logs_are_whole(void **state)
     arena_free(&a);
 }
 
+/* A line that no kill has left so is an error: to cut from there on would lose what follows. */
+static void damaged_logs_are_kept(void **state)
+{
+    (void)state;
+    run_folder run;
+    nasc_diag d = {0};
+    arena a = {0};
+    char path[RUN_PATH + 64];
+    size_t size;
+    const char lines[] = "{\"step\": 1}\n{\"step\" 2}\n{\"step\": 3}\n";
+    assert_true(file_replace(run_file(folder, "log.jsonl", path), lines, sizeof lines - 1, &d));
+    assert_true(run_resume(&run, folder, &d));
+    assert_false(run_log_cut(&run, 9, 9, &d));
+    assert_non_null(strstr(d.where, "log.jsonl:2:9"));
+    assert_string_equal(file_read(&a, path, &size, &(nasc_diag){0}), lines);
+    run_close(&run);
+    arena_free(&a);
+}
+
 static void reals_are_short_and_exact(void **state)
 {
     (void)state;
@@ -199,9 +222,9 @@ static void reals_are_short_and_exact(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_given_up_is_gone),  cmocka_unit_test(runs_are_made_once_and_resumed),
-        cmocka_unit_test(damaged_json_is_placed),    cmocka_unit_test(resumed_logs_are_whole),
-        cmocka_unit_test(reals_are_short_and_exact),
+        cmocka_unit_test(what_is_given_up_is_gone), cmocka_unit_test(runs_are_made_once_and_resumed),
+        cmocka_unit_test(damaged_json_is_placed),   cmocka_unit_test(resumed_logs_are_whole),
+        cmocka_unit_test(damaged_logs_are_kept),    cmocka_unit_test(reals_are_short_and_exact),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

@@ -1,5 +1,6 @@
 /* nasc bench: times compiled code in this process. What is timed is what search, train and eval run, on random data. */
 #include "bench.h"
+#include "output.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -111,10 +112,11 @@ static bool print_json(const session *s, const workload *w, const result *r, con
     if (ok && alpha->count)
         ok = !json_object_set_new(o, "alpha_min_s", json_real(alpha->seconds[0])) &&
              !json_object_set_new(o, "alpha_median_s", json_real(median(alpha)));
-    ok = ok && json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
-    json_decref(o);
-    putchar('\n');
-    return ok || diag_memory(d);
+    if (!ok) {
+        json_decref(o);
+        return diag_memory(d);
+    }
+    return output_json(o, JSON_COMPACT | JSON_REAL_PRECISION(6), d);
 }
 
 static void print_text(const session *s, const workload *w, const result *r, const result *alpha, const profile *p)
@@ -194,7 +196,7 @@ static bool network(session *s, const bench_arguments *a, bool infer, nasc_diag 
         ok = diag_fail(d, DIAG_INPUT, a->common.operand[1],
                        m.genotype ? "is a genotype: --order is for spaces"
                                   : "selects candidates: --order is for mixtures");
-    if (ok && a->pass && (infer || m.genotype || !space_selects(m.space)))
+    if (ok && a->pass && (m.genotype || !space_selects(m.space)))
         ok = diag_fail(d, DIAG_INPUT, "--pass", "is for steps of spaces that select candidates");
     if (ok)
         ok = a->predict ? bench_predict(&m, a, d) : measure(s, a, &m, infer, d);
@@ -220,10 +222,8 @@ static bool peak(session *s, const bench_arguments *a, nasc_diag *d)
             printf("%8d %22.1f %12.1f %12.1f\n", threads, p.flops * 1e-9, p.read * 1e-9, p.copy * 1e-9);
     }
     json_t *all = json_pack("{s:s, s:o}", "target", s->target.name, "peaks", rows);
-    if (ok && a->common.json) {
-        ok = all && json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
-        putchar('\n');
-    }
+    if (ok && a->common.json)
+        return output_json(all, JSON_COMPACT | JSON_REAL_PRECISION(6), d) && !session_interrupted();
     json_decref(all);
     return ok && !session_interrupted();
 }
@@ -236,13 +236,13 @@ static bool check(const bench_arguments *a, nasc_diag *d)
     const char *what = a->common.operand[0];
     bool is_peak = strcmp(what, "peak") == 0;
     if (is_peak && (a->common.operand_count > 1 || a->profile || a->tune || a->steps || a->common.settings.count))
-        return diag_fail(d, DIAG_INPUT, "bench peak", "takes no FILE, no settings, no --steps and no --profile");
+        return diag_fail(d, DIAG_USAGE, "bench peak", "takes no FILE, no settings, no --steps and no --profile");
     if (!is_peak && a->common.operand_count < 2)
-        return diag_fail(d, DIAG_INPUT, what, "FILE is missing: a space or a genotype");
+        return diag_fail(d, DIAG_USAGE, what, "FILE is missing: a space or a genotype");
     if (a->predict && (strcmp(what, "step") != 0 || a->profile || a->tune || a->steps))
-        return diag_fail(d, DIAG_INPUT, "--predict", "is for bench step, without --profile, --tune and --steps");
-    return !a->order || strcmp(what, "step") == 0 ||
-           diag_fail(d, DIAG_INPUT, "--order", "is for bench step, not for bench %s", what);
+        return diag_fail(d, DIAG_USAGE, "--predict", "is for bench step, without --profile, --tune and --steps");
+    return (!a->order && !a->pass) || strcmp(what, "step") == 0 ||
+           diag_fail(d, DIAG_USAGE, a->order ? "--order" : "--pass", "is for bench step, not for bench %s", what);
 }
 
 static enum exit_code run(void *arguments, nasc_diag *d)
@@ -292,6 +292,7 @@ static const option_row options[] = {
      .kind = OPTION_INT,
      .offset = AT(steps),
      .least = 1,
+     .most = 1000000,
      .help = "how often it is timed (step: 5, infer: 50)"},
     {.name = "batch", .value = "N", .kind = OPTION_SETTING, .help = "images at a time (infer: 1)"},
 };

@@ -1,6 +1,7 @@
 /* nasc bench step --predict: what the step takes on a GPU at least, on paper. Nothing runs: its kernels are counted,
  * and the grids that cost most are compiled for what they take of registers, where NVRTC is at hand. */
 #include "bench.h"
+#include "output.h"
 #include "roofline.h"
 
 #include <stdlib.h>
@@ -202,7 +203,7 @@ static bool add_step(prediction *p, programs *all, const model *m, const bench_a
     const enum net_method *methods = m->genotype ? train : order ? search : pass;
     int count = m->genotype ? (int)COUNT(train) : order ? (int)COUNT(search) : (int)COUNT(pass);
     if (order > 1)
-        return diag_fail(d, DIAG_INPUT, "--predict", "is for steps of order 0 and 1");
+        return diag_fail(d, DIAG_USAGE, "--predict", "is for steps of order 0 and 1");
     bool ok = add_pass(p, all, m, a, order || m->genotype ? USE_WEIGHTS : USE_BOTH, &one, d) &&
               (!order || add_pass(p, all, m, a, USE_MIX, &other, d));
     for (int i = 0; ok && i < count; i++)
@@ -265,10 +266,7 @@ static bool print_json(const prediction *p, nasc_diag *d)
                           p->serial, "beside_s", p->beside, "kernels", p->instances, "grids", p->calls, "launches",
                           p->launches, "flops", p->flops, "bytes", p->bytes, "arena_mib", p->arena_bytes / 1048576,
                           "compiled", p->compiled, "rows", rows);
-    bool ok = o && json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
-    json_decref(o);
-    putchar('\n');
-    return ok || diag_memory(d);
+    return output_json(o, JSON_COMPACT | JSON_REAL_PRECISION(6), d);
 }
 
 bool bench_predict(const model *m, const bench_arguments *a, nasc_diag *d)
@@ -277,7 +275,7 @@ bool bench_predict(const model *m, const bench_arguments *a, nasc_diag *d)
     prediction p = {.gpu = gpu_find(a->predict, &names), .arena = a->common.arena};
     programs all = {0};
     if (!p.gpu)
-        return diag_fail(d, DIAG_INPUT, "--predict", "there is no table of the GPU '%s', expected %s", a->predict,
+        return diag_fail(d, DIAG_USAGE, "--predict", "there is no table of the GPU '%s', expected %s", a->predict,
                          names);
     if (!m->genotype && space_selects(m->space))
         return diag_fail(d, DIAG_INPUT, "--predict",

@@ -15,12 +15,16 @@ enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTE
 enum option_kind {
     OPTION_FLAG,    /* bool: given or not */
     OPTION_TEXT,    /* const char *; where `value` is "a|b|c", one of these words */
-    OPTION_INT,     /* int64_t, from `least` up */
+    OPTION_INT,     /* int64_t, from `least` to `most` */
     OPTION_SIZE,    /* int64_t bytes: 300M, 2G, 4096 */
     OPTION_NUMBERS, /* numbers: 20, or 10,15.5,20 */
     OPTION_SET,     /* --set KEY=VALUE, appended to arguments.settings */
     OPTION_SETTING, /* --NAME VALUE, short for --set NAME=VALUE */
 };
+
+/* What integers may be at most, in options and in run.json. Seeds stay exact where JSON's numbers are doubles. */
+enum { THREADS_MOST = 1024, SEARCHES_MOST = 1000, STEPS_MOST = 1000000000 };
+#define SEED_MOST (INT64_C(1) << 53)
 
 /* Numbers above 0, each larger than the one before it. */
 enum { NUMBERS_MOST = 16 };
@@ -35,7 +39,7 @@ typedef struct option_row {
     enum option_kind kind;
     size_t offset; /* of its field in the command's arguments; SET and SETTING have none */
     const char *help;
-    int64_t least;
+    int64_t least, most;
     char letter; /* its short form, or 0 */
     bool required;
 } option_row;
@@ -84,6 +88,6 @@ void help_overview(FILE *out);
 void help_command(FILE *out, const command *c);
 void manual_print(FILE *out);
 void completion_print(FILE *out);
-bool version_print(FILE *out, bool json);
+bool version_print(bool json, nasc_diag *d);
 
 #endif

@@ -1,7 +1,10 @@
 /* nasc derive: the genotype that a search's alphas say, at any epoch; or, to compare with, one drawn at random or the
  * largest. */
+#include "space/json.h"
 #include "uses/costs.h"
+#include "runtime/json_text.h"
 #include "runtime/rng.h"
+#include "output.h"
 #include "several.h"
 
 #include <string.h>
@@ -13,58 +16,65 @@ typedef struct derive_arguments {
     bool random, largest;
 } derive_arguments;
 
-/* ---- alphas --------------------------------------------------------------------------------------------------------
- */
+/* ---- alphas ------------------------------------------------------------------------------------------------------ */
 
-static bool row_read(const json_t *rows, const net_param *p, float *to)
+/* Of one parameter: a row a choice. */
+static void rows_read(reader *in, const json_t *rows, const net_param *p, float *to)
 {
-    if (!json_is_array(rows) || json_array_size(rows) != (size_t)p->dim[2])
-        return false;
-    for (int row = 0; row < p->dim[2]; row++) {
-        const json_t *values = json_array_get(rows, (size_t)row);
-        if (json_array_size(values) != (size_t)p->dim[3])
-            return false;
-        for (int k = 0; k < p->dim[3]; k++)
-            to[row * p->dim[3] + k] = (float)json_number_value(json_array_get(values, (size_t)k));
+    bool fits = read_list(in, rows, p->dim[2], "rows of numbers");
+    for (int row = 0; fits && row < p->dim[2]; row++) {
+        size_t mark = read_enter_index(in, (size_t)row);
+        read_floats(in, json_array_get(rows, (size_t)row), p->dim[3], to + (int64_t)row * p->dim[3]);
+        read_leave(in, mark);
     }
-    return true;
 }
 
-static bool alphas_read(const json_t *line, const parameters *p, float *alphas)
+/* A line of the log, and its place in the file. */
+typedef struct log_line {
+    json_t *value;
+    const char *where;
+} log_line;
+
+static bool alphas_read(const log_line *line, const parameters *p, float *alphas, arena *a, nasc_diag *d)
 {
-    const json_t *all = json_object_get(line, "alphas");
-    for (int i = 0; i < p->count; i++)
-        if (p->at[i].slot == SLOT_MIX &&
-            !row_read(json_object_get(all, p->at[i].name), &p->at[i], alphas + p->at[i].offset))
-            return false;
-    return true;
+    reader in = {.arena = a, .file = line->where, .diag = d};
+    size_t mark;
+    const json_t *all = read_object(&in, read_at(&in, line->value, "alphas", &mark), NULL, 0);
+    for (int i = 0; all && i < p->count; i++) {
+        size_t inner;
+        if (p->at[i].slot != SLOT_MIX)
+            continue;
+        rows_read(&in, read_at(&in, all, p->at[i].name, &inner), &p->at[i], alphas + p->at[i].offset);
+        read_leave(&in, inner);
+    }
+    return d->kind == DIAG_NONE;
 }
 
-/* The log's line of that epoch (0: the last). A reference for the caller. */
-static json_t *log_line(const char *folder, int64_t epoch, arena *a, nasc_diag *d)
+/* The log's line of that epoch (0: the last). The caller decrefs its value, NULL with a diagnostic. */
+static log_line line_of(const char *folder, int64_t epoch, arena *a, nasc_diag *d)
 {
     char file[RUN_PATH + 64];
     size_t size;
     char *text = file_read(a, run_file(folder, "log.jsonl", file), &size, d);
-    json_t *found = NULL;
-    for (char *line = text, *end; line && (end = strchr(line, '\n')); line = end + 1) {
-        json_t *one = json_loadb(line, (size_t)(end - line), 0, NULL);
-        bool wanted = one && (epoch == 0 || json_integer_value(json_object_get(one, "epoch")) == epoch);
-        if (wanted) {
-            json_decref(found);
-            found = json_incref(one);
+    log_line found = {0};
+    int number = 1;
+    for (char *line = text, *end; line && (end = strchr(line, '\n')); line = end + 1, number++) {
+        json_t *one = json_read(line, (size_t)(end - line), file, number, d);
+        if (one && (epoch == 0 || json_integer_value(json_object_get(one, "epoch")) == epoch)) {
+            json_decref(found.value);
+            found = (log_line){json_incref(one), arena_printf(a, "%s:%d", file, number)};
         }
         json_decref(one);
     }
-    if (text && !found && epoch)
+    if (text && !found.value && epoch)
         diag_fail(d, DIAG_INPUT, file, "has no epoch %lld", (long long)epoch);
-    else if (text && !found)
+    else if (text && !found.value)
         diag_fail(d, DIAG_INPUT, file, "has no epoch yet");
     return found;
 }
 
 /* The genotype that the alphas of a line of the log say. */
-static char *from_line(arena *a, const json_t *line, const char *folder, const record *r, const space *of,
+static char *from_line(arena *a, const log_line *line, const char *folder, const record *r, const space *of,
                        const settings *set, nasc_diag *d)
 {
     space_net built;
@@ -75,10 +85,8 @@ static char *from_line(arena *a, const json_t *line, const char *folder, const r
         return NULL;
     parameters p = session_parameters(built.net);
     float *alphas = NEW_ARRAY(a, float, p.mix + 1);
-    if (!alphas_read(line, &p, alphas)) {
-        diag_fail(d, DIAG_INPUT, folder, "the log's alphas do not fit the space in run.json");
+    if (!alphas_read(line, &p, alphas, a, d))
         return NULL;
-    }
     const float *found =
         session_found(a, of, set, &built, has_cost ? &c : NULL, has_cost ? r->targets.at[0] : 0, alphas);
     return session_derive(a, of, &built, &p, found, d);
@@ -91,14 +99,16 @@ static char *from_run(const derive_arguments *a, const char *folder, nasc_diag *
     space *of = NULL;
     settings set;
     char *text = NULL;
-    json_t *run = record_read(folder, "search", &r, &of, &set, d);
+    json_t *run = record_read(folder, "search", &r, &of, &set, arena, d);
     bool alone = run && (several_count(&r) == 1 ||
                          diag_fail(d, DIAG_INPUT, folder, "is a run of several searches: derive one of them, as %s/%s",
                                    folder, several_folder(arena, &r, 0)));
-    json_t *line = alone ? log_line(folder, a->epoch, arena, d) : NULL;
-    if (line)
-        text = from_line(arena, line, folder, &r, of, &set, d);
-    json_decref(line);
+    log_line line = {0};
+    if (alone)
+        line = line_of(folder, a->epoch, arena, d);
+    if (line.value && d->kind == DIAG_NONE)
+        text = from_line(arena, &line, folder, &r, of, &set, d);
+    json_decref(line.value);
     json_decref(run);
     if (of)
         space_free(of);
@@ -146,8 +156,7 @@ static char *from_space(const derive_arguments *a, const char *path, nasc_diag *
     return text;
 }
 
-/* ---- the command
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static enum exit_code run(void *arguments, nasc_diag *d)
 {
@@ -155,7 +164,7 @@ static enum exit_code run(void *arguments, nasc_diag *d)
     const char *from = a->common.operand[0];
     bool of_space = a->random || a->largest;
     if (a->random && a->largest) {
-        diag_fail(d, DIAG_INPUT, "derive", "--random and --largest: give one of them");
+        diag_fail(d, DIAG_USAGE, "derive", "--random and --largest: give one of them");
         return EXIT_FAILED;
     }
     if (!of_space && !record_exists(from)) {
@@ -163,7 +172,7 @@ static enum exit_code run(void *arguments, nasc_diag *d)
         return EXIT_FAILED;
     }
     char *text = of_space ? from_space(a, from, d) : from_run(a, from, d);
-    bool ok = text && (a->out ? file_replace(a->out, text, strlen(text), d) : fputs(text, stdout) >= 0);
+    bool ok = text && output_text(a->out, text, strlen(text), d);
     return ok ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -180,6 +189,7 @@ static const option_row options[] = {
      .kind = OPTION_INT,
      .offset = AT(epoch),
      .least = 1,
+     .most = 1000000,
      .help = "after how many epochs; the last unless given"},
     {.name = "random",
      .kind = OPTION_FLAG,

@@ -2,14 +2,12 @@
  * genotype shows the op of each edge, a cell of a space how many candidates the edge has to choose from. */
 #include "cli.h"
 #include "model.h"
+#include "output.h"
 
+#include "emit/process.h"
 #include "space/model.h"
 
-#include <errno.h>
-#include <spawn.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 typedef struct draw_arguments {
@@ -98,15 +96,13 @@ static void draw_stages(text *t, const section *s, const space_net *built, int n
             continue;
         for (int i = 0; i < built->choice_count; i++)
             count += built->choices[i].section == number && built->choices[i].stage == k && !built->choices[i].cell;
-        for (int i = 0; i < (count ? count : 1); i++) {
+        for (int i = 0; i < count; i++) {
             const char *id = arena_printf(t->arena, "section %d, stage %d, %d", number, k, i);
             text_add(t, "  ");
             quoted(t, id);
             text_add(t, " [label=");
             quoted(t, st->made ? st->made[i]->name
-                      : st->block->chosen
-                          ? arena_printf(t->arena, "%s: 1 of %d", st->block->name, st->block->choice.count)
-                          : st->block->name);
+                               : arena_printf(t->arena, "%s: 1 of %d", st->block->name, st->block->choice.count));
             text_add(t, "];\n");
             if (before) {
                 text_add(t, "  ");
@@ -144,32 +140,39 @@ static void draw_all(text *t, const struct space *s, const space_net *built)
     text_add(t, "}\n");
 }
 
-/* Runs dot -Tformat on `graph` into `beside`, which is to become `path`. */
-static bool run_dot(const char *graph, const char *format, char *beside, const char *path, arena *a, nasc_diag *d)
+/* Runs dot -Tformat on the files of a folder; the picture, NULL with a diagnostic. */
+static const char *run_dot(char *graph, char *picture, const char *log, const char *format, const char *path,
+                           size_t *size, arena *a, nasc_diag *d)
 {
-    char *argv[] = {"dot", arena_printf(a, "-T%s", format), "-o", beside, NULL};
-    char *const environment[] = {arena_printf(a, "PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin"), NULL};
-    FILE *in = tmpfile();
-    if (!in || fputs(graph, in) < 0 || fflush(in) != 0 || fseek(in, 0, SEEK_SET) != 0) {
-        if (in)
-            fclose(in);
-        return diag_fail(d, DIAG_IO, path, "no temporary file can be written: %s", strerror(errno));
-    }
-    posix_spawn_file_actions_t actions;
-    pid_t dot;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, fileno(in), STDIN_FILENO);
-    int error = posix_spawnp(&dot, "dot", &actions, NULL, argv, environment);
-    posix_spawn_file_actions_destroy(&actions);
-    fclose(in);
-    if (error)
-        return diag_fail(d, DIAG_IO, path, "dot, which draws it, cannot be run: %s (package graphviz)",
-                         strerror(error));
+    char *word[] = {"dot", arena_printf(a, "-T%s", format), "-o", picture, graph, NULL};
+    nasc_diag problem = {0};
+    pid_t child;
     int status;
-    while (waitpid(dot, &status, 0) < 0)
-        if (errno != EINTR)
-            return diag_fail(d, DIAG_IO, path, "dot was lost: %s", strerror(errno));
-    return status == 0 || diag_fail(d, DIAG_IO, path, "dot cannot write it (exit %d)", WEXITSTATUS(status));
+    if (!process_start(word, log, &child, &problem))
+        diag_fail(d, problem.kind, path, "dot, which draws it, %s (package graphviz)", problem.message);
+    else if (process_wait(&child, &status, d) && status == 0)
+        return file_read(a, picture, size, d);
+    else
+        diag_fail(d, DIAG_DEVICE, path, "dot cannot draw it: %s", process_complaint(a, log, status));
+    return NULL;
+}
+
+static bool draw_by_dot(const char *text, size_t length, const char *format, const char *path, arena *a, nasc_diag *d)
+{
+    char folder[512];
+    size_t size;
+    if (!folder_temporary(folder, sizeof folder, d))
+        return false;
+    char *graph = arena_printf(a, "%s/graph", folder), *picture = arena_printf(a, "%s/picture", folder),
+         *log = arena_printf(a, "%s/log", folder);
+    const char *drawn =
+        file_replace(graph, text, length, d) ? run_dot(graph, picture, log, format, path, &size, a, d) : NULL;
+    bool ok = drawn && file_replace(path, drawn, size, d);
+    unlink(graph);
+    unlink(picture);
+    unlink(log);
+    rmdir(folder);
+    return ok;
 }
 
 static bool write_picture(const char *graph, size_t length, const char *path, arena *a, nasc_diag *d)
@@ -178,13 +181,8 @@ static bool write_picture(const char *graph, size_t length, const char *path, ar
     if (dot && strcmp(dot, ".dot") == 0)
         return file_replace(path, graph, length, d);
     if (!dot || (strcmp(dot, ".svg") != 0 && strcmp(dot, ".png") != 0))
-        return diag_fail(d, DIAG_INPUT, path, "expected a name that ends in .svg, .png or .dot");
-    char *beside = arena_printf(a, "%s.%ld.tmp", path, (long)getpid());
-    if (!run_dot(graph, dot + 1, beside, path, a, d)) {
-        unlink(beside);
-        return false;
-    }
-    return rename(beside, path) == 0 || diag_fail(d, DIAG_IO, path, "cannot be written: %s", strerror(errno));
+        return diag_fail(d, DIAG_USAGE, path, "expected a name that ends in .svg, .png or .dot");
+    return draw_by_dot(graph, length, dot + 1, path, a, d);
 }
 
 static bool draw(const draw_arguments *a, model *m, nasc_diag *d)
@@ -195,7 +193,7 @@ static bool draw(const draw_arguments *a, model *m, nasc_diag *d)
     text t = {.arena = a->common.arena};
     draw_all(&t, m->space, &net);
     if (!a->out)
-        return fputs(t.at, stdout) >= 0;
+        return output_text(NULL, t.at, t.length, d);
     return write_picture(t.at, t.length, a->out, a->common.arena, d);
 }
 

@@ -1,6 +1,8 @@
 /* nasc dump: any level of the pipeline as text, from the net as built to assembly. */
 #include "cli.h"
 #include "model.h"
+#include "output.h"
+#include "session.h"
 
 #include "uses/objective.h"
 #include "engine.h"
@@ -20,26 +22,6 @@ static const struct use_name {
     {"eval", USE_EVAL}, {"weights", USE_WEIGHTS}, {"mix", USE_MIX}, {"both", USE_BOTH}, {"forward", USE_FORWARD},
 };
 
-static bool pick_target(const char *name, target *t, nasc_diag *d)
-{
-    if (!name || strcmp(name, "native") == 0) {
-        *t = target_host();
-        return true;
-    }
-    const target *row = target_find(name) ? target_find(name) : target_find_gpu(name);
-    if (!row) {
-        char list[160] = "native";
-        for (int i = 0; i < target_count + target_gpu_count; i++) {
-            size_t used = strlen(list);
-            const char *next = i < target_count ? target_table[i].name : target_gpus[i - target_count].name;
-            snprintf(list + used, sizeof list - used, ", %s", next);
-        }
-        return diag_fail(d, DIAG_INPUT, "--target", "there is no target '%s', expected %s", name, list);
-    }
-    *t = *row;
-    return true;
-}
-
 /* --cudnn: as it answers for a GPU that is not here. */
 static bool open_library(const arguments *a, const target *t, cudnn **c, nasc_diag *d)
 {
@@ -47,7 +29,7 @@ static bool open_library(const arguments *a, const target *t, cudnn **c, nasc_di
     if (!a->cudnn)
         return true;
     if (!t->capability)
-        return diag_fail(d, DIAG_INPUT, "--cudnn", "is for GPUs: it goes with --target sm_90");
+        return diag_fail(d, DIAG_USAGE, "--cudnn", "is for GPUs: it goes with --target sm_90");
     const cudnn_gpu *gpu = cudnn_gpu_of(t->capability, d);
     return gpu && (*c = cudnn_open(gpu, strcmp(a->cudnn, "tf32") == 0, d)) != NULL;
 }
@@ -62,7 +44,7 @@ static bool show(const dump_arguments *a, const net *n, const target *t, pipelin
     o->library = c ? &library : NULL;
     bool ok = pipeline_dump(&out, n, t, o, a->stage, d);
     cudnn_close(c);
-    return ok && (fwrite(out.at, 1, out.length, stdout) == out.length || out.length == 0);
+    return ok && output_text(NULL, out.at, out.length, d);
 }
 
 static bool dump(const dump_arguments *a, model *m, nasc_diag *d)
@@ -73,7 +55,8 @@ static bool dump(const dump_arguments *a, model *m, nasc_diag *d)
     for (size_t i = 0; i < COUNT(uses); i++)
         if (a->use && strcmp(a->use, uses[i].name) == 0)
             use = uses[i].use;
-    if (!pick_target(a->target, &t, d) || !model_open(m, &a->common, a->common.operand[0], d) ||
+    if (!session_target(a->common.arena, a->target, true, &t, d) ||
+        !model_open(m, &a->common, a->common.operand[0], d) ||
         !objective_build(m->space, &m->settings, use, a->common.arena, &o, d))
         return false;
     pipeline_options options = {

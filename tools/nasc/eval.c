@@ -1,5 +1,6 @@
 /* nasc eval: accuracy, loss and confusion of trained weights on a test set, by the inference program that export emits.
  */
+#include "output.h"
 #include "trained.h"
 
 #include <math.h>
@@ -56,8 +57,7 @@ static bool measure(evaluating *e, evaluation *result, nasc_diag *d)
     return evaluate(&r, &one, t->set, &test, ahead, result, &s->progress, d);
 }
 
-/* ---- results
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 static bool write_predictions(const evaluating *e, const evaluation *result, nasc_diag *d)
 {
@@ -77,7 +77,7 @@ static bool write_logits(const evaluating *e, const evaluation *result, nasc_dia
     return file_replace(e->a->logits, t.at ? t.at : "", t.length, d);
 }
 
-static void print_json(const evaluating *e, const evaluation *result)
+static bool print_json(const evaluating *e, const evaluation *result, nasc_diag *d)
 {
     int classes = e->trained.classes;
     json_t *rows = json_array();
@@ -90,9 +90,7 @@ static void print_json(const evaluating *e, const evaluation *result)
     json_t *all =
         json_pack("{sf sf sI sI so}", "accuracy", (double)result->right / (double)result->images, "loss", result->loss,
                   "images", (json_int_t)result->images, "skipped", (json_int_t)result->skipped, "confusion", rows);
-    json_dumpf(all, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(all);
+    return output_json(all, JSON_COMPACT, d);
 }
 
 static void print_text(const evaluating *e, const evaluation *result)
@@ -125,7 +123,7 @@ static enum exit_code run(void *arguments, nasc_diag *d)
     session_close(&e.session);
     ok = ok && write_predictions(&e, &result, d) && (!e.a->logits || write_logits(&e, &result, d));
     if (ok && e.a->common.json)
-        print_json(&e, &result);
+        ok = print_json(&e, &result, d);
     else if (ok)
         print_text(&e, &result);
     trained_close(&e.trained);
@@ -159,6 +157,7 @@ static const option_row options[] = {
      .kind = OPTION_INT,
      .offset = AT(limit),
      .least = 1,
+     .most = UINT32_MAX,
      .help = "only the first N test images"},
     {.name = "engine",
      .value = "jit|cc|interpreter",

@@ -1,6 +1,7 @@
 /* nasc export: a network with its weights as standalone C, or as an ONNX file (export_onnx.c). */
 #include "emit/export.h"
 #include "export.h"
+#include "output.h"
 #include "runtime/rng.h"
 
 #include <ctype.h>
@@ -26,7 +27,7 @@ static const char *choose_name(const exporting *e, nasc_diag *d)
         name = arena_printf(e->session.arena, "net_%s", name);
     if (export_name_fits(name))
         return name;
-    diag_fail(d, DIAG_INPUT, "--name", "found '%s', expected letters, digits and _, as names in C have them", name);
+    diag_fail(d, DIAG_USAGE, "--name", "found '%s', expected letters, digits and _, as names in C have them", name);
     return NULL;
 }
 
@@ -145,14 +146,14 @@ static bool check_options(const exporting *e, nasc_diag *d)
 {
     const export_arguments *a = e->a;
     if (a->calibration && !export_is_int8(e))
-        return diag_fail(d, DIAG_INPUT, "--calibration", "is for --dtype int8");
+        return diag_fail(d, DIAG_USAGE, "--calibration", "is for --dtype int8");
     const char *alone = export_is_int8(e) ? "--dtype int8"
                         : a->target       ? "--target"
                         : a->weights_as   ? "--weights-as"
                         : a->optimize     ? "--optimize"
                         : a->parallel     ? "--parallel"
                                           : NULL;
-    return !is_onnx(e) || !alone || diag_fail(d, DIAG_INPUT, alone, "is for --to c: an ONNX file has none");
+    return !is_onnx(e) || !alone || diag_fail(d, DIAG_USAGE, alone, "is for --to c: an ONNX file has none");
 }
 
 static bool is_parallel(const exporting *e)
@@ -164,10 +165,10 @@ static bool is_parallel(const exporting *e)
 static bool check_parallel(const exporting *e, nasc_diag *d)
 {
     if (is_parallel(e) && e->target.place != ON_SYSTEM)
-        return diag_fail(d, DIAG_INPUT, "--parallel", "target %s has no threads; expected one with an operating system",
+        return diag_fail(d, DIAG_USAGE, "--parallel", "target %s has no threads; expected one with an operating system",
                          e->target.name);
     if (is_parallel(e) && (e->session.threads < 2 || e->session.threads > PARTS_MOST))
-        return diag_fail(d, DIAG_INPUT, "--threads", "found %d, expected 2 to %d with --parallel openmp",
+        return diag_fail(d, DIAG_USAGE, "--threads", "found %d, expected 2 to %d with --parallel openmp",
                          e->session.threads, PARTS_MOST);
     return true;
 }
@@ -202,7 +203,7 @@ static uint64_t network_key(const exporting *e)
     return XXH3_64bits(printed.at, printed.length);
 }
 
-static void print_json(const exporting *e, const export_model *m, const export_sizes *sizes)
+static bool print_json(const exporting *e, const export_model *m, const export_sizes *sizes, nasc_diag *d)
 {
     json_t *all = json_pack("{ss ss sI sI sI ss}", "name", m->name, "target", m->target->name, "arena_bytes",
                             (json_int_t)sizes->arena_bytes, "weights_bytes", (json_int_t)sizes->weights_bytes,
@@ -212,9 +213,7 @@ static void print_json(const exporting *e, const export_model *m, const export_s
         json_object_set_new(all, "accuracy", json_real(e->accuracy));
         json_object_set_new(all, "float_accuracy", json_real(e->float_accuracy));
     }
-    json_dumpf(all, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(all);
+    return output_json(all, JSON_COMPACT, d);
 }
 
 static bool for_size(const exporting *e)
@@ -280,13 +279,12 @@ static bool write_c(exporting *e, nasc_diag *d)
     if (!export_c(&m, a->out, &sizes, d))
         return false;
     if (a->common.json)
-        print_json(e, &m, &sizes);
-    else
-        printf("%s for %s: arena %" PRId64 " bytes, weights %" PRId64 " bytes in %s, code about %" PRId64
-               " kB (estimated)\n",
-               name, e->target.name, sizes.arena_bytes, sizes.weights_bytes, m.weights_as_file ? "a file" : "an array",
-               (sizes.code_bytes + 999) / 1000);
-    if (int8 && !a->common.json)
+        return print_json(e, &m, &sizes, d);
+    printf("%s for %s: arena %" PRId64 " bytes, weights %" PRId64 " bytes in %s, code about %" PRId64
+           " kB (estimated)\n",
+           name, e->target.name, sizes.arena_bytes, sizes.weights_bytes, m.weights_as_file ? "a file" : "an array",
+           (sizes.code_bytes + 999) / 1000);
+    if (int8)
         printf("accuracy of int8 %.2f %%, of float %.2f %%, on %" PRId64 " test images\n", 100 * e->accuracy,
                100 * e->float_accuracy, e->images);
     return true;
@@ -295,7 +293,7 @@ static bool write_c(exporting *e, nasc_diag *d)
 static bool choose_target(exporting *e, nasc_diag *d)
 {
     bool native = !e->a->target || strcmp(e->a->target, "native") == 0;
-    if (!session_target(&e->session, e->a->target, &e->target, d))
+    if (!session_target(e->session.arena, e->a->target, false, &e->target, d))
         return false;
     if (native && export_is_int8(e))
         e->target = target_host_integers();
@@ -378,6 +376,7 @@ static const option_row options[] = {
      .kind = OPTION_INT,
      .offset = AT(calibration),
      .least = 1,
+     .most = UINT32_MAX,
      .help = "training images by which int8's ranges are found (256)"},
     {.name = "layout",
      .value = "nhwc|nchw",

@@ -1,6 +1,7 @@
 /* nasc export --to onnx. */
 #include "emit/onnx.h"
 #include "export.h"
+#include "output.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -18,16 +19,14 @@ static const float *const *tensor_values(const exporting *e, const parameter_val
     return at;
 }
 
-static void print_sizes(const exporting *e, const onnx_sizes *sizes)
+static bool print_sizes(const exporting *e, const onnx_sizes *sizes, nasc_diag *d)
 {
     if (!e->a->common.json) {
         printf("%s: %d nodes, %" PRId64 " bytes\n", e->a->out, sizes->nodes, sizes->bytes);
-        return;
+        return true;
     }
     json_t *all = json_pack("{ss si sI}", "file", e->a->out, "nodes", sizes->nodes, "bytes", (json_int_t)sizes->bytes);
-    json_dumpf(all, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(all);
+    return output_json(all, JSON_COMPACT, d);
 }
 
 bool export_to_onnx(exporting *e, nasc_diag *d)
@@ -46,8 +45,5 @@ bool export_to_onnx(exporting *e, nasc_diag *d)
                     .std = a->no_normalise ? NULL : t->std,
                     .channels_last = a->layout && strcmp(a->layout, "nhwc") == 0};
     onnx_sizes sizes;
-    if (!export_onnx(&m, a->out, &sizes, d))
-        return false;
-    print_sizes(e, &sizes);
-    return true;
+    return export_onnx(&m, a->out, &sizes, d) && print_sizes(e, &sizes, d);
 }

@@ -1,5 +1,6 @@
 /* nasc import: published genotype text becomes a genotype file. The spaces that such texts speak of are compiled in. */
 #include "cli.h"
+#include "output.h"
 
 #include "space/space.h"
 #include "spaces.h"
@@ -58,7 +59,7 @@ static bool import(const import_arguments *a, nasc_diag *d)
     if (!into)
         return false;
     const char *made = space_import(into, text, file, a->common.arena, d);
-    bool ok = made && (a->out ? file_replace(a->out, made, strlen(made), d) : fputs(made, stdout) >= 0);
+    bool ok = made && output_text(a->out, made, strlen(made), d);
     space_free(into);
     return ok;
 }

@@ -3,9 +3,9 @@
  * take. */
 #include "cli.h"
 #include "memory.h"
+#include "output.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -151,10 +151,7 @@ static bool print_json(const model *m, const summary *s, const space_net *net, n
                             (json_int_t)settings_int(&m->settings, SETTING_classes), "parameters",
                             (json_int_t)s->total.parameters, "multiply_adds", (json_int_t)s->total.macs, "choices",
                             choices, "layers", layers, "memory", memory);
-    bool ok = all && json_dumpf(all, stdout, JSON_INDENT(2)) == 0;
-    json_decref(all);
-    putchar('\n');
-    return ok || diag_memory(d);
+    return output_json(all, JSON_INDENT(2), d);
 }
 
 typedef struct info_arguments {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* ---- what both take from the settings -------------------------------------------------------------------- */
+/* ---- what both take from the settings ---------------------------------------------------------------------------- */
 
 sgd_rates session_weight_rates(const settings *set)
 {
@@ -63,20 +63,16 @@ static void close_folder(run_folder *folder, enum run_end end)
 
 const search_method *search_method_find(const char *name)
 {
-    static const search_method methods[] = {
-        {.name = "darts-1st", .order = DARTS_FIRST},
-        {.name = "darts-2nd", .order = DARTS_SECOND},
-        {.name = "darts-reinforce", .order = DARTS_REINFORCE},
-        {.name = "proxyless", .selects = true, .rule = PROXYLESS_TWO},
-        {.name = "proxyless-all", .selects = true, .rule = PROXYLESS_ALL},
-        {.name = "proxyless-reinforce", .selects = true, .rule = PROXYLESS_REINFORCE}};
+#define ROW(name, selects, order, rule) {name, selects, order, rule},
+    static const search_method methods[] = {SEARCH_METHODS(ROW)};
+#undef ROW
     for (size_t i = 0; name && i < COUNT(methods); i++)
         if (strcmp(methods[i].name, name) == 0)
             return &methods[i];
     return NULL;
 }
 
-/* ---- search ---------------------------------------------------------------------------------------------- */
+/* ---- search ------------------------------------------------------------------------------------------------------ */
 
 bool session_mixes(const space *of, const runnable *network, nasc_diag *d)
 {
@@ -204,7 +200,7 @@ enum run_end session_search(session *s, const search_job *job, search_result *fo
     return end;
 }
 
-/* ---- train ----------------------------------------------------------------------------------------------- */
+/* ---- train ------------------------------------------------------------------------------------------------------- */
 
 static train_settings train_settings_of(const train_job *job)
 {

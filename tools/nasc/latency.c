@@ -1,6 +1,7 @@
 /* nasc latency: how long every candidate of a space takes, measured through the code that export writes, and how well
  * their sum tells how long a network takes. */
 #include "latency.h"
+#include "output.h"
 #include "runtime/rng.h"
 
 #include <inttypes.h>
@@ -27,8 +28,7 @@ typedef struct measuring {
     costs costs;
 } measuring;
 
-/* ---- parts ---------------------------------------------------------------------------------------------------------
- */
+/* ---- parts ------------------------------------------------------------------------------------------------------- */
 
 /* What a network of the space reads of weights, about: halfway between the least and the most. */
 static int64_t weights_bytes(const measuring *m)
@@ -90,8 +90,7 @@ static void add_parts(const measuring *m, const uint32_t *which, int count, time
     }
 }
 
-/* ---- whole networks ------------------------------------------------------------------------------------------------
- */
+/* ---- whole networks ---------------------------------------------------------------------------------------------- */
 
 /* Candidates by chance, as alphas that want them. */
 static float *draw_network(const measuring *m, int number, sampled_network *to)
@@ -164,8 +163,7 @@ static double predicted_ms(const measuring *m, const sampled_network *one)
     return ms;
 }
 
-/* ---- measuring -----------------------------------------------------------------------------------------------------
- */
+/* ---- measuring --------------------------------------------------------------------------------------------------- */
 
 /* Times parts and networks together, so that both are measured under the same conditions. */
 static bool measure(measuring *m, nasc_diag *d)
@@ -201,8 +199,7 @@ static bool conclude(measuring *m, nasc_diag *d)
     return true;
 }
 
-/* ---- results -------------------------------------------------------------------------------------------------------
- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 /* Ranks from 0; equal values share the mean of theirs. */
 static void ranks_of(const double *at, int count, double *rank)
@@ -287,30 +284,24 @@ static void print_text(const measuring *m, const findings *f)
 
 static bool print_json(const measuring *m, const findings *f, nasc_diag *d)
 {
-    json_t *all = json_pack("{ss ss si si sf sf sf sf sf sf}", "space", m->table.space, "target", m->table.target,
-                            "shapes", f->shapes, "candidates", f->candidates, "noise", f->noise, "least_ms",
-                            m->costs.least, "most_ms", m->costs.most, "fixed_ms", m->costs.fixed, "compile_s",
-                            m->watch.compile_seconds, "measure_s", m->watch.measure_seconds);
-    json_t *fit = json_pack("{si sf}", "held_out", m->table.fit.held_out, "median_error", m->table.fit.error);
-    json_t *networks =
-        json_pack("{si sf sf sf sf}", "count", m->table.networks.count, "median_error", f->error, "mean_error", f->bias,
-                  "largest_error", f->error_most, "rank_correlation", f->correlation);
-    bool ok = all && networks && fit && json_object_set_new(all, "predictor", fit) == 0 &&
-              json_object_set_new(all, "networks", networks) == 0 &&
-              json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6)) == 0;
-    json_decref(all);
-    putchar('\n');
-    return ok || diag_memory(d);
+    json_t *all = json_pack("{ss ss si si sf sf sf sf sf sf s{si sf} s{si sf sf sf sf}}", "space", m->table.space,
+                            "target", m->table.target, "shapes", f->shapes, "candidates", f->candidates, "noise",
+                            f->noise, "least_ms", m->costs.least, "most_ms", m->costs.most, "fixed_ms", m->costs.fixed,
+                            "compile_s", m->watch.compile_seconds, "measure_s", m->watch.measure_seconds, "predictor",
+                            "held_out", m->table.fit.held_out, "median_error", m->table.fit.error, "networks", "count",
+                            m->table.networks.count, "median_error", f->error, "mean_error", f->bias, "largest_error",
+                            f->error_most, "rank_correlation", f->correlation);
+    return output_json(all, JSON_COMPACT | JSON_REAL_PRECISION(6), d);
 }
 
-/* ---- the command ---------------------------------------------------------------------------------------------------
- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static bool ask(measuring *m, nasc_diag *d)
 {
     const latency_arguments *a = m->a;
     const char *file = a->common.operand[0];
-    if (!session_open(&m->session, &a->common, NULL, d) || !session_target(&m->session, a->target, &m->target, d) ||
+    if (!session_open(&m->session, &a->common, NULL, d) ||
+        !session_target(m->session.arena, a->target, false, &m->target, d) ||
         !model_open(&m->model, &a->common, file, d))
         return false;
     if (m->model.genotype || !space_selects(m->model.space))
@@ -385,18 +376,21 @@ static const option_row options[] = {
      .kind = OPTION_INT,
      .offset = AT(networks),
      .least = 1,
+     .most = 10000,
      .help = "whole networks by chance that the sums are compared with (none)"},
     {.name = "rounds",
      .value = "N",
      .kind = OPTION_INT,
      .offset = AT(rounds),
      .least = 1,
+     .most = 1000,
      .help = "how often each is timed in turn (5)"},
     {.name = "sample",
      .value = "PERCENT",
      .kind = OPTION_INT,
      .offset = AT(sample),
      .least = 1,
+     .most = 100,
      .help = "measure that many of the candidates, by --seed, and predict the others (100)"},
 };
 

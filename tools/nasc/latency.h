@@ -114,7 +114,7 @@ bool latency_costs(session *s, const latency_table *t, const parts *p, const spa
 bool latency_costs_of(session *s, const space_net *built, const char *space, const char *file, costs *to, nasc_diag *d);
 /* Costs as run.json has them: {"fixed_ms", "least_ms", "most_ms", "candidates_ms": […]}. */
 json_t *latency_costs_json(const costs *c);
-/* False: `j` is none of these, or not there. */
-bool latency_costs_read(const json_t *j, arena *a, costs *c);
+/* Of `count` candidates; `file`: the run.json that `j` is of. */
+bool latency_costs_read(const json_t *j, int64_t count, const char *file, arena *a, costs *c, nasc_diag *d);
 
 #endif

@@ -1,5 +1,6 @@
 /* Costs in ms: each part of a network by what was measured of its shape. */
 #include "latency.h"
+#include "space/json.h"
 
 #include <string.h>
 
@@ -129,16 +130,23 @@ json_t *latency_costs_json(const costs *c)
                      of);
 }
 
-bool latency_costs_read(const json_t *j, arena *a, costs *c)
+bool latency_costs_read(const json_t *j, int64_t count, const char *file, arena *a, costs *c, nasc_diag *d)
 {
-    json_t *of;
-    *c = (costs){0};
-    if (!j || json_unpack((json_t *)(uintptr_t)j, "{sF sF sF so}", "fixed_ms", &c->fixed, "least_ms", &c->least,
-                          "most_ms", &c->most, "candidates_ms", &of) != 0)
+    reader in = {.arena = a, .file = file, .diag = d};
+    size_t mark;
+    read_enter(&in, "latency");
+    *c = (costs){.of = NEW_ARRAY(a, double, count + 1), .count = count};
+    if (!read_object(&in, j, NULL, 0))
         return false;
-    c->count = (int64_t)json_array_size(of);
-    c->of = NEW_ARRAY(a, double, c->count + 1);
-    for (int64_t i = 0; i < c->count; i++)
-        c->of[i] = json_number_value(json_array_get(of, (size_t)i));
-    return true;
+    c->fixed = read_number_at(&in, j, "fixed_ms", 0);
+    c->least = read_number_at(&in, j, "least_ms", 0);
+    c->most = read_number_at(&in, j, "most_ms", 0);
+    const json_t *of = read_at(&in, j, "candidates_ms", &mark);
+    bool fits = read_list(&in, of, count, "numbers, one a candidate of the space");
+    for (int64_t i = 0; fits && i < count; i++) {
+        size_t inner = read_enter_index(&in, (size_t)i);
+        c->of[i] = read_number_from(&in, json_array_get(of, (size_t)i), 0);
+        read_leave(&in, inner);
+    }
+    return d->kind == DIAG_NONE;
 }

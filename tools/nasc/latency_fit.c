@@ -34,8 +34,7 @@ int latency_candidates(const latency_table *t, arena *a, const sample ***at)
     return count;
 }
 
-/* ---- features ------------------------------------------------------------------------------------------------------
- */
+/* ---- features ---------------------------------------------------------------------------------------------------- */
 
 static int op_number(const latency_predictor *p, const char *op)
 {
@@ -68,8 +67,7 @@ static void features_of(const latency_predictor *p, const part_traits *t, double
     to[p->op_count + (int)COUNT(sizes)] = t->shortcut;
 }
 
-/* ---- the predictor -------------------------------------------------------------------------------------------------
- */
+/* ---- the predictor ----------------------------------------------------------------------------------------------- */
 
 static bool compile(latency_predictor *p, session *s, int features, int room, const net **model, nasc_diag *d)
 {
@@ -120,8 +118,7 @@ bool latency_predictor_apply(latency_predictor *p, const part_traits *const *at,
     return predictor_apply(&p->p, x, count, ms, d);
 }
 
-/* ---- how well it does ----------------------------------------------------------------------------------------------
- */
+/* ---- how well it does -------------------------------------------------------------------------------------------- */
 
 bool latency_held_out(session *s, const latency_table *t, int *held, double *error, nasc_diag *d)
 {

@@ -26,8 +26,7 @@ bool stopwatch_open(stopwatch *w, session *s, const target *t, const char *run, 
     return folder_temporary(w->folder, sizeof w->folder, d);
 }
 
-/* ---- programs ------------------------------------------------------------------------------------------------------
- */
+/* ---- programs ---------------------------------------------------------------------------------------------------- */
 
 static const char *const suffixes[] = {"part.h", "part.c", "part_test.c", "part_test", "log"};
 
@@ -138,8 +137,7 @@ static bool build(stopwatch *w, timed *at, int count, nasc_diag *d)
     return ok;
 }
 
-/* ---- times ---------------------------------------------------------------------------------------------------------
- */
+/* ---- times ------------------------------------------------------------------------------------------------------- */
 
 /* Runs the program once, directly or by --run; what it prints. */
 static bool run_once(const stopwatch *w, const timed *one, int i, long runs, double *min, double *median, nasc_diag *d)

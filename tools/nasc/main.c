@@ -1,8 +1,8 @@
 /* nasc: finds the command, hands it its parsed arguments, and turns what it returns into an exit code. Results go to
  * stdout; everything else, and only from here, to stderr. */
 #include "cli.h"
+#include "output.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,14 +52,14 @@ static bool run_guarded(void *user, arena *memory, nasc_diag *d)
     call *r = user;
     arguments *a = arena_alloc(memory, r->c->bytes);
     a->arena = memory;
-    if (!options_parse(r->c, r->argv, r->count, a, d)) {
-        r->code = usage_failed(r->c->name, d);
-        return true;
-    }
-    if (a->help)
+    bool ok = options_parse(r->c, r->argv, r->count, a, d);
+    if (ok && a->help)
         help_command(stdout, r->c);
-    r->code = a->help ? EXIT_DONE : r->c->run(a, d);
-    if (d->kind != DIAG_NONE)
+    if (ok)
+        r->code = a->help ? EXIT_DONE : r->c->run(a, d);
+    if (d->kind == DIAG_USAGE)
+        r->code = usage_failed(r->c->name, d);
+    else if (d->kind != DIAG_NONE)
         diag_print(d);
     return true;
 }
@@ -84,9 +84,18 @@ static enum exit_code no_command(const char *word)
     }
     const char *near = text_suggest(word, known, count);
     nasc_diag d = {0};
-    diag_fail(&d, DIAG_INPUT, "", "there is no %s '%s'%s%s%s", *word == '-' ? "option" : "command", word,
+    diag_fail(&d, DIAG_USAGE, "", "there is no %s '%s'%s%s%s", *word == '-' ? "option" : "command", word,
               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     return usage_failed("", &d);
+}
+
+static enum exit_code print_version(bool json)
+{
+    nasc_diag d = {0};
+    if (version_print(json, &d))
+        return EXIT_DONE;
+    diag_print(&d);
+    return EXIT_FAILED;
 }
 
 static enum exit_code dispatch(int argc, char **argv)
@@ -106,7 +115,7 @@ static enum exit_code dispatch(int argc, char **argv)
         return argc > 1 ? EXIT_DONE : EXIT_USAGE;
     }
     if (strcmp(first, "--version") == 0 && (argc == 2 || (argc == 3 && strcmp(second, "--json") == 0)))
-        return version_print(stdout, argc == 3) ? EXIT_DONE : EXIT_FAILED;
+        return print_version(argc == 3);
     if (strcmp(first, "--man") == 0 && argc == 2) {
         manual_print(stdout);
         return EXIT_DONE;
@@ -121,9 +130,8 @@ static enum exit_code dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
     enum exit_code code = dispatch(argc, argv);
-    if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE) {
-        nasc_diag d = {0};
-        diag_fail(&d, DIAG_IO, "standard output", "cannot be written: %s", strerror(errno));
+    nasc_diag d = {0};
+    if (!output_end(&d) && code == EXIT_DONE) {
         diag_print(&d);
         code = EXIT_FAILED;
     }

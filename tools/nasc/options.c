@@ -27,8 +27,14 @@ static const option_row common_options[] = {
      .kind = OPTION_INT,
      .offset = FIELD(threads),
      .least = 1,
+     .most = THREADS_MOST,
      .help = "threads to use; as many as there are cores unless given"},
-    {.name = "seed", .value = "N", .kind = OPTION_INT, .offset = FIELD(seed), .help = "seed of all random numbers (0)"},
+    {.name = "seed",
+     .value = "N",
+     .kind = OPTION_INT,
+     .offset = FIELD(seed),
+     .most = SEED_MOST,
+     .help = "seed of all random numbers (0)"},
     {.name = "device",
      .value = "cpu|cuda",
      .kind = OPTION_TEXT,
@@ -87,12 +93,12 @@ static bool choice_allows(const char *list, const char *given)
     return false;
 }
 
-static bool parse_int(const char *text, int64_t least, int64_t *to)
+static bool parse_int(const char *text, int64_t least, int64_t most, int64_t *to)
 {
     char *end;
     errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (end == text || *end || errno || value < least)
+    if (end == text || *end || errno || value < least || value > most)
         return false;
     *to = value;
     return true;
@@ -149,24 +155,25 @@ static bool option_store(const option_row *o, const char *value, arguments *into
         break;
     case OPTION_TEXT:
         if (!choice_allows(o->value, value))
-            return diag_fail(d, DIAG_INPUT, where, "--%s is '%s', expected one of %s", o->name, value, o->value);
+            return diag_fail(d, DIAG_USAGE, where, "--%s is '%s', expected one of %s", o->name, value, o->value);
         *(const char **)field = value;
         return true;
     case OPTION_INT:
-        return parse_int(value, o->least, field) ||
-               diag_fail(d, DIAG_INPUT, where, "--%s is '%s', expected an integer of at least %lld", o->name, value,
-                         (long long)o->least);
+        CHECK(o->most > o->least);
+        return parse_int(value, o->least, o->most, field) ||
+               diag_fail(d, DIAG_USAGE, where, "--%s is '%s', expected an integer from %lld to %lld", o->name, value,
+                         (long long)o->least, (long long)o->most);
     case OPTION_SIZE:
         return parse_size(value, field) ||
-               diag_fail(d, DIAG_INPUT, where, "--%s is '%s', expected a size such as 300M or 2G", o->name, value);
+               diag_fail(d, DIAG_USAGE, where, "--%s is '%s', expected a size such as 300M or 2G", o->name, value);
     case OPTION_NUMBERS:
         return parse_numbers(value, field) ||
-               diag_fail(d, DIAG_INPUT, where,
+               diag_fail(d, DIAG_USAGE, where,
                          "--%s is '%s', expected numbers above 0 that increase, at most %d, as 10,15.5,20", o->name,
                          value, NUMBERS_MOST);
     case OPTION_SET:
         if (!strchr(value, '=') || *value == '=')
-            return diag_fail(d, DIAG_INPUT, where, "--set is '%s', expected KEY=VALUE", value);
+            return diag_fail(d, DIAG_USAGE, where, "--set is '%s', expected KEY=VALUE", value);
         VEC_PUSH(into->arena, &into->settings, value);
         return true;
     case OPTION_SETTING:
@@ -185,7 +192,7 @@ static bool option_unknown(const command *c, const char *name, size_t length, na
     for (const option_row *o; count < (int)COUNT(known) && (o = option_at(c, count)); count++)
         known[count] = o->name;
     const char *near = text_suggest(word, known, count);
-    return diag_fail(d, DIAG_INPUT, c->name, "there is no option --%s%s%s%s", word, near ? "; did you mean --" : "",
+    return diag_fail(d, DIAG_USAGE, c->name, "there is no option --%s%s%s%s", word, near ? "; did you mean --" : "",
                      near ? near : "", near ? "?" : "");
 }
 
@@ -202,7 +209,7 @@ static const option_row *option_find(const command *c, const char *word, int *ro
     if (is_long)
         option_unknown(c, name, length, d);
     else
-        diag_fail(d, DIAG_INPUT, c->name, "there is no option -%c", *name);
+        diag_fail(d, DIAG_USAGE, c->name, "there is no option -%c", *name);
     return NULL;
 }
 
@@ -221,10 +228,10 @@ static bool option_take(const command *c, char **argv, int count, int *i, bool *
         value = word + 1;
     if (!o->value) {
         *(bool *)((char *)into + o->offset) = true;
-        return !value || diag_fail(d, DIAG_INPUT, c->name, "--%s takes no value, found '%s'", o->name, value + 1);
+        return !value || diag_fail(d, DIAG_USAGE, c->name, "--%s takes no value, found '%s'", o->name, value + 1);
     }
     if (!value && *i + 1 == count)
-        return diag_fail(d, DIAG_INPUT, c->name, "--%s needs a value: %s", o->name, o->value);
+        return diag_fail(d, DIAG_USAGE, c->name, "--%s needs a value: %s", o->name, o->value);
     return option_store(o, value ? value + 1 : argv[++*i], into, c->name, d);
 }
 
@@ -235,12 +242,12 @@ static bool operands_check(const command *c, const arguments *given, nasc_diag *
     int most = 0;
     for (; word_at(c->operands, ' ', most, word, sizeof word); most++) {
         if (most >= given->operand_count && *word != '[')
-            return diag_fail(d, DIAG_INPUT, c->name, "%s is missing", word);
+            return diag_fail(d, DIAG_USAGE, c->name, "%s is missing", word);
         if (most < given->operand_count && !choice_allows(word, given->operand[most]))
-            return diag_fail(d, DIAG_INPUT, c->name, "found '%s', expected one of %s", given->operand[most], word);
+            return diag_fail(d, DIAG_USAGE, c->name, "found '%s', expected one of %s", given->operand[most], word);
     }
     return given->operand_count <= most ||
-           diag_fail(d, DIAG_INPUT, c->name, "'%s' is one operand too many", given->operand[most]);
+           diag_fail(d, DIAG_USAGE, c->name, "'%s' is one operand too many", given->operand[most]);
 }
 
 bool options_parse(const command *c, char **argv, int count, arguments *into, nasc_diag *d)
@@ -254,7 +261,7 @@ bool options_parse(const command *c, char **argv, int count, arguments *into, na
             if (!option_take(c, argv, count, &i, seen, into, d))
                 return false;
         } else if (into->operand_count == (int)COUNT(into->operand)) {
-            return diag_fail(d, DIAG_INPUT, c->name, "'%s' is one operand too many", argv[i]);
+            return diag_fail(d, DIAG_USAGE, c->name, "'%s' is one operand too many", argv[i]);
         } else {
             into->operand[into->operand_count++] = argv[i];
         }
@@ -265,7 +272,7 @@ bool options_parse(const command *c, char **argv, int count, arguments *into, na
     for (int row = 0; (o = option_at(c, row)); row++) {
         CHECK(row < (int)COUNT(seen));
         if (o->required && !seen[row])
-            return diag_fail(d, DIAG_INPUT, c->name, "--%s %s is missing", o->name, o->value ? o->value : "");
+            return diag_fail(d, DIAG_USAGE, c->name, "--%s %s is missing", o->name, o->value ? o->value : "");
     }
     return operands_check(c, into, d);
 }

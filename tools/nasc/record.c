@@ -2,6 +2,8 @@
 #include "record.h"
 #include "front.h"
 #include "latency.h"
+#include "space/json.h"
+#include "runtime/json_text.h"
 #include "runtime/run_folder.h"
 
 #include <inttypes.h>
@@ -11,13 +13,15 @@
 
 static const char file_name[] = "run.json";
 
+enum { FORMAT = 1 };
+
 bool record_exists(const char *path)
 {
     char file[RUN_PATH + 64];
     return access(run_file(path, file_name, file), F_OK) == 0;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* Numbers as numbers, exactly as they were given. */
 static json_t *setting_json(const setting_value *v, enum setting_type type)
@@ -42,9 +46,9 @@ json_t *record_new(const record *r, const space *of, const settings *set, arena 
     for (int i = 0; ok && i < SETTING_COUNT; i++)
         ok = !json_object_set_new(all, setting_table[i].name, setting_json(&set->at[i], setting_table[i].type));
     json_t *targets = r->cost ? numbers_json(&r->targets) : NULL;
-    json_t *run = json_pack("{si ss ss* ss* so* sO* sI sI sI sI ss ss* ss* so* so}", "format", 1, "command", r->command,
-                            "method", r->method, "cost", r->cost, "targets", targets, "latency", r->latency, "seed",
-                            (json_int_t)r->seed, "runs", (json_int_t)r->runs, "checkpoint_steps",
+    json_t *run = json_pack("{si ss ss* ss* so* sO* sI sI sI sI ss ss* ss* so* so}", "format", FORMAT, "command",
+                            r->command, "method", r->method, "cost", r->cost, "targets", targets, "latency", r->latency,
+                            "seed", (json_int_t)r->seed, "runs", (json_int_t)r->runs, "checkpoint_steps",
                             (json_int_t)r->checkpoint_steps, "data_seed", (json_int_t)r->data_seed, "data", r->data,
                             "files", r->files, "cudnn", r->cudnn, "settings", all, "space", json_loads(text, 0, NULL));
     if (!run || !ok) {
@@ -75,106 +79,143 @@ bool record_result(const char *folder, json_t *run, json_t *result, nasc_diag *d
     return run_write_json(folder, file_name, run, d);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-static bool settings_read(const json_t *from, const char *where, settings *set, nasc_diag *d)
+static void expected_at(reader *in, const json_t *run, const char *key, const char *expected)
 {
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)from, name, value)
-    {
-        char *text = json_is_string(value) ? strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY);
-        bool ok = text ? settings_set(set, name, text, where, d) : diag_memory(d);
+    size_t mark;
+    read_expected(in, read_at(in, run, key, &mark), expected);
+    read_leave(in, mark);
+}
+
+/* NULL where there is none. */
+static const char *optional_text_at(reader *in, const json_t *run, const char *key, const char *expected)
+{
+    return json_object_get(run, key) ? read_string_at(in, run, key, expected) : NULL;
+}
+
+static int64_t optional_integer_at(reader *in, const json_t *run, const char *key, int64_t low, int64_t high)
+{
+    return json_object_get(run, key) ? read_integer_at(in, run, key, low, high) : low;
+}
+
+static void settings_read(reader *in, const json_t *run, settings *set)
+{
+    size_t mark;
+    const json_t *all = read_object(in, read_at(in, run, "settings", &mark), NULL, 0);
+    for (member m = {0}; read_member(in, all, &m);) {
+        const char *given = json_string_value(m.value);
+        char *text = given ? NULL : json_dumps(m.value, JSON_ENCODE_ANY);
+        if (!given && !text)
+            arena_unwind(in->arena);
+        settings_set(set, m.name, given ? given : text, read_where(in), in->diag);
         free(text);
-        if (!ok)
-            return false;
     }
-    return true;
+    read_leave(in, mark);
 }
 
-static bool numbers_read(const json_t *from, numbers *to)
+static void targets_read(reader *in, const json_t *run, numbers *to)
 {
-    size_t i;
-    json_t *one;
-    json_array_foreach(from, i, one) if (!json_is_number(one) || !numbers_add(to, json_number_value(one))) return false;
-    return true;
+    size_t mark;
+    const json_t *all = read_array(in, read_at(in, run, "targets", &mark), "a list of numbers");
+    if (all && json_array_size(all) == 0)
+        read_expected(in, all, "a list of numbers");
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const json_t *one = json_array_get(all, i);
+        size_t inner = read_enter_index(in, i);
+        if (!json_is_number(one) || !numbers_add(to, json_number_value(one)))
+            read_expected(in, one, "a number above 0 and above the one before it, one of at most 16");
+        read_leave(in, inner);
+    }
+    read_leave(in, mark);
 }
 
-static bool space_of(const json_t *run, const char *where, space **of, nasc_diag *d)
+/* Cost, targets and method of a search, or of the training that judges what it found. */
+static void search_read(reader *in, const json_t *run, record *r)
 {
-    char *text = json_dumps(json_object_get(run, "space"), 0);
+    r->method = read_string_at(in, run, "method", "a method");
+    if (!search_method_find(r->method))
+        expected_at(in, run, "method", "a method that this nasc knows");
+    r->cost = optional_text_at(in, run, "cost", "a cost");
+    if (r->cost && !cost_find(r->cost))
+        expected_at(in, run, "cost", "a cost that this nasc knows");
+    if (r->cost)
+        targets_read(in, run, &r->targets);
+    r->latency = json_object_get(run, "latency");
+}
+
+static void fields_read(reader *in, const json_t *run, const char *command, record *r)
+{
+    static const char *const precisions[] = {"float32", "tf32"};
+    if (!read_object(in, run, NULL, 0))
+        return;
+    read_format(in, run, FORMAT);
+    r->command = read_string_at(in, run, "command", "a command");
+    if (strcmp(command, r->command) != 0)
+        expected_at(in, run, "command", arena_printf(in->arena, "\"%s\"", command));
+    r->data = read_string_at(in, run, "data", "KIND:PATH");
+    r->files = optional_text_at(in, run, "files", "a hash");
+    r->seed = read_integer_at(in, run, "seed", 0, SEED_MOST + SEARCHES_MOST);
+    r->data_seed = optional_integer_at(in, run, "data_seed", 0, SEED_MOST);
+    r->runs = optional_integer_at(in, run, "runs", 1, SEARCHES_MOST);
+    r->checkpoint_steps = read_integer_at(in, run, "checkpoint_steps", 1, STEPS_MOST);
+    if (json_object_get(run, "cudnn"))
+        r->cudnn = precisions[read_word_at(in, run, "cudnn", precisions, COUNT(precisions), -1)];
+    if (strcmp(command, "search") == 0)
+        search_read(in, run, r);
+}
+
+static bool space_of(const json_t *run, const char *file, space **of, arena *a, nasc_diag *d)
+{
+    char *text = json_dumps(json_object_get(run, "space"), JSON_ENCODE_ANY);
     if (!text)
         return diag_memory(d);
-    *of = space_parse(text, strlen(text), where, d);
+    *of = space_parse(text, strlen(text), arena_printf(a, "%s, \"space\"", file), d);
     free(text);
     return *of != NULL;
 }
 
-json_t *record_read(const char *folder, const char *command, record *r, space **of, settings *set, nasc_diag *d)
+json_t *record_read(const char *folder, const char *command, record *r, space **of, settings *set, arena *a,
+                    nasc_diag *d)
 {
     char file[RUN_PATH + 64];
     *r = (record){0};
-    run_file(folder, file_name, file);
-    json_t *run = run_read_json(folder, file_name, d);
-    json_int_t seed = 0, runs = 1, steps = 0, data_seed = 0;
-    json_t *targets = NULL;
-    int format = 0;
+    json_t *run = json_file_read(run_file(folder, file_name, file), d);
+    reader in = {.arena = a, .file = file, .diag = d};
     if (!run)
         return NULL;
-    bool ok = json_unpack(run, "{si ss s?s s?s s?o s?o sI s?I s?I sI ss s?s s?s so so}", "format", &format, "command",
-                          &r->command, "method", &r->method, "cost", &r->cost, "targets", &targets, "latency",
-                          &r->latency, "seed", &seed, "runs", &runs, "checkpoint_steps", &steps, "data_seed",
-                          &data_seed, "data", &r->data, "files", &r->files, "cudnn", &r->cudnn, "settings",
-                          &(json_t *){NULL}, "space", &(json_t *){NULL}) == 0;
-    ok = ok && runs >= 1 && steps >= 0 && numbers_read(targets, &r->targets) && (!r->cost || r->targets.count > 0);
-    r->seed = seed;
-    r->runs = runs;
-    r->data_seed = data_seed;
-    r->checkpoint_steps = steps;
-    if (!ok || format != 1)
-        ok = diag_fail(d, DIAG_INPUT, file, "is not the record of a run that this version of nasc can read");
-    if (ok && r->cost && !cost_find(r->cost))
-        ok = diag_fail(d, DIAG_INPUT, folder, "has the cost '%s', which this nasc does not know", r->cost);
-    if (ok && command && strcmp(command, r->command) != 0)
-        ok = diag_fail(d, DIAG_INPUT, file, "is the record of a %s, expected one of a %s", r->command, command);
-    if (ok && set) {
-        settings_defaults(set, SETTINGS_DARTS);
-        ok = settings_read(json_object_get(run, "settings"), file, set, d);
-    }
-    if (ok && of)
-        ok = space_of(run, file, of, d);
-    if (!ok) {
-        json_decref(run);
-        return NULL;
-    }
-    return run;
+    fields_read(&in, run, command, r);
+    settings_defaults(set, SETTINGS_DARTS);
+    settings_read(&in, run, set);
+    if (d->kind == DIAG_NONE && space_of(run, file, of, a, d))
+        return run;
+    json_decref(run);
+    return NULL;
 }
 
-bool record_settings(const char *file, settings *set, nasc_diag *d)
+bool record_settings(const char *file, settings *set, arena *a, nasc_diag *d)
 {
-    json_error_t error;
-    json_t *run = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
-    if (!run)
-        return diag_fail(d, DIAG_INPUT, file, "line %d, column %d: %s", error.line, error.column, error.text);
-    json_t *values = json_object_get(run, "settings");
-    bool ok = values ? settings_read(values, file, set, d) : diag_fail(d, DIAG_INPUT, file, "has no \"settings\"");
+    json_t *run = json_file_read(file, d);
+    reader in = {.arena = a, .file = file, .diag = d};
+    if (run && read_object(&in, run, NULL, 0)) {
+        read_format(&in, run, FORMAT);
+        settings_read(&in, run, set);
+    }
     json_decref(run);
-    return ok;
+    return d->kind == DIAG_NONE;
 }
 
 bool record_costs(const record *r, const space_net *built, const char *folder, arena *a, costs *c, nasc_diag *d)
 {
+    char file[RUN_PATH + 64];
     int64_t candidates = built->net->slot_size[SLOT_MIX];
-    if (strcmp(r->cost, "latency") != 0) {
-        *c = costs_of(a, built->net, strcmp(r->cost, "params") == 0 ? COST_PARAMS : COST_MACS);
-        return true;
-    }
-    bool ok = latency_costs_read(r->latency, a, c) && c->count == candidates;
-    return ok || diag_fail(d, DIAG_INPUT, folder, "has latencies of %lld candidates, its space has %lld",
-                           (long long)c->count, (long long)candidates);
+    if (strcmp(r->cost, "latency") == 0)
+        return latency_costs_read(r->latency, candidates, run_file(folder, file_name, file), a, c, d);
+    *c = costs_of(a, built->net, strcmp(r->cost, "params") == 0 ? COST_PARAMS : COST_MACS);
+    return true;
 }
 
-/* ---- runs ------------------------------------------------------------------------------------------------ */
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
 
 static bool request_new(run_request *r, const record *like, bool genotype, nasc_diag *d)
 {
@@ -182,7 +223,7 @@ static bool request_new(run_request *r, const record *like, bool genotype, nasc_
     const char *operand = a->common.operand_count == 1 ? a->common.operand[0] : NULL;
     model m;
     if (!operand || !a->data)
-        return diag_fail(d, DIAG_INPUT, like->command, "%s and --data are needed, or --resume",
+        return diag_fail(d, DIAG_USAGE, like->command, "%s and --data are needed, or --resume",
                          genotype ? "GENOTYPE" : "SPACE");
     bool ok = model_open(&m, &a->common, operand, d);
     if (ok && genotype != m.genotype)
@@ -190,7 +231,7 @@ static bool request_new(run_request *r, const record *like, bool genotype, nasc_
                        genotype ? "is a space: its choices are still to be made (nasc search)"
                                 : "is a genotype: every choice is made");
     if (ok && a->config) /* below --set: once more from the start */
-        ok = record_settings(a->config, &m.settings, d) && model_settings(&m.settings, &a->common, d);
+        ok = record_settings(a->config, &m.settings, r->session.arena, d) && model_settings(&m.settings, &a->common, d);
     r->of = m.space;
     r->settings = m.settings;
     r->record = *like;
@@ -206,8 +247,8 @@ static bool request_again(run_request *r, const record *like, bool more, nasc_di
     const run_arguments *a = r->arguments;
     if (a->common.operand_count || a->common.settings.count || a->data || a->config || a->common.seed ||
         a->checkpoint_steps || a->common.cudnn || more)
-        return diag_fail(d, DIAG_INPUT, "--resume", "takes everything from run.json; no other setting may be given");
-    r->run = record_read(a->out, like->command, &r->record, &r->of, &r->settings, d);
+        return diag_fail(d, DIAG_USAGE, "--resume", "takes everything from run.json; no other setting may be given");
+    r->run = record_read(a->out, like->command, &r->record, &r->of, &r->settings, r->session.arena, d);
     return r->run && session_use_cudnn(&r->session, r->record.cudnn, d);
 }
 

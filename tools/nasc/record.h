@@ -23,13 +23,14 @@ typedef struct record {
 json_t *record_new(const record *r, const space *of, const settings *set, arena *a, nasc_diag *d);
 /* Adds what the data say of images: mean and deviation a channel, names of classes. */
 bool record_images(json_t *run, const dataset *data, nasc_diag *d);
-/* Reads FOLDER/run.json, which must be of `command` (NULL: any). Texts belong to the returned object, which the caller
- * decrefs; the space is the caller's. `of` and `set` may be NULL. */
-json_t *record_read(const char *folder, const char *command, record *r, space **of, settings *set, nasc_diag *d);
+/* Reads FOLDER/run.json, which must be of `command`. Texts live in the arena; the caller decrefs the object, and the space
+ * is the caller's. */
+json_t *record_read(const char *folder, const char *command, record *r, space **of, settings *set, arena *a,
+                    nasc_diag *d);
 /* Adds or replaces "result" (a reference is taken over) and writes the file. */
 bool record_result(const char *folder, json_t *run, json_t *result, nasc_diag *d);
 /* --config: the settings of a run.json. */
-bool record_settings(const char *file, settings *set, nasc_diag *d);
+bool record_settings(const char *file, settings *set, arena *a, nasc_diag *d);
 /* What the candidates of a search cost by its record. `built`: its space, for evaluation. */
 bool record_costs(const record *r, const space_net *built, const char *folder, arena *a, costs *c, nasc_diag *d);
 /* Whether `path` is a folder with a run.json. */
@@ -44,6 +45,43 @@ typedef struct run_arguments {
     int64_t checkpoint_steps;
     bool resume;
 } run_arguments;
+
+/* Rows of its options, before and after the command's own; it stands at the start of the command's arguments. */
+#define RUN_FIELD(field) offsetof(run_arguments, field)
+#define RUN_OPTIONS_FIRST                                                                                              \
+    {.name = "data",                                                                                                   \
+     .value = "KIND:PATH",                                                                                             \
+     .kind = OPTION_TEXT,                                                                                              \
+     .offset = RUN_FIELD(data),                                                                                        \
+     .help = "idx:DIR, cifar10:DIR, cifar100:DIR, images:DIR (a folder a class), synthetic:HxWxC/CLASSES"},            \
+        {.name = "out",                                                                                                \
+         .value = "RUN",                                                                                               \
+         .kind = OPTION_TEXT,                                                                                          \
+         .offset = RUN_FIELD(out),                                                                                     \
+         .help = "the run's folder",                                                                                   \
+         .required = true},
+#define RUN_OPTIONS_LAST                                                                                               \
+    {.name = "config",                                                                                                 \
+     .value = "FILE",                                                                                                  \
+     .kind = OPTION_TEXT,                                                                                              \
+     .offset = RUN_FIELD(config),                                                                                      \
+     .help = "settings of another run's run.json"},                                                                    \
+        {.name = "resume",                                                                                             \
+         .kind = OPTION_FLAG,                                                                                          \
+         .offset = RUN_FIELD(resume),                                                                                  \
+         .help = "goes on with RUN, as run.json says"},                                                                \
+        {.name = "checkpoint-steps",                                                                                   \
+         .value = "N",                                                                                                 \
+         .kind = OPTION_INT,                                                                                           \
+         .offset = RUN_FIELD(checkpoint_steps),                                                                        \
+         .least = 1,                                                                                                   \
+         .most = STEPS_MOST,                                                                                           \
+         .help = "steps from checkpoint to checkpoint, beside each epoch's (100)"},                                    \
+        {.name = "engine",                                                                                             \
+         .value = "jit|cc|interpreter",                                                                                \
+         .kind = OPTION_TEXT,                                                                                          \
+         .offset = RUN_FIELD(engine),                                                                                  \
+         .help = "what runs the kernels; results are the same"},
 
 /* A run as asked for or, to be resumed, as recorded. */
 typedef struct run_request {

@@ -1,5 +1,6 @@
 /* nasc search: a space in, a genotype out; of several targets or seeds, the pareto front or the best (several.c). */
 #include "latency.h"
+#include "output.h"
 #include "several.h"
 
 #include <stdlib.h>
@@ -24,16 +25,16 @@ static bool check_cost(const search_arguments *a, const record *r, const search_
 {
     const cost_row *cost = cost_find(r->cost);
     if ((a->latency || a->target_ms.count) && !is_latency(r))
-        return diag_fail(d, DIAG_INPUT, a->latency ? "--latency" : "--target-ms", "goes with --cost latency");
+        return diag_fail(d, DIAG_USAGE, a->latency ? "--latency" : "--target-ms", "goes with --cost latency");
     if (a->target_cost.count && (!cost || is_latency(r)))
-        return diag_fail(d, DIAG_INPUT, "--target-cost", "goes with --cost macs or --cost params");
+        return diag_fail(d, DIAG_USAGE, "--target-cost", "goes with --cost macs or --cost params");
     if (!r->cost)
         return true;
     if (!m->selects)
         return diag_fail(d, DIAG_INPUT, "--cost", "is for the methods of spaces that select candidates, not for %s",
                          m->name);
     return r->targets.count > 0 ||
-           diag_fail(d, DIAG_INPUT, "--cost", "%s needs a target: --%s A", cost->name, cost->option);
+           diag_fail(d, DIAG_USAGE, "--cost", "%s needs a target: --%s A", cost->name, cost->option);
 }
 
 /* Latencies are by the table in a new run, and as run.json has them in one that goes on. */
@@ -42,7 +43,7 @@ static bool read_costs(run_request *s, const search_arguments *a, const space_ne
     if (s->run || !is_latency(&s->record))
         return record_costs(&s->record, built, a->common.out, s->session.arena, c, d);
     if (!a->latency)
-        return diag_fail(d, DIAG_INPUT, "--cost", "latency needs what nasc latency measured: --latency TABLE");
+        return diag_fail(d, DIAG_USAGE, "--cost", "latency needs what nasc latency measured: --latency TABLE");
     return latency_costs_of(&s->session, built, space_name(s->of), a->latency, c, d);
 }
 
@@ -91,9 +92,6 @@ static bool ask(run_request *s, const search_arguments *a, nasc_diag *d)
     if (!s->record.method && !a->common.resume)
         s->record.method = selects ? "proxyless" : "darts-2nd";
     const search_method *m = search_method_find(s->record.method);
-    if (!m)
-        return diag_fail(d, DIAG_INPUT, a->common.out, "was searched by '%s', a method that this nasc does not know",
-                         s->record.method ? s->record.method : "");
     if (m->selects != selects)
         return diag_fail(d, DIAG_INPUT, space_name(s->of), "has choices that %s cannot learn (combine: %s)", m->name,
                          selects ? "select" : "mix");
@@ -133,19 +131,15 @@ static enum run_end search_alone(run_request *s, front *f, nasc_diag *d)
     return end;
 }
 
-/* ---- the command
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
-static void report(const search_arguments *a, const front *f, const json_t *result)
+static bool report(const search_arguments *a, const front *f, const json_t *result, nasc_diag *d)
 {
     if (a->common.common.json) {
         json_t *line =
             json_pack("{ss so}", "genotype", arena_printf(a->common.common.arena, "%s/genotype.json", a->common.out),
                       "result", json_deep_copy(result));
-        json_dumpf(line, stdout, JSON_COMPACT);
-        putchar('\n');
-        json_decref(line);
-        return;
+        return output_json(line, JSON_COMPACT, d);
     }
     if (f->count > 1)
         front_print(f, stdout);
@@ -154,6 +148,7 @@ static void report(const search_arguments *a, const front *f, const json_t *resu
     printf("%s/genotype.json\n", a->common.out);
     if (f->count > 1 && f->cost)
         printf("%s/pareto.svg\n", a->common.out);
+    return true;
 }
 
 static enum exit_code run(void *arguments, nasc_diag *d)
@@ -170,30 +165,23 @@ static enum exit_code run(void *arguments, nasc_diag *d)
         end = record_result(a->common.out, s.run, json_incref(result), d) ? RUN_DONE : RUN_FAILED;
     }
     enum exit_code code = request_close(&s, end);
-    if (end == RUN_DONE)
-        report(a, &found, result);
+    if (end == RUN_DONE && !report(a, &found, result, d))
+        code = EXIT_FAILED;
     json_decref(result);
     return code;
 }
 
+/* The names with a bar before each. */
+#define NAME(name, selects, order, rule) "|" name
+static const char method_names[] = SEARCH_METHODS(NAME);
+
 #define AT(field) offsetof(search_arguments, field)
 static const option_row options[] = {
-    {.name = "data",
-     .value = "KIND:PATH",
-     .kind = OPTION_TEXT,
-     .offset = AT(common.data),
-     .help = "idx:DIR, cifar10:DIR, cifar100:DIR, images:DIR (a folder a class), synthetic:HxWxC/CLASSES"},
-    {.name = "out",
-     .value = "RUN",
-     .kind = OPTION_TEXT,
-     .offset = AT(common.out),
-     .help = "the run's folder",
-     .required = true},
-    {.name = "method",
-     .value = "darts-2nd|darts-1st|darts-reinforce|proxyless|proxyless-all|proxyless-reinforce",
-     .kind = OPTION_TEXT,
-     .offset = AT(method),
-     .help = "how alpha is learned (darts-2nd; of spaces that select: proxyless)"},
+    RUN_OPTIONS_FIRST{.name = "method",
+                      .value = &method_names[1],
+                      .kind = OPTION_TEXT,
+                      .offset = AT(method),
+                      .help = "how alpha is learned (darts-2nd; of spaces that select: proxyless)"},
     {.name = "cost",
      .value = "macs|params|latency",
      .kind = OPTION_TEXT,
@@ -219,6 +207,7 @@ static const option_row options[] = {
      .kind = OPTION_INT,
      .offset = AT(runs),
      .least = 1,
+     .most = SEARCHES_MOST,
      .help = "searches with seeds S, S+1, …, the best kept"},
     {.name = "memory",
      .value = "SIZE",
@@ -227,24 +216,7 @@ static const option_row options[] = {
      .least = 1,
      .help =
          "most for the tensors of a step, as 300M or 2G: what is too much is computed again; the result is the same"},
-    {.name = "config",
-     .value = "FILE",
-     .kind = OPTION_TEXT,
-     .offset = AT(common.config),
-     .help = "settings of another run's run.json"},
-    {.name = "resume", .kind = OPTION_FLAG, .offset = AT(common.resume), .help = "goes on with RUN, as run.json says"},
-    {.name = "checkpoint-steps",
-     .value = "N",
-     .kind = OPTION_INT,
-     .offset = AT(common.checkpoint_steps),
-     .least = 1,
-     .help = "steps from checkpoint to checkpoint, beside each epoch's (100)"},
-    {.name = "engine",
-     .value = "jit|cc|interpreter",
-     .kind = OPTION_TEXT,
-     .offset = AT(common.engine),
-     .help = "what runs the kernels; results are the same"},
-};
+    RUN_OPTIONS_LAST};
 
 const command command_search = {
     .name = "search",

@@ -50,7 +50,7 @@ static bool open_gpu(session *s, const char *engine, nasc_diag *d)
 {
     int capability;
     if (engine)
-        return diag_fail(d, DIAG_INPUT, "--engine", "is for the CPU: a GPU has its own");
+        return diag_fail(d, DIAG_USAGE, "--engine", "is for the CPU: a GPU has its own");
     if (!(s->device = device_open_cuda(&capability, d)))
         return false;
     if (!target_gpu(capability, &s->target))
@@ -66,10 +66,8 @@ bool session_use_cudnn(session *s, const char *precision, nasc_diag *d)
     bool rounds = precision && strcmp(precision, "tf32") == 0;
     if (!precision)
         return true;
-    if (!rounds && strcmp(precision, "float32") != 0)
-        return diag_fail(d, DIAG_INPUT, "run.json", "\"cudnn\" is '%s', expected float32 or tf32", precision);
     if (!s->target.capability)
-        return diag_fail(d, DIAG_INPUT, "--cudnn", "is for GPUs: it goes with --device cuda");
+        return diag_fail(d, DIAG_USAGE, "--cudnn", "is for GPUs: it goes with --device cuda");
     return engine_library(s->engine) || engine_open_library(s->engine, rounds, d);
 }
 
@@ -101,28 +99,31 @@ void session_close(session *s)
     s->engine = NULL;
 }
 
-bool session_target(const session *s, const char *wanted, target *to, nasc_diag *d)
+bool session_target(arena *a, const char *wanted, bool gpus, target *to, nasc_diag *d)
 {
-    const char *names[24] = {"native"};
-    int count = 1;
-    text list = {.arena = s->arena};
-    wanted = wanted ? wanted : names[0];
-    text_add(&list, "native");
-    for (; count <= target_count && count < (int)COUNT(names); count++) {
-        names[count] = target_table[count - 1].name;
+    int count = 1, all = target_count + (gpus ? target_gpu_count : 0);
+    const char **names = NEW_ARRAY(a, const char *, all + 1);
+    text list = {.arena = a};
+    names[0] = "native";
+    text_add(&list, "%s", names[0]);
+    for (; count <= all; count++) {
+        names[count] = (count <= target_count ? target_table[count - 1] : target_gpus[count - 1 - target_count]).name;
         text_add(&list, ", %s", names[count]);
     }
+    wanted = wanted ? wanted : names[0];
     const target *found = target_find(wanted);
-    if (!found && strcmp(wanted, "native") != 0) {
+    if (!found && gpus)
+        found = target_find_gpu(wanted);
+    if (!found && strcmp(wanted, names[0]) != 0) {
         const char *near = text_suggest(wanted, names, count);
-        return diag_fail(d, DIAG_INPUT, "--target", "there is no target '%s'%s%s%s; targets are %s", wanted,
+        return diag_fail(d, DIAG_USAGE, "--target", "there is no target '%s'%s%s%s; targets are %s", wanted,
                          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", list.at);
     }
     *to = found ? *found : target_host();
     return true;
 }
 
-/* ---- data ------------------------------------------------------------------------------------------------ */
+/* ---- data -------------------------------------------------------------------------------------------------------- */
 
 bool session_given(const arguments *a, const char *name)
 {
@@ -195,7 +196,7 @@ bool session_fit_auxiliary(const session *s, const space *of, settings *set, nas
     return true;
 }
 
-/* ---- networks -------------------------------------------------------------------------------------------- */
+/* ---- networks ---------------------------------------------------------------------------------------------------- */
 
 bool session_compile(session *s, const net *n, const pipeline_options *o, runnable *to, nasc_diag *d)
 {

@@ -42,8 +42,8 @@ bool session_interrupted(void);
 /* Whether the command line sets `name`. */
 bool session_given(const arguments *a, const char *name);
 
-/* --target: a row of the table, or "native" (also NULL) for this machine. */
-bool session_target(const session *s, const char *wanted, target *to, nasc_diag *d);
+/* --target: a row of the table, "native" (also NULL) for this machine or, where `gpus`, a GPU. */
+bool session_target(arena *a, const char *wanted, bool gpus, target *to, nasc_diag *d);
 
 /* Opens the data and makes `input` and `classes` those of the data; a given setting that says otherwise is an error.
  * Image files become what `input` says. stderr says what was set aside, and which images are bad. */
@@ -62,7 +62,15 @@ parameters session_parameters(const net *n);
 
 /* ---- jobs: what search and train do, once their settings are known ---- */
 
-/* How alpha is learned. */
+/* X(name, selects, order, rule): how alpha is learned. */
+#define SEARCH_METHODS(X)                                                                                              \
+    X("darts-2nd", false, DARTS_SECOND, 0)                                                                             \
+    X("darts-1st", false, DARTS_FIRST, 0)                                                                              \
+    X("darts-reinforce", false, DARTS_REINFORCE, 0)                                                                    \
+    X("proxyless", true, 0, PROXYLESS_TWO)                                                                             \
+    X("proxyless-all", true, 0, PROXYLESS_ALL)                                                                         \
+    X("proxyless-reinforce", true, 0, PROXYLESS_REINFORCE)
+
 typedef struct search_method {
     const char *name;
     bool selects;             /* for spaces that select candidates, not for those that mix them */

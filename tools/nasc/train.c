@@ -49,37 +49,7 @@ static enum exit_code run(void *arguments, nasc_diag *d)
     return code;
 }
 
-#define AT(field) offsetof(run_arguments, field)
-static const option_row options[] = {
-    {.name = "data",
-     .value = "KIND:PATH",
-     .kind = OPTION_TEXT,
-     .offset = AT(data),
-     .help = "idx:DIR, cifar10:DIR, cifar100:DIR, images:DIR (a folder a class), synthetic:HxWxC/CLASSES"},
-    {.name = "out",
-     .value = "RUN",
-     .kind = OPTION_TEXT,
-     .offset = AT(out),
-     .help = "the run's folder",
-     .required = true},
-    {.name = "config",
-     .value = "FILE",
-     .kind = OPTION_TEXT,
-     .offset = AT(config),
-     .help = "settings of another run's run.json"},
-    {.name = "resume", .kind = OPTION_FLAG, .offset = AT(resume), .help = "goes on with RUN, as run.json says"},
-    {.name = "checkpoint-steps",
-     .value = "N",
-     .kind = OPTION_INT,
-     .offset = AT(checkpoint_steps),
-     .least = 1,
-     .help = "steps from checkpoint to checkpoint, beside each epoch's (100)"},
-    {.name = "engine",
-     .value = "jit|cc|interpreter",
-     .kind = OPTION_TEXT,
-     .offset = AT(engine),
-     .help = "what runs the kernels; results are the same"},
-};
+static const option_row options[] = {RUN_OPTIONS_FIRST RUN_OPTIONS_LAST};
 
 const command command_train = {
     .name = "train",

@@ -1,5 +1,6 @@
 /* Networks with weights. */
 #include "trained.h"
+#include "space/json.h"
 
 #include <string.h>
 
@@ -7,31 +8,44 @@ enum { BATCH = 16 }; /* images of the batch whose statistics go with initial wei
 
 /* ---- what the operand is ----------------------------------------------------------------------------------------- */
 
-static bool read_floats(const json_t *list, int count, float **to, arena *a)
+static float *floats_at(reader *in, const json_t *about, const char *key, int count)
 {
-    if ((int)json_array_size(list) != count)
-        return false;
-    *to = NEW_ARRAY(a, float, count);
-    for (int i = 0; i < count; i++)
-        (*to)[i] = (float)json_number_value(json_array_get(list, (size_t)i));
-    return true;
+    size_t mark;
+    float *at = NEW_ARRAY(in->arena, float, count);
+    read_floats(in, read_at(in, about, key, &mark), count, at);
+    read_leave(in, mark);
+    return at;
 }
 
-/* Mean, deviation and names of classes, as run.json has them of the training's data. */
-static void know_from_run(trained *t)
+static const char **names_at(reader *in, const json_t *about, const char *key, int count)
 {
-    arena *a = t->session->arena;
-    const json_t *about = json_object_get(t->run, "images"), *names = json_object_get(about, "classes");
-    if (!read_floats(json_object_get(about, "mean"), t->c, &t->mean, a) ||
-        !read_floats(json_object_get(about, "std"), t->c, &t->std, a))
-        t->mean = t->std = NULL;
-    if ((int)json_array_size(names) != t->classes)
-        return;
-    t->class_names = NEW_ARRAY(a, const char *, t->classes);
-    for (int i = 0; i < t->classes; i++) {
-        const char *name = json_string_value(json_array_get(names, (size_t)i));
-        t->class_names[i] = name ? name : "";
+    size_t mark;
+    const char **names = NEW_ARRAY(in->arena, const char *, count);
+    const json_t *all = read_at(in, about, key, &mark);
+    bool fits = read_list(in, all, count, "names");
+    for (int i = 0; fits && i < count; i++) {
+        size_t inner = read_enter_index(in, (size_t)i);
+        names[i] = read_string(in, json_array_get(all, (size_t)i), "the name of a class");
+        read_leave(in, inner);
     }
+    read_leave(in, mark);
+    return names;
+}
+
+/* Mean, deviation and names of classes, as run.json has them of the training's data, where it has them. */
+static bool know_from_run(trained *t, const char *folder, nasc_diag *d)
+{
+    char file[RUN_PATH + 64];
+    reader in = {.arena = t->session->arena, .file = run_file(folder, "run.json", file), .diag = d};
+    size_t mark;
+    const json_t *about = read_at(&in, t->run, "images", &mark);
+    if (!about || !read_object(&in, about, NULL, 0))
+        return !about;
+    t->mean = floats_at(&in, about, "mean", t->c);
+    t->std = floats_at(&in, about, "std", t->c);
+    if (json_object_get(about, "classes"))
+        t->class_names = names_at(&in, about, "classes", t->classes);
+    return d->kind == DIAG_NONE;
 }
 
 bool trained_data(trained *t, nasc_diag *d)
@@ -49,7 +63,7 @@ bool trained_data(trained *t, nasc_diag *d)
 static bool open_run(trained *t, const char *from, const char *weights, const char *data, nasc_diag *d)
 {
     record r;
-    t->run = record_read(from, "train", &r, &t->genotype, &t->settings, d);
+    t->run = record_read(from, "train", &r, &t->genotype, &t->settings, t->session->arena, d);
     if (!t->run)
         return false;
     t->seed = (uint64_t)r.seed;
@@ -82,8 +96,8 @@ bool trained_open(trained *t, session *s, const char *from, const char *weights,
     if (!settings_input(&t->settings, &t->h, &t->w, &t->c))
         return diag_fail(d, DIAG_INPUT, from, "input is '%s', expected HxWxC",
                          settings_text(&t->settings, SETTING_input));
-    if (!data && is_run)
-        know_from_run(t);
+    if (!data && is_run && !know_from_run(t, from, d))
+        return false;
     return t->mean || !is_run || trained_data(t, d);
 }
 

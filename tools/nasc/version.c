@@ -1,5 +1,6 @@
 /* --version: what this nasc is, what compiles its kernels, and what the machine it runs on can do. */
 #include "cli.h"
+#include "output.h"
 
 #include "base/cuda_libraries.h"
 #include "loop/target.h"
@@ -17,14 +18,14 @@ static const char *llvm_version(char *text, size_t size)
 }
 
 /* "CUDA: driver 12.4, NVRTC 12.6, cuDNN not found", or an object with null for what is not found. */
-static void print_cuda(FILE *out)
+static void print_cuda(void)
 {
     for (int i = 0; i < CUDA_LIBRARY_COUNT; i++) {
         char version[32];
         bool found = cuda_library_version(i, version, sizeof version);
-        fprintf(out, "%s %s %s", i ? "," : "CUDA:", cuda_library_word(i), found ? version : "not found");
+        printf("%s %s %s", i ? "," : "CUDA:", cuda_library_word(i), found ? version : "not found");
     }
-    fputc('\n', out);
+    putchar('\n');
 }
 
 static json_t *cuda_json(void)
@@ -39,24 +40,20 @@ static json_t *cuda_json(void)
     return all;
 }
 
-bool version_print(FILE *out, bool json)
+bool version_print(bool json, nasc_diag *d)
 {
     char llvm_text[32];
     const char *llvm = llvm_version(llvm_text, sizeof llvm_text);
     target host = target_host();
     if (!json) {
-        fprintf(out,
-                "nasc %s\nLLVM %s\n%s: vectors of %d floats, %s fused multiply-add, caches of %d and %d kB a core\n",
-                nasc_version(), llvm ? llvm : "none", host.name, host.lanes, host.fma ? "a" : "no", host.l1_bytes >> 10,
-                host.l2_bytes >> 10);
-        print_cuda(out);
+        printf("nasc %s\nLLVM %s\n%s: vectors of %d floats, %s fused multiply-add, caches of %d and %d kB a core\n",
+               nasc_version(), llvm ? llvm : "none", host.name, host.lanes, host.fma ? "a" : "no", host.l1_bytes >> 10,
+               host.l2_bytes >> 10);
+        print_cuda();
         return true;
     }
     json_t *all = json_pack("{s:s, s:s?, s:o, s:{s:s, s:i, s:i, s:b, s:i, s:i}}", "version", nasc_version(), "llvm",
                             llvm, "cuda", cuda_json(), "cpu", "target", host.name, "lanes", host.lanes, "registers",
                             host.registers, "fma", (int)host.fma, "l1_bytes", host.l1_bytes, "l2_bytes", host.l2_bytes);
-    bool ok = all && json_dumpf(all, out, JSON_INDENT(2)) == 0;
-    json_decref(all);
-    fputc('\n', out);
-    return ok;
+    return output_json(all, JSON_INDENT(2), d);
 }
