@@ -25,6 +25,7 @@ typedef struct candidate {
     unsigned char key[16];
     lower_options best;
     double seconds[CHOICES];
+    unsigned char code[CHOICES][16]; /* key of what an alternative makes of it */
     double first, last; /* of the model's own schedule; of the best */
     double now;         /* in the present run */
 } candidate;
@@ -68,6 +69,19 @@ static void clocks_on(session *s, workload *w)
     }
 }
 
+/* Most schedules change nothing in most kernels. */
+static void note_code(tuner *t, const workload *w)
+{
+    for (int i = 0; i < w->count; i++) {
+        const program *p = w->programs[i]->program;
+        for (int k = 0; k < p->instances.count; k++) {
+            const program_instance *of = &p->instances.at[k];
+            if (of->kernel >= 0)
+                loop_key(p->kernels.at[of->kernel], kernel_of(t, of->schedule)->code[t->choice]);
+        }
+    }
+}
+
 /* One run of an alternative; the best of each kernel is remembered. */
 static bool run_once(tuner *t, const workload *w, int choice, bool counts, nasc_diag *d)
 {
@@ -104,7 +118,7 @@ static void settle(tuner *t, int choices, bool first)
         candidate *k = &t->kernels.at[i];
         int best = 0;
         for (int c = 1; c < choices; c++)
-            if (k->seconds[c] < k->seconds[best])
+            if (k->seconds[c] < k->seconds[best] && memcmp(k->code[c], k->code[0], sizeof k->code[0]) != 0)
                 best = c;
         if (k->seconds[best] > (1 - 0.01 * GAIN_LEAST) * k->seconds[0])
             best = 0;
@@ -125,6 +139,7 @@ static bool measure(tuner *t, const model *m, const bench_arguments *a, workload
         if (!open(t->s, m, a, &w[t->choice], d))
             return false;
         clocks_on(t->s, &w[t->choice]);
+        note_code(t, &w[t->choice]);
     }
     for (int round = 0; round <= ROUNDS; round++)
         for (int c = 0; c < choices; c++)
