@@ -26,8 +26,8 @@ typedef struct candidate {
     lower_options best;
     double seconds[CHOICES];
     unsigned char code[CHOICES][16]; /* key of what an alternative makes of it */
-    double first, last; /* of the model's own schedule; of the best */
-    double now;         /* in the present run */
+    double first, last;              /* of the model's own schedule; of the best */
+    double now;                      /* in the present run */
 } candidate;
 
 typedef struct tuner {
