@@ -103,13 +103,23 @@ static void store_norm(simd *s, loop_index c, int lanes, int mean, int var, int 
         store_narrow(s, to, loop_offset(c, (int64_t)r * channels), rows[r]);
 }
 
+/* Rows of a norm's two sums, where they are not added up yet. */
+static int rows_of_sums(simd *s)
+{
+    return s->totals ? -1 : simd_chunks(s, operand(s, 0));
+}
+
+static int total_of(simd *s, int k, int rows, loop_index c, int lanes)
+{
+    return s->totals ? s->totals[k] : simd_fold_rows(s, in(s, k), rows, s->n->nodes.at[operand(s, k)].type.c, c, lanes);
+}
+
 /* Σd and Σd² about the running mean: mean = running + Σd/N, var = Σd²/N - (Σd/N)². */
 static void finish_norm(simd *s, loop_index c, int lanes)
 {
-    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = simd_chunks(s, operand(s, 0)),
-        count = pixel_count(s, lanes);
-    int shift = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 0), rows, channels, c, lanes), count);
-    int square = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 1), rows, channels, c, lanes), count);
+    int rows = rows_of_sums(s), count = pixel_count(s, lanes);
+    int shift = math(s, LOOP_DIV, total_of(s, 0, rows, c, lanes), count);
+    int square = math(s, LOOP_DIV, total_of(s, 1, rows, c, lanes), count);
     int var = math(s, LOOP_SUB, square, math(s, LOOP_MUL, shift, shift));
     var = math(s, LOOP_MAX, var, wide(s, lanes, 0));
     int mean = math(s, LOOP_ADD, loop_load(&s->pen, DT_F64, lanes, in(s, 2), c), shift);
@@ -215,10 +225,10 @@ static int candidate_weight(simd *s, int k, int lanes)
 /* dL/dx = scale·(g - Σg/N - x̂·Σg·x̂/N) as a·g + (b·(x - mean) + d). */
 static void norm_coefficients(simd *s, loop_index c, int lanes)
 {
-    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = simd_chunks(s, operand(s, 0)),
-        count = pixel_count(s, lanes), bn = in(s, 2);
-    int sum = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 0), rows, channels, c, lanes), count);
-    int dot = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 1), rows, channels, c, lanes), count);
+    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = rows_of_sums(s), count = pixel_count(s, lanes),
+        bn = in(s, 2);
+    int sum = math(s, LOOP_DIV, total_of(s, 0, rows, c, lanes), count);
+    int dot = math(s, LOOP_DIV, total_of(s, 1, rows, c, lanes), count);
     int scale = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_SCALE * channels));
     int rstd = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_RSTD * channels));
     int mean = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_MEAN * channels));
@@ -464,6 +474,15 @@ static void row_rescale(simd *s, int root)
     s->out->unit_tiles = t->w;
 }
 
+/* What follows a norm's sums. */
+static void by_channel(simd *s, int root, void (*body)(simd *s, loop_index c, int lanes))
+{
+    if (simt_norms_rows(s, root))
+        simt_norm_rows(s, root, body);
+    else
+        each_channel(s, s->n->nodes.at[root].type.c, body);
+}
+
 void simd_lower_vector(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
@@ -471,7 +490,7 @@ void simd_lower_vector(simd *s, int root)
     s->out->unit_tiles = 1;
     switch (v->prim) {
     case NET_bn_finish:
-        each_channel(s, v->type.c, finish_norm);
+        by_channel(s, root, finish_norm);
         break;
     case NET_bn_exact:
         exact_norms(s, v->type.c);
@@ -483,7 +502,7 @@ void simd_lower_vector(simd *s, int root)
         each_channel(s, v->type.c, move_norm);
         break;
     case NET_bn_coef:
-        each_channel(s, v->type.c, norm_coefficients);
+        by_channel(s, root, norm_coefficients);
         break;
     case NET_batch_mean:
         each_channel(s, v->type.c, batch_mean);

@@ -213,7 +213,7 @@ static int core_of(const simd *s, int node)
     return -1;
 }
 
-void simt_store(simd *s, int root, int core, int result, const spot *at)
+int simt_store(simd *s, int root, int core, int result, const spot *at)
 {
     s->core = core;
     s->core_reg = result;
@@ -221,16 +221,17 @@ void simt_store(simd *s, int root, int core, int result, const spot *at)
     int value = core == root ? result : simd_map(s, root, at);
     loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, at), value);
     s->core = -1;
+    return value;
 }
 
 static void lower_pixels(simd *s)
 {
-    CHECK(s->g->roots.count == 1); /* FUSE_ELEMENTS joins flat vectors and sums alone */
     int root = s->g->roots.at[0], core = core_of(s, root);
     if (simt_goes_by_tiles(s, core)) {
         simt_lower_tile(s, root, core);
         return;
     }
+    CHECK(s->g->roots.count == 1); /* FUSE_ELEMENTS joins flat vectors and sums alone, and those of rows to tiles */
     if (simt_goes_by_columns(s, core)) {
         simt_lower_columns(s, root, core);
         return;
@@ -269,6 +270,8 @@ void simt_lower(simd *s)
         simd_lower_flat(s);
     else if (v->prim == NET_chan_sum)
         simt_channel_sums(s);
+    else if (v->prim == NET_row_sum)
+        simt_row_sums(s);
     else if (v->prim == NET_conv_dw && simt_weights_go_by_tiles(s, root))
         simt_weight_tile(s, root);
     else if (v->prim == NET_conv_dw && simt_weights_stream(s, root))
