@@ -231,11 +231,11 @@ static void lower_pixels(simd *s)
         simt_lower_tile(s, root, core);
         return;
     }
-    CHECK(s->g->roots.count == 1); /* FUSE_ELEMENTS joins flat vectors and sums alone, and those of rows to tiles */
     if (simt_goes_by_columns(s, core)) {
         simt_lower_columns(s, root, core);
         return;
     }
+    CHECK(s->g->roots.count == 1); /* FUSE_ELEMENTS joins flat vectors and sums alone, and those of rows to these two */
     if (simt_has_bands(s, core)) {
         simt_lower_bands(s, root, core);
         return;

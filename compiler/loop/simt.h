@@ -86,16 +86,14 @@ int simt_first_maximum(simd *s, const net_node *max_pool_dx, const spot *at);
 bool simt_has_bands(const simd *s, int core);
 void simt_lower_bands(simd *s, int root, int core);
 /* simt_sum.c: sums over images and pixels */
-/* The group's row_sums of a row and a channel, which a thread adds up: begun at a spot of that channel, given the pixels of
- * `root` in their order, stored at a spot of the row. */
-typedef struct row_sums {
-    int root, known;
-    int acc[FUSE_SUMS];
-} row_sums;
-row_sums simt_open_sums(simd *s, int root, const spot *at);
-void simt_add_to_sums(simd *s, const row_sums *q, int value, const spot *at);
-void simt_close_sums(simd *s, const row_sums *q, const spot *at);
-void simt_row_sums(simd *s);          /* alone, of what stands in memory */
+/* A row of a channel as its kernel has left it in scratch, pixels so far apart. */
+typedef struct made_row {
+    int w, scratch, pitch;
+    loop_index first;
+} made_row;
+/* The group's row_sums over a row of `root`, at its first pixel; -1: over what stands in memory. By one thread. */
+void simt_sum_row(simd *s, int root, const spot *row, const made_row *made);
+void simt_row_sums(simd *s);          /* a group of its own */
 void simt_weights(simd *s, int root); /* another conv_dw's partial rows: a thread a weight */
 void simt_channel_sums(simd *s);      /* the group's chan_sums: threads a row of pixels each */
 void simt_total_channels(simd *s, int root);

@@ -202,63 +202,58 @@ void simt_channel_sums(simd *s)
 
 /* ---- sums over rows ---------------------------------------------------------------------------------------------- */
 
-/* The i-th row_sum of the group, or -1. */
-static int row_sum_of(const simd *s, int i)
-{
-    for (int r = 0; r < s->g->roots.count; r++)
-        if (s->n->nodes.at[s->g->roots.at[r]].prim == NET_row_sum && i-- == 0)
-            return s->g->roots.at[r];
-    return -1;
-}
-
-row_sums simt_open_sums(simd *s, int root, const spot *at)
-{
-    row_sums q = {.root = root, .known = s->channel_memo.count};
-    for (int i = 0, sum; (sum = row_sum_of(s, i)) >= 0; i++) {
-        CHECK(i < FUSE_SUMS);
-        q.acc[i] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-    }
-    s->core = root;
-    s->core_reg = q.acc[0]; /* any: what is read is the channel's rows alone */
-    for (int i = 0, sum; (sum = row_sum_of(s, i)) >= 0; i++)
-        for (int k = 0; k < s->n->nodes.at[sum].count; k++)
-            simt_load_rows(s, s->n->nodes.at[sum].operand[k], at);
-    s->core = -1;
-    return q;
-}
-
-void simt_add_to_sums(simd *s, const row_sums *q, int value, const spot *at)
+/* Of the group's row_sums, at the present pixel. */
+static void add_to_all(simd *s, const int acc[], const spot *at)
 {
     int known = s->channel_memo.count;
-    s->core = q->root;
-    s->core_reg = value;
     s->pixel_memo.count = 0;
-    for (int i = 0, sum; (sum = row_sum_of(s, i)) >= 0; i++)
-        simd_add_to_sum(s, sum, q->acc[i], at);
+    for (int r = 0; r < s->g->roots.count; r++)
+        if (s->n->nodes.at[s->g->roots.at[r]].prim == NET_row_sum)
+            simd_add_to_sum(s, s->g->roots.at[r], acc[r], at);
     s->pixel_memo.count = 0;
     s->channel_memo.count = known;
+}
+
+/* Begins them, a number in `acc` for each root, and loads what their channel's values need. */
+static void begin_sums(simd *s, int acc[], const spot *at)
+{
+    s->pixel_memo.count = s->channel_memo.count = 0;
+    for (int r = 0; r < s->g->roots.count; r++)
+        acc[r] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
+    s->core_reg = acc[0]; /* any: rows of the channel are all that stays */
+    for (int r = 0; r < s->g->roots.count; r++) {
+        const net_node *v = &s->n->nodes.at[s->g->roots.at[r]];
+        for (int k = 0; k < v->count && v->prim == NET_row_sum; k++)
+            simt_load_rows(s, v->operand[k], at);
+    }
+}
+
+void simt_sum_row(simd *s, int root, const spot *row, const made_row *made)
+{
+    int *acc = NEW_ARRAY(s->a, int, s->g->roots.count);
+    spot at = *row;
+    s->core = root;
+    begin_sums(s, acc, &at);
+    at.x = simd_open(s, 0, made->w, 1);
+    if (root >= 0)
+        s->core_reg =
+            loop_load(&s->pen, DT_F32, 1, made->scratch, loop_sum(made->first, loop_times(at.x, made->pitch)));
+    add_to_all(s, acc, &at);
+    simd_close(s, made->w);
+    for (int r = 0; r < s->g->roots.count; r++)
+        if (s->n->nodes.at[s->g->roots.at[r]].prim == NET_row_sum)
+            loop_store(&s->pen, simd_arg(s, s->g->roots.at[r], LOOP_OUT), simd_element(s, s->g->roots.at[r], row),
+                       acc[r]);
+    s->channel_memo.count = 0;
     s->core = -1;
 }
 
-void simt_close_sums(simd *s, const row_sums *q, const spot *at)
-{
-    for (int i = 0, sum; (sum = row_sum_of(s, i)) >= 0; i++)
-        loop_store(&s->pen, simd_arg(s, sum, LOOP_OUT), simd_element(s, sum, at), q->acc[i]);
-    s->channel_memo.count = q->known;
-}
-
-/* A thread a row and channel. */
+/* Of what stands in memory: a thread a row and channel. */
 void simt_row_sums(simd *s)
 {
     int root = s->g->roots.at[0];
-    int w = s->n->nodes.at[s->n->nodes.at[root].operand[0]].type.w;
-    spot at = simt_open(s, &s->n->nodes.at[root].type), pixel = at;
-    row_sums sums = simt_open_sums(s, -1, &at);
-    pixel.w = w;
-    pixel.x = simd_open(s, 0, w, 1);
-    simt_add_to_sums(s, &sums, -1, &pixel);
-    simd_close(s, w);
-    simt_close_sums(s, &sums, &at);
+    spot at = simt_open(s, &s->n->nodes.at[root].type);
+    simt_sum_row(s, -1, &at, &(made_row){.w = s->n->nodes.at[s->n->nodes.at[root].operand[0]].type.w});
     loop_end(&s->pen);
 }
 

@@ -294,17 +294,13 @@ static void sum_rows(simd *s, const tile *q, int root)
 {
     loop_index c =
         variable(loop_for(&s->pen, variable(q->thread), loop_at((int64_t)q->rows * q->channels), q->threads));
-    loop_index row = simt_split(s, &c, q->channels),
-               from = loop_sum(c, loop_times(row, q->v->type.w * result_pitch(q)));
-    spot at = {.rel = loop_sum(q->first_row, row), .c = loop_sum(q->first_c, c), .lanes = 1, .ratio = 1};
+    loop_index row = simt_split(s, &c, q->channels);
+    made_row made = {.w = q->v->type.w, .scratch = q->x, .pitch = result_pitch(q)};
+    made.first = loop_sum(c, loop_times(row, (int64_t)made.w * made.pitch));
+    spot at = {
+        .rel = loop_sum(q->first_row, row), .x = loop_at(0), .c = loop_sum(q->first_c, c), .lanes = 1, .ratio = 1};
     int opened = simt_below(s, at.rel, q->v->type.h, q->rows) + simt_below(s, at.c, q->outer, q->channels);
-    row_sums sums = simt_open_sums(s, root, &at);
-    at.x = simd_open(s, 0, q->v->type.w, 1);
-    int value = loop_load(&s->pen, DT_F32, 1, q->x, loop_sum(from, loop_times(at.x, result_pitch(q))));
-    simt_add_to_sums(s, &sums, value, &at);
-    simd_close(s, q->v->type.w);
-    at.x = loop_at(0);
-    simt_close_sums(s, &sums, &at);
+    simt_sum_row(s, root, &at, &made);
     simt_close(s, opened);
     loop_end(&s->pen);
 }

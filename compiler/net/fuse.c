@@ -14,7 +14,7 @@
 enum { QUAD = 4, QUAD_TAPS = 5, NARROW = 32, NARROW_LEAST = 4, QUAD_PIXELS = 64 };
 /* A pointwise convolution of fewer pixels leaves most threads of a tile without work, and so do fewer input channels; four
  * threads side by side have four pixels each. */
-enum { TILE_PIXELS = 16, TILE_INNER = 4, TILE_STEP = 16, ROW_TILE_MOST = 128 };
+enum { TILE_PIXELS = 16, TILE_INNER = 4, TILE_STEP = 16, ROW_TILE_MOST = 128, ROW_TAPS = 7, ROW_DILATION = 8 };
 enum { CHEAP_TAPS = 25 }; /* a pool of so many taps is cheaper to recompute than to store and load */
 enum {
     INLINE_READS = 2
@@ -64,6 +64,14 @@ int net_row_tile(const net *n, int node)
     while (pixels % TILE_STEP)
         pixels += t->w;
     return net_goes_by_tiles(n, node) && pixels <= ROW_TILE_MOST && pixels < 2 * t->h * t->w ? pixels : 0;
+}
+
+bool net_goes_by_rows(const net *n, int node)
+{
+    const net_node *v = &n->nodes.at[node];
+    const net_window *w = &v->attr.window;
+    return v->prim == NET_conv_dx && net_is_depthwise(n, v) && w->sh == 1 && w->sw == 1 && w->kw <= ROW_TAPS &&
+           w->dw <= ROW_DILATION && v->type.w % QUAD == 0 && v->type.w <= ROW_TILE_MOST && v->type.w > QUAD;
 }
 
 static enum net_class class_of(const net *n, int node)
@@ -579,28 +587,28 @@ static int newest_read(const fuser *u, const dependency *d, const net_type *pixe
     return newest;
 }
 
-/* Is the root, or the window in registers that it ends, made by tiles of whole rows? */
-static bool has_row_tiles(const fuser *u, int node)
+/* Is the root, or the window in registers that it ends, made by blocks of whole rows? */
+static bool has_rows(const fuser *u, int node)
 {
     const net_node *v = &u->n->nodes.at[node];
     if (class_of(u->n, node) == NET_WINDOW)
-        return net_row_tile(u->n, node) > 0;
+        return net_row_tile(u->n, node) > 0 || net_goes_by_rows(u->n, node);
     for (int k = 0; k < v->count; k++) {
         enum place p = u->f->place[v->operand[k]];
         if (p == PLACE_REGISTER || p == PLACE_INLINE)
-            if (has_row_tiles(u, v->operand[k]))
+            if (has_rows(u, v->operand[k]))
                 return true;
     }
     return false;
 }
 
-/* Sums over rows ride on the tiles of whole rows that make them, those over all pixels on what makes these; and so do
+/* Sums over rows ride on the blocks of whole rows that make them, those over all pixels on what makes these; and so do
  * copies. */
 static bool rides(const fuser *u, int node, int on)
 {
     const net_node *v = &u->n->nodes.at[node];
     if (u->kernels == FUSE_ELEMENTS)
-        return v->prim == NET_row_sum && has_row_tiles(u, on);
+        return v->prim == NET_row_sum && has_rows(u, on);
     return v->prim == NET_chan_sum || (is_copy(u->n, node) && net_is_map_sized(&v->type));
 }
 

@@ -48,5 +48,7 @@ bool net_is_pointwise(const net_window *w); /* 1×1, stride 1, no padding, one g
 bool net_goes_by_tiles(const net *n, int node);
 /* May its tiles be whole rows of the map? They are of a multiple of so many pixels; 0: they may not. */
 int net_row_tile(const net *n, int node);
+/* Does a depthwise convolution's gradient by its input go by whole rows of the map, four columns a thread? */
+bool net_goes_by_rows(const net *n, int node);
 
 #endif
