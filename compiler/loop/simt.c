@@ -235,7 +235,10 @@ static void lower_pixels(simd *s)
         simt_lower_columns(s, root, core);
         return;
     }
-    CHECK(s->g->roots.count == 1); /* FUSE_ELEMENTS joins flat vectors and sums alone, and those of rows to these two */
+    if (s->g->roots.count > 1) {
+        simt_row_maps(s, root);
+        return;
+    }
     if (simt_has_bands(s, core)) {
         simt_lower_bands(s, root, core);
         return;
@@ -259,7 +262,9 @@ static void lower_image(simd *s, int root)
 
 void simt_lower(simd *s)
 {
-    int root = s->g->roots.at[0];
+    int root = s->g->roots.at[0], last = s->g->roots.at[s->g->roots.count - 1];
+    if (net_prim_info[s->n->nodes.at[last].prim].class == NET_VECTOR) /* behind the sums that it adds up */
+        root = last;
     const net_node *v = &s->n->nodes.at[root];
     enum net_class class = net_prim_info[v->prim].class;
     if (class == NET_VECTOR)

@@ -1,6 +1,7 @@
 /* Depthwise convolutions, forward and back: a thread has one channel of some columns side by side. What their windows
  * see of a row of the source it reads once, each value for all columns that need it, and so a tap's weight. Taps come
- * in the net's order, in one sum a column; beyond the edge the source is 0, as in the simd lowering. */
+ * in the net's order, in one sum a column; beyond the edge the source is 0, as in the simd lowering. Where sums over rows
+ * come along, threads are blocks of whole rows, which they leave in shared memory, too. */
 #include "loop/simt.h"
 
 #include <string.h>

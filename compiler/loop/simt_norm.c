@@ -18,6 +18,7 @@ enum {
 typedef struct totals {
     const net_type *t;                  /* of the rows */
     int rows[SUMS];                     /* values: the sums over rows */
+    int stored[SUMS];                   /* those of chunks that something else reads as well; -1 */
     int channels, chunks, chunk, lines; /* lines: of a chunk, at a time; chunk: rows of one */
     int groups;                         /* of chunks that are added up at a time */
     int thread, at_hand, sums;          /* its variable; scratch: [sum][line][chunk][channel], [sum][chunk][channel] */
@@ -42,14 +43,19 @@ static void clear(simd *s, int reg, enum dtype t)
 
 bool simt_norms_rows(const simd *s, int root)
 {
-    return s->f->place[s->n->nodes.at[root].operand[0]] == PLACE_INLINE;
+    int sum = s->n->nodes.at[root].operand[0];
+    return s->f->place[sum] == PLACE_INLINE || s->f->group_of[sum] == s->f->group_of[root];
 }
 
 static totals open_totals(simd *s, int root)
 {
     totals q = {.thread = -1};
-    for (int r = 0; r < SUMS; r++)
-        q.rows[r] = s->n->nodes.at[s->n->nodes.at[root].operand[r]].operand[0];
+    for (int r = 0; r < SUMS; r++) {
+        int sum = s->n->nodes.at[root].operand[r];
+        q.rows[r] = s->n->nodes.at[sum].operand[0];
+        q.stored[r] = s->f->place[sum] == PLACE_MEMORY ? sum : -1;
+        CHECK(q.stored[r] < 0 || s->f->group_of[sum] == s->f->group_of[root]);
+    }
     q.t = &s->n->nodes.at[q.rows[0]].type;
     int chunks = (s->layout->batch + s->n->chunk - 1) / s->n->chunk, groups = (q.t->c + CHANNELS - 1) / CHANNELS;
     q.channels = q.t->c < CHANNELS ? q.t->c : CHANNELS;
@@ -148,6 +154,22 @@ static void add_lines(simd *s, const totals *q)
     simd_close(s, q->lines);
 }
 
+/* Of the chunks at hand, by the threads that have them. */
+static void store_chunks(simd *s, const totals *q, int r)
+{
+    int each = q->chunks * q->channels;
+    loop_if(&s->pen, loop_at((int64_t)r * each - 1), variable(q->thread));
+    loop_if(&s->pen, variable(q->thread), loop_at((int64_t)(r + 1) * each));
+    loop_index c = loop_offset(variable(q->thread), -(int64_t)r * each), chunk = simt_split(s, &c, q->channels);
+    chunk = loop_sum(chunk, loop_times(q->group, q->chunks));
+    c = loop_sum(q->first_c, c);
+    loop_if(&s->pen, loop_times(chunk, s->n->chunk), variable(0));
+    int opened = 3 + simt_below(s, c, q->t->c, q->channels);
+    loop_store(&s->pen, simd_arg(s, q->stored[r], LOOP_OUT), loop_sum(loop_times(chunk, q->t->c), c),
+               loop_convert(&s->pen, DT_F32, q->total));
+    simt_close(s, opened);
+}
+
 /* The rows of the chunks at hand. */
 static void add_rows(simd *s, const totals *q)
 {
@@ -175,6 +197,9 @@ static void add_rows(simd *s, const totals *q)
     loop_if(&s->pen, variable(q->thread), loop_at(adders));
     loop_store(&s->pen, q->sums, variable(q->thread), loop_convert(&s->pen, DT_F32, q->total));
     loop_end(&s->pen);
+    for (int r = 0; r < SUMS; r++)
+        if (q->stored[r] >= 0)
+            store_chunks(s, q, r);
     loop_barrier(&s->pen);
 }
 

@@ -214,6 +214,12 @@ static void add_to_all(simd *s, const int acc[], const spot *at)
     s->channel_memo.count = known;
 }
 
+static void load_operands(simd *s, const net_node *v, const spot *at)
+{
+    for (int k = 0; k < v->count; k++)
+        simt_load_rows(s, v->operand[k], at);
+}
+
 /* Begins them, a number in `acc` for each root, and loads what their channel's values need. */
 static void begin_sums(simd *s, int acc[], const spot *at)
 {
@@ -223,9 +229,24 @@ static void begin_sums(simd *s, int acc[], const spot *at)
     s->core_reg = acc[0]; /* any: rows of the channel are all that stays */
     for (int r = 0; r < s->g->roots.count; r++) {
         const net_node *v = &s->n->nodes.at[s->g->roots.at[r]];
-        for (int k = 0; k < v->count && v->prim == NET_row_sum; k++)
-            simt_load_rows(s, v->operand[k], at);
+        if (v->prim == NET_row_sum)
+            load_operands(s, v, at);
     }
+}
+
+/* The root's pixel, which its kernel has left, or which is made and stored. */
+static int row_pixel(simd *s, int root, const made_row *made, const spot *at)
+{
+    if (made->scratch >= 0)
+        return loop_load(&s->pen, DT_F32, 1, made->scratch, loop_sum(made->first, loop_times(at->x, made->pitch)));
+    int known = s->channel_memo.count;
+    s->core = -1;
+    s->pixel_memo.count = 0;
+    int value = simd_map(s, root, at);
+    loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, at), value);
+    s->channel_memo.count = known;
+    s->core = root;
+    return value;
 }
 
 void simt_sum_row(simd *s, int root, const spot *row, const made_row *made)
@@ -234,10 +255,13 @@ void simt_sum_row(simd *s, int root, const spot *row, const made_row *made)
     spot at = *row;
     s->core = root;
     begin_sums(s, acc, &at);
+    s->core = -1;
+    if (root >= 0 && made->scratch < 0)
+        load_operands(s, &s->n->nodes.at[root], &at);
+    s->core = root;
     at.x = simd_open(s, 0, made->w, 1);
     if (root >= 0)
-        s->core_reg =
-            loop_load(&s->pen, DT_F32, 1, made->scratch, loop_sum(made->first, loop_times(at.x, made->pitch)));
+        s->core_reg = row_pixel(s, root, made, &at);
     add_to_all(s, acc, &at);
     simd_close(s, made->w);
     for (int r = 0; r < s->g->roots.count; r++)
@@ -248,13 +272,25 @@ void simt_sum_row(simd *s, int root, const spot *row, const made_row *made)
     s->core = -1;
 }
 
-/* Of what stands in memory: a thread a row and channel. */
+/* A thread a row and channel, of maps of this type. */
+static void sum_alone(simd *s, int root, const net_type *t)
+{
+    net_type rows = *t;
+    rows.w = 1;
+    spot at = simt_open(s, &rows);
+    at.w = t->w;
+    simt_sum_row(s, root, &at, &(made_row){.w = t->w, .scratch = -1});
+    loop_end(&s->pen);
+}
+
 void simt_row_sums(simd *s)
 {
-    int root = s->g->roots.at[0];
-    spot at = simt_open(s, &s->n->nodes.at[root].type);
-    simt_sum_row(s, -1, &at, &(made_row){.w = s->n->nodes.at[s->n->nodes.at[root].operand[0]].type.w});
-    loop_end(&s->pen);
+    sum_alone(s, -1, &s->n->nodes.at[s->n->nodes.at[s->g->roots.at[0]].operand[0]].type);
+}
+
+void simt_row_maps(simd *s, int root)
+{
+    sum_alone(s, root, &s->n->nodes.at[root].type);
 }
 
 /* ---- sums over vectors ------------------------------------------------------------------------------------------- */

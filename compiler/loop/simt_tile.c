@@ -4,6 +4,7 @@
  * so a sum is what it is by elements; what is not there is 0. Sums over rows of the map that come along find its rows whole
  * in the tile: what the threads have made they leave in shared memory, too, and then take a row of a channel each. */
 #include "loop/simt.h"
+#include "net/row_sums.h"
 
 enum {
     HELD = 4,   /* pixels, and output channels, that a thread holds: a vector */

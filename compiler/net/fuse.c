@@ -6,15 +6,13 @@
  * backward kernel; what reduces a value rides on the kernel that produces it. The rules look at windows and consumers,
  * never at names. */
 #include "net/fuse.h"
+#include "net/row_sums.h"
 
 #include <string.h>
 
 /* Kernels of elements: a depthwise convolution of so few columns at a time, and taps, before pointwise ones of so few
  * channels, costs less to compute again than to store and load. */
 enum { QUAD = 4, QUAD_TAPS = 5, NARROW = 32, NARROW_LEAST = 4, QUAD_PIXELS = 64 };
-/* A pointwise convolution of fewer pixels leaves most threads of a tile without work, and so do fewer input channels; four
- * threads side by side have four pixels each. */
-enum { TILE_PIXELS = 16, TILE_INNER = 4, TILE_STEP = 16, ROW_TILE_MOST = 128, ROW_TAPS = 7, ROW_DILATION = 8 };
 enum { CHEAP_TAPS = 25 }; /* a pool of so many taps is cheaper to recompute than to store and load */
 enum {
     INLINE_READS = 2
@@ -48,30 +46,6 @@ bool net_is_pointwise(const net_window *w)
 {
     return w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1 && w->groups == 1 && !w->top && !w->left &&
            !w->bottom && !w->right;
-}
-
-bool net_goes_by_tiles(const net *n, int node)
-{
-    const net_node *v = &n->nodes.at[node];
-    return (v->prim == NET_conv || v->prim == NET_conv_dx) && net_is_pointwise(&v->attr.window) &&
-           v->type.h * v->type.w >= TILE_PIXELS && n->nodes.at[v->operand[0]].type.c >= TILE_INNER;
-}
-
-int net_row_tile(const net *n, int node)
-{
-    const net_type *t = &n->nodes.at[node].type;
-    int pixels = t->w;
-    while (pixels % TILE_STEP)
-        pixels += t->w;
-    return net_goes_by_tiles(n, node) && pixels <= ROW_TILE_MOST && pixels < 2 * t->h * t->w ? pixels : 0;
-}
-
-bool net_goes_by_rows(const net *n, int node)
-{
-    const net_node *v = &n->nodes.at[node];
-    const net_window *w = &v->attr.window;
-    return v->prim == NET_conv_dx && net_is_depthwise(n, v) && w->sh == 1 && w->sw == 1 && w->kw <= ROW_TAPS &&
-           w->dw <= ROW_DILATION && v->type.w % QUAD == 0 && v->type.w <= ROW_TILE_MOST && v->type.w > QUAD;
 }
 
 static enum net_class class_of(const net *n, int node)
@@ -403,29 +377,38 @@ static void place_carrier(fuser *u, int window, int map)
     }
 }
 
-/* Do norms alone read the sums of rows? */
-static bool feeds_norms(const fuser *u, int sum)
+/* The one norm that reads a sum of rows; -1: there is none, or several. `alone`: nothing else reads it. */
+static int norm_of(const fuser *u, int sum, bool *alone)
 {
     const net_node *v = &u->n->nodes.at[sum];
-    if (v->prim != NET_chan_sum || u->n->nodes.at[v->operand[0]].prim != NET_row_sum || u->is_output[sum])
-        return false;
+    int norm = -1, norms = 0, others = u->is_output[sum];
+    if (v->prim != NET_chan_sum || u->n->nodes.at[v->operand[0]].prim != NET_row_sum)
+        return -1;
     for (int i = u->first_user[sum]; i < u->first_user[sum + 1]; i++) {
-        enum net_prim by = u->n->nodes.at[u->users[i].node].prim;
-        if (by != NET_bn_finish && by != NET_bn_coef)
-            return false;
+        int by = u->users[i].node;
+        bool reads = u->n->nodes.at[by].prim == NET_bn_finish || u->n->nodes.at[by].prim == NET_bn_coef;
+        norms += reads;
+        others += !reads;
+        norm = reads ? by : norm;
     }
+    *alone = others == 0;
+    return norms == 1 && u->n->nodes.at[norm].region == v->region ? norm : -1;
+}
+
+/* Does the norm add up its two sums of rows itself? */
+static bool adds_rows(const fuser *u, int norm)
+{
+    bool alone;
+    for (int k = 0; k < 2; k++)
+        if (norm < 0 || norm_of(u, u->n->nodes.at[norm].operand[k], &alone) != norm)
+            return false;
     return true;
 }
 
-/* Does each norm that reads the sum of rows add up its two itself? */
-static bool is_summed_by_norms(const fuser *u, int sum)
+static bool is_inside_norm(const fuser *u, int sum)
 {
-    bool all = feeds_norms(u, sum);
-    for (int i = u->first_user[sum]; all && i < u->first_user[sum + 1]; i++) {
-        const net_node *norm = &u->n->nodes.at[u->users[i].node];
-        all = feeds_norms(u, norm->operand[0]) && feeds_norms(u, norm->operand[1]);
-    }
-    return all;
+    bool alone = false;
+    return adds_rows(u, norm_of(u, sum, &alone)) && alone;
 }
 
 static void place_node(fuser *u, int node)
@@ -458,7 +441,7 @@ static void place_node(fuser *u, int node)
         }
         return;
     case NET_REDUCE:
-        *place = is_summed_by_norms(u, node) ? PLACE_INLINE : PLACE_MEMORY;
+        *place = is_inside_norm(u, node) ? PLACE_INLINE : PLACE_MEMORY;
         return;
     case NET_IMAGE:
     case NET_VECTOR:
@@ -587,28 +570,13 @@ static int newest_read(const fuser *u, const dependency *d, const net_type *pixe
     return newest;
 }
 
-/* Is the root, or the window in registers that it ends, made by blocks of whole rows? */
-static bool has_rows(const fuser *u, int node)
-{
-    const net_node *v = &u->n->nodes.at[node];
-    if (class_of(u->n, node) == NET_WINDOW)
-        return net_row_tile(u->n, node) > 0 || net_goes_by_rows(u->n, node);
-    for (int k = 0; k < v->count; k++) {
-        enum place p = u->f->place[v->operand[k]];
-        if (p == PLACE_REGISTER || p == PLACE_INLINE)
-            if (has_rows(u, v->operand[k]))
-                return true;
-    }
-    return false;
-}
-
-/* Sums over rows ride on the blocks of whole rows that make them, those over all pixels on what makes these; and so do
- * copies. */
+/* Sums ride on the kernel that makes what they are over, of elements where that has whole rows; so do copies. */
 static bool rides(const fuser *u, int node, int on)
 {
     const net_node *v = &u->n->nodes.at[node];
     if (u->kernels == FUSE_ELEMENTS)
-        return v->prim == NET_row_sum && has_rows(u, on);
+        return v->prim == NET_row_sum && fusion_makes_rows(u->f, on) &&
+               net_type_equal(&u->n->nodes.at[v->operand[0]].type, &u->n->nodes.at[on].type);
     return v->prim == NET_chan_sum || (is_copy(u->n, node) && net_is_map_sized(&v->type));
 }
 
@@ -686,7 +654,11 @@ static void join_all(joiner *j)
         int newest = v->count ? newest_read(u, &j->of[i], &u->n->nodes.at[v->operand[0]].type) : -1;
         if (newest >= 0 && rides(u, i, newest))
             join(j, newest, i);
-        if (!tiles && v->prim == NET_chan_sum)
+        bool alone;
+        int norm = norm_of(u, i, &alone);
+        if (adds_rows(u, norm))
+            join(j, i, norm);
+        else if (!tiles && v->prim == NET_chan_sum)
             join_sums(j, i, over, sums);
         if (class_of(u->n, i) == NET_MAP && is_flat(&v->type)) { /* steps of optimisers: one pass over the vectors */
             if (flat >= 0 && u->n->nodes.at[flat].type.c == v->type.c)

@@ -44,11 +44,4 @@ void fusion_reads(arena *a, const fusion *f, int node, node_list *reads);
 bool net_is_map_sized(const net_type *t);
 bool net_is_pointwise(const net_window *w); /* 1×1, stride 1, no padding, one group */
 
-/* Of kernels of elements: does a pointwise convolution, or a gradient by its input, go by tiles of pixels and channels? */
-bool net_goes_by_tiles(const net *n, int node);
-/* May its tiles be whole rows of the map? They are of a multiple of so many pixels; 0: they may not. */
-int net_row_tile(const net *n, int node);
-/* Does a depthwise convolution's gradient by its input go by whole rows of the map, four columns a thread? */
-bool net_goes_by_rows(const net *n, int node);
-
 #endif
