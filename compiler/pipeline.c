@@ -5,6 +5,7 @@
 
 #include "emit/emit.h"
 #include "net/fuse.h"
+#include "net/row_sums.h"
 #include "net/settle.h"
 #include "plan/plan.h"
 #include "plan/recompute.h"
@@ -61,6 +62,13 @@ static bool pass_library(pipeline *p, nasc_diag *d)
 static enum fuse_kernels kernels_for(const target *t)
 {
     return t->capability ? FUSE_ELEMENTS : FUSE_TILES;
+}
+
+static bool pass_sums(pipeline *p, nasc_diag *d)
+{
+    if (kernels_for(p->t) == FUSE_ELEMENTS)
+        p->net = net_split_sums(p->a, p->net, d);
+    return p->net != NULL;
 }
 
 static bool pass_recompute(pipeline *p, nasc_diag *d)
@@ -223,6 +231,7 @@ static const struct {
     {"simplify", pass_simplify, show_net, NULL, true},
     {"settle", pass_settle, show_net, NULL, true},
     {"library", pass_library, show_net, NULL, true},
+    {"sums", pass_sums, show_net, NULL, true},
     {"recompute", pass_recompute, show_net, NULL, true},
     {"fuse", pass_fuse, show_groups, NULL, false},
     {"plan", pass_plan, show_program, NULL, false},

@@ -434,6 +434,14 @@ static void ref_sum(reference *r)
         ref_value(r, 0)[ref_at(a, n, y, x, c)] * (r->node->count > 1 ? ref_value(r, 1)[ref_at(a, n, y, x, c)] : 1);
 }
 
+static void ref_row_sum(reference *r)
+{
+    const net_type *a = ref_type(r, 0);
+    REF_EACH(r, a)
+    r->out[ref_at(&r->node->type, n, y, 0, c)] +=
+        ref_value(r, 0)[ref_at(a, n, y, x, c)] * (r->node->count > 1 ? ref_value(r, 1)[ref_at(a, n, y, x, c)] : 1);
+}
+
 static void ref_global_pool(reference *r)
 {
     const net_type *in = ref_type(r, 0);
@@ -743,6 +751,7 @@ static inline double **reference_run(const net *n, int batch, double *const *slo
 #undef X
                 [NET_chan_sum] = ref_sum,
         [NET_image_sum] = ref_sum,
+        [NET_row_sum] = ref_row_sum,
     };
     reference r = {n, batch, slots, labels, active, calloc((size_t)n->nodes.count + 1, sizeof(double *)), NULL, NULL};
     for (int i = 0; i < n->nodes.count; i++) {

@@ -115,6 +115,7 @@ typedef struct simd {
     bool ahead;                 /* maps in memory are fetched for the next row */
     int at_hand;                /* planning: a window on chip that the reader computes itself; -1: none */
     int finished, finished_row; /* a long sum that stands in a row of scratch; -1: none */
+    const int *totals;          /* a norm's two sums, where its kernel has made them; else NULL */
     memo_list pixel_memo, channel_memo;
     VEC(share_table) shares;
     VEC(int) kept; /* roots that a later stage reads, or that are stored in parts of lines: not past the caches */

@@ -13,9 +13,15 @@ static int wide(simd *s, int lanes, double value)
     return loop_const(&s->pen, DT_F64, lanes, value);
 }
 
+/* The group's; sums that a norm adds up come before it. */
+static int root_of(const simd *s)
+{
+    return s->g->roots.at[s->g->roots.count - 1];
+}
+
 static int operand(const simd *s, int k)
 {
-    return s->n->nodes.at[s->g->roots.at[0]].operand[k];
+    return s->n->nodes.at[root_of(s)].operand[k];
 }
 
 static int in(simd *s, int k)
@@ -25,7 +31,7 @@ static int in(simd *s, int k)
 
 static int out(simd *s)
 {
-    return simd_arg(s, s->g->roots.at[0], LOOP_OUT);
+    return simd_arg(s, root_of(s), LOOP_OUT);
 }
 
 int simd_chunks(simd *s, int node)
@@ -82,7 +88,7 @@ static void each_channel(simd *s, int channels, void (*body)(simd *s, loop_index
 /* Pixels that a statistic is over: n·h·w. */
 static int pixel_count(simd *s, int lanes)
 {
-    const net_attr *a = &s->n->nodes.at[s->g->roots.at[0]].attr;
+    const net_attr *a = &s->n->nodes.at[root_of(s)].attr;
     return loop_from_int(&s->pen, DT_F64, lanes, loop_plus(loop_at(0), 0, (int64_t)a->h * a->w));
 }
 
@@ -90,7 +96,7 @@ static int pixel_count(simd *s, int lanes)
  * such. */
 static void store_norm(simd *s, loop_index c, int lanes, int mean, int var, int affine)
 {
-    const net_node *v = &s->n->nodes.at[s->g->roots.at[0]];
+    const net_node *v = &s->n->nodes.at[root_of(s)];
     int channels = v->type.c, to = out(s);
     int deviation = math(s, LOOP_SQRT, math(s, LOOP_ADD, var, wide(s, lanes, v->attr.eps)), -1);
     int rstd = math(s, LOOP_DIV, wide(s, lanes, 1), deviation), scale = rstd, shift = wide(s, lanes, 0);
@@ -103,13 +109,23 @@ static void store_norm(simd *s, loop_index c, int lanes, int mean, int var, int 
         store_narrow(s, to, loop_offset(c, (int64_t)r * channels), rows[r]);
 }
 
+/* Rows of a norm's two sums, where they are not added up yet. */
+static int rows_of_sums(simd *s)
+{
+    return s->totals ? -1 : simd_chunks(s, operand(s, 0));
+}
+
+static int total_of(simd *s, int k, int rows, loop_index c, int lanes)
+{
+    return s->totals ? s->totals[k] : simd_fold_rows(s, in(s, k), rows, s->n->nodes.at[operand(s, k)].type.c, c, lanes);
+}
+
 /* Σd and Σd² about the running mean: mean = running + Σd/N, var = Σd²/N - (Σd/N)². */
 static void finish_norm(simd *s, loop_index c, int lanes)
 {
-    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = simd_chunks(s, operand(s, 0)),
-        count = pixel_count(s, lanes);
-    int shift = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 0), rows, channels, c, lanes), count);
-    int square = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 1), rows, channels, c, lanes), count);
+    int rows = rows_of_sums(s), count = pixel_count(s, lanes);
+    int shift = math(s, LOOP_DIV, total_of(s, 0, rows, c, lanes), count);
+    int square = math(s, LOOP_DIV, total_of(s, 1, rows, c, lanes), count);
     int var = math(s, LOOP_SUB, square, math(s, LOOP_MUL, shift, shift));
     var = math(s, LOOP_MAX, var, wide(s, lanes, 0));
     int mean = math(s, LOOP_ADD, loop_load(&s->pen, DT_F64, lanes, in(s, 2), c), shift);
@@ -178,7 +194,7 @@ static void exact_norms(simd *s, int channels)
 
 static void fixed_norm(simd *s, loop_index c, int lanes)
 {
-    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c;
+    int channels = s->n->nodes.at[root_of(s)].type.c;
     int mean = loop_load(&s->pen, DT_F64, lanes, in(s, 0), c);
     int var = loop_load(&s->pen, DT_F64, lanes, in(s, 0), loop_offset(c, channels));
     store_norm(s, c, lanes, mean, var, 1);
@@ -187,7 +203,7 @@ static void fixed_norm(simd *s, loop_index c, int lanes)
 /* running + momentum · (batch - running), the batch's variance unbiased. */
 static void move_norm(simd *s, loop_index c, int lanes)
 {
-    const net_node *v = &s->n->nodes.at[s->g->roots.at[0]];
+    const net_node *v = &s->n->nodes.at[root_of(s)];
     int channels = v->type.c, count = pixel_count(s, lanes), one = wide(s, lanes, 1);
     int mean = loop_load(&s->pen, DT_F64, lanes, in(s, 1), loop_offset(c, (int64_t)BN_MEAN * channels));
     int var = loop_load(&s->pen, DT_F64, lanes, in(s, 1), loop_offset(c, (int64_t)BN_VAR * channels));
@@ -205,7 +221,7 @@ static void move_norm(simd *s, loop_index c, int lanes)
 /* A candidate's weight, in float64; 1 where the node has no such operand. */
 static int candidate_weight(simd *s, int k, int lanes)
 {
-    const net_node *v = &s->n->nodes.at[s->g->roots.at[0]];
+    const net_node *v = &s->n->nodes.at[root_of(s)];
     if (v->count <= k)
         return wide(s, lanes, 1);
     int64_t element = (int64_t)v->attr.row * s->n->nodes.at[v->operand[k]].type.c + v->attr.pick[0];
@@ -215,10 +231,10 @@ static int candidate_weight(simd *s, int k, int lanes)
 /* dL/dx = scale·(g - Σg/N - x̂·Σg·x̂/N) as a·g + (b·(x - mean) + d). */
 static void norm_coefficients(simd *s, loop_index c, int lanes)
 {
-    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, rows = simd_chunks(s, operand(s, 0)),
-        count = pixel_count(s, lanes), bn = in(s, 2);
-    int sum = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 0), rows, channels, c, lanes), count);
-    int dot = math(s, LOOP_DIV, simd_fold_rows(s, in(s, 1), rows, channels, c, lanes), count);
+    int channels = s->n->nodes.at[root_of(s)].type.c, rows = rows_of_sums(s), count = pixel_count(s, lanes),
+        bn = in(s, 2);
+    int sum = math(s, LOOP_DIV, total_of(s, 0, rows, c, lanes), count);
+    int dot = math(s, LOOP_DIV, total_of(s, 1, rows, c, lanes), count);
     int scale = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_SCALE * channels));
     int rstd = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_RSTD * channels));
     int mean = loop_load(&s->pen, DT_F64, lanes, bn, loop_offset(c, (int64_t)BN_MEAN * channels));
@@ -234,7 +250,7 @@ static void fold_elements(simd *s, loop_index c, int lanes)
 {
     const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
     int sum = simd_fold_rows(s, in(s, 0), simd_chunks(s, operand(s, 0)), (int64_t)t->h * t->w * t->c, c, lanes);
-    if (s->n->nodes.at[s->g->roots.at[0]].count > 1)
+    if (s->n->nodes.at[root_of(s)].count > 1)
         sum = math(s, LOOP_MUL, sum, candidate_weight(s, 1, lanes));
     store_narrow(s, out(s), c, sum);
 }
@@ -280,7 +296,7 @@ static void scatter_pieces(simd *s, int root)
 
 static void batch_mean(simd *s, loop_index c, int lanes)
 {
-    int channels = s->n->nodes.at[s->g->roots.at[0]].type.c, acc = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+    int channels = s->n->nodes.at[root_of(s)].type.c, acc = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
     loop_index n = loop_plus(loop_at(0), 0, 1);
     int image = loop_for(&s->pen, loop_at(0), n, 1);
     int x = loop_load(&s->pen, DT_F64, lanes, in(s, 0), loop_plus(c, image, channels));
@@ -345,7 +361,7 @@ static void lay_out_weights(simd *s, loop_index at, int lanes)
     loop_index co = at, row = simt_split(s, &co, t->n);
     loop_index from = loop_sum(loop_times(co, (int64_t)t->h * t->w * t->c), row);
     int w = loop_load(&s->pen, DT_F64, lanes, in(s, 0), from);
-    if (s->n->nodes.at[s->g->roots.at[0]].count > 1)
+    if (s->n->nodes.at[root_of(s)].count > 1)
         w = math(s, LOOP_MUL, w, candidate_weight(s, 1, lanes));
     store_narrow(s, out(s), at, w);
 }
@@ -464,6 +480,15 @@ static void row_rescale(simd *s, int root)
     s->out->unit_tiles = t->w;
 }
 
+/* What follows a norm's sums. */
+static void by_channel(simd *s, int root, void (*body)(simd *s, loop_index c, int lanes))
+{
+    if (simt_norms_rows(s, root))
+        simt_norm_rows(s, root, body);
+    else
+        each_channel(s, s->n->nodes.at[root].type.c, body);
+}
+
 void simd_lower_vector(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
@@ -471,7 +496,7 @@ void simd_lower_vector(simd *s, int root)
     s->out->unit_tiles = 1;
     switch (v->prim) {
     case NET_bn_finish:
-        each_channel(s, v->type.c, finish_norm);
+        by_channel(s, root, finish_norm);
         break;
     case NET_bn_exact:
         exact_norms(s, v->type.c);
@@ -483,7 +508,7 @@ void simd_lower_vector(simd *s, int root)
         each_channel(s, v->type.c, move_norm);
         break;
     case NET_bn_coef:
-        each_channel(s, v->type.c, norm_coefficients);
+        by_channel(s, root, norm_coefficients);
         break;
     case NET_batch_mean:
         each_channel(s, v->type.c, batch_mean);

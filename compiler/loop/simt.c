@@ -213,7 +213,7 @@ static int core_of(const simd *s, int node)
     return -1;
 }
 
-void simt_store(simd *s, int root, int core, int result, const spot *at)
+int simt_store(simd *s, int root, int core, int result, const spot *at)
 {
     s->core = core;
     s->core_reg = result;
@@ -221,11 +221,11 @@ void simt_store(simd *s, int root, int core, int result, const spot *at)
     int value = core == root ? result : simd_map(s, root, at);
     loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, at), value);
     s->core = -1;
+    return value;
 }
 
 static void lower_pixels(simd *s)
 {
-    CHECK(s->g->roots.count == 1); /* FUSE_ELEMENTS joins flat vectors and sums alone */
     int root = s->g->roots.at[0], core = core_of(s, root);
     if (simt_goes_by_tiles(s, core)) {
         simt_lower_tile(s, root, core);
@@ -233,6 +233,10 @@ static void lower_pixels(simd *s)
     }
     if (simt_goes_by_columns(s, core)) {
         simt_lower_columns(s, root, core);
+        return;
+    }
+    if (s->g->roots.count > 1) {
+        simt_row_maps(s, root);
         return;
     }
     if (simt_has_bands(s, core)) {
@@ -258,7 +262,9 @@ static void lower_image(simd *s, int root)
 
 void simt_lower(simd *s)
 {
-    int root = s->g->roots.at[0];
+    int root = s->g->roots.at[0], last = s->g->roots.at[s->g->roots.count - 1];
+    if (net_prim_info[s->n->nodes.at[last].prim].class == NET_VECTOR) /* behind the sums that it adds up */
+        root = last;
     const net_node *v = &s->n->nodes.at[root];
     enum net_class class = net_prim_info[v->prim].class;
     if (class == NET_VECTOR)
@@ -269,6 +275,8 @@ void simt_lower(simd *s)
         simd_lower_flat(s);
     else if (v->prim == NET_chan_sum)
         simt_channel_sums(s);
+    else if (v->prim == NET_row_sum)
+        simt_row_sums(s);
     else if (v->prim == NET_conv_dw && simt_weights_go_by_tiles(s, root))
         simt_weight_tile(s, root);
     else if (v->prim == NET_conv_dw && simt_weights_stream(s, root))

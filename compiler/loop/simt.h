@@ -51,8 +51,8 @@ bool simt_is_flat_root(const simd *s, int root, const net_type *t); /* and all t
 /* Opens an IF for i < most where i, in blocks of `at_once` from 0 on, may reach it. How many were opened: 0 or 1. */
 int simt_below(simd *s, loop_index i, int most, int at_once);
 
-/* Stores a root at a spot, whose window `core` (-1: none) has the result `result` there. */
-void simt_store(simd *s, int root, int core, int result, const spot *at);
+/* Stores a root at a spot, whose window `core` (-1: none) has the result `result` there; what it stores. */
+int simt_store(simd *s, int root, int core, int result, const spot *at);
 
 /* simt_tile.c: pointwise convolutions, of maps that are large enough for tiles */
 bool simt_goes_by_tiles(const simd *s, int core);
@@ -86,9 +86,21 @@ int simt_first_maximum(simd *s, const net_node *max_pool_dx, const spot *at);
 bool simt_has_bands(const simd *s, int core);
 void simt_lower_bands(simd *s, int root, int core);
 /* simt_sum.c: sums over images and pixels */
-void simt_weights(simd *s, int root); /* another conv_dw's partial rows: a thread a weight */
-void simt_channel_sums(simd *s);      /* the group's chan_sums: threads a row of pixels each */
+/* A row of a channel: its kernel has left it in scratch, pixels so far apart. -1: it is made now, or stands in memory. */
+typedef struct made_row {
+    int w, scratch, pitch;
+    loop_index first;
+} made_row;
+/* The group's row_sums over a row of `root`, at its first pixel; -1: over what stands in memory. By one thread. */
+void simt_sum_row(simd *s, int root, const spot *row, const made_row *made);
+void simt_row_sums(simd *s);           /* a group of its own */
+void simt_row_maps(simd *s, int root); /* of a map, which they ride on */
+void simt_weights(simd *s, int root);  /* another conv_dw's partial rows: a thread a weight */
+void simt_channel_sums(simd *s);       /* the group's chan_sums: threads a row of pixels each */
 void simt_total_channels(simd *s, int root);
+/* simt_norm.c: does a norm add up the sums of rows itself? A kernel of all its channels, with s->totals of each. */
+bool simt_norms_rows(const simd *s, int root);
+void simt_norm_rows(simd *s, int root, void (*body)(simd *s, loop_index c, int lanes));
 void simt_sum_squares(simd *s, int root);
 
 #endif

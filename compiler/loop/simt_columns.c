@@ -1,12 +1,15 @@
 /* Depthwise convolutions, forward and back: a thread has one channel of some columns side by side. What their windows
  * see of a row of the source it reads once, each value for all columns that need it, and so a tap's weight. Taps come
- * in the net's order, in one sum a column; beyond the edge the source is 0, as in the simd lowering. */
+ * in the net's order, in one sum a column; beyond the edge the source is 0, as in the simd lowering. Where sums over rows
+ * come along, threads are blocks of whole rows, which they leave in shared memory, too. */
 #include "loop/simt.h"
 
 #include <string.h>
 
 enum {
-    ROWS = 8 /* that threads side by side have: they see the same source */,
+    ROWS = 8,      /* that threads side by side have: they see the same source */
+    CHANNELS = 16, /* of a block of whole rows */
+    THREADS = 256, /* of it */
     COLUMNS_MOST = SIMT_QUAD,
     TAPS_MOST = 7,
     SPAN_MOST = 64
@@ -130,8 +133,93 @@ void simt_quad(simd *s, int core, const spot *at, int value[SIMT_QUAD])
     memcpy(value, q.acc, SIMT_QUAD * sizeof *value);
 }
 
+/* ---- blocks of whole rows ---------------------------------------------------------------------------------------- */
+
+/* Some rows of some channels, where rows are summed. */
+typedef struct row_block {
+    const net_node *v;
+    int rows, channels, count, threads, values; /* count: columns of a thread; values: in shared memory */
+    int thread;
+    loop_index row, c; /* the block's first */
+} row_block;
+
+static row_block open_rows(simd *s, const net_node *v)
+{
+    row_block b = {.v = v, .rows = ROWS, .channels = v->type.c < CHANNELS ? v->type.c : CHANNELS};
+    b.count = count_of(v->type.w);
+    int line = v->type.w / b.count * b.channels, blocks = (v->type.c + b.channels - 1) / b.channels;
+    while (b.rows > 1 && (b.rows * line > THREADS || v->type.h % b.rows))
+        b.rows /= 2;
+    b.threads = b.rows * line;
+    b.values = loop_scratch(&s->pen, DT_F32, (int64_t)b.rows * (v->type.w + 1) * b.channels);
+    s->unit = loop_parallel(&s->pen);
+    b.thread = loop_threads(&s->pen, b.threads);
+    s->tile = loop_at(0);
+    loop_index block = loop_plus(loop_at(0), s->unit, 1);
+    s->image = simt_split(s, &block, (int64_t)v->type.h / b.rows * blocks);
+    b.row = loop_times(simt_split(s, &block, blocks), b.rows);
+    b.c = loop_times(block, b.channels);
+    s->out->unit_images = 1;
+    s->out->unit_tiles = v->type.h / b.rows * blocks;
+    return b;
+}
+
+/* In shared memory: rows of the block begin in different banks. */
+static loop_index value_at(const row_block *b, loop_index row, loop_index x, loop_index c)
+{
+    loop_index line = loop_times(row, (int64_t)(b->v->type.w + 1) * b->channels);
+    return loop_sum(line, loop_sum(loop_times(x, b->channels), c));
+}
+
+/* The thread's columns, to memory and to shared memory. */
+static void make_columns(simd *s, const row_block *b, int root, int core)
+{
+    loop_index c = loop_plus(loop_at(0), b->thread, 1), row = simt_split(s, &c, b->channels);
+    loop_index x = loop_times(simt_split(s, &row, b->rows), b->count);
+    spot at = {.rel = loop_sum(b->row, row), .x = x, .c = loop_sum(b->c, c), .lanes = 1, .ratio = 1};
+    at.h = b->v->type.h;
+    at.w = b->v->type.w;
+    int opened = simt_below(s, at.c, b->v->type.c, b->channels);
+    columns q = columns_at(s, core, b->count, &at);
+    for (int u = 0; u < b->count; u++) {
+        at.x = loop_offset(x, u);
+        int value = simt_store(s, root, core, q.acc[u], &at);
+        loop_store(&s->pen, b->values, value_at(b, row, at.x, c), value);
+    }
+    simt_close(s, opened);
+}
+
+static void sum_rows(simd *s, const row_block *b, int root)
+{
+    loop_index c = loop_plus(loop_at(0), b->thread, 1);
+    loop_if(&s->pen, c, loop_at((int64_t)b->rows * b->channels));
+    loop_index row = simt_split(s, &c, b->channels);
+    spot at = {.rel = loop_sum(b->row, row), .x = loop_at(0), .c = loop_sum(b->c, c), .lanes = 1, .ratio = 1};
+    int opened = 1 + simt_below(s, at.c, b->v->type.c, b->channels);
+    made_row made = {.w = b->v->type.w, .scratch = b->values, .pitch = b->channels};
+    made.first = value_at(b, row, loop_at(0), c);
+    simt_sum_row(s, root, &at, &made);
+    simt_close(s, opened);
+}
+
+static void lower_rows(simd *s, int root, int core)
+{
+    row_block b = open_rows(s, &s->n->nodes.at[core]);
+    make_columns(s, &b, root, core);
+    loop_barrier(&s->pen);
+    sum_rows(s, &b, root);
+    loop_end(&s->pen);
+    loop_end(&s->pen);
+}
+
+/* ---- threads alone ----------------------------------------------------------------------------------------------- */
+
 void simt_lower_columns(simd *s, int root, int core)
 {
+    if (s->g->roots.count > 1) {
+        lower_rows(s, root, core);
+        return;
+    }
     const net_node *v = &s->n->nodes.at[core];
     int count = count_of(v->type.w);
     int rows = v->type.h % ROWS ? 1 : ROWS;

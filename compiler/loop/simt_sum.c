@@ -1,6 +1,6 @@
 /* Sums over images and pixels, in the net's order. A conv_dw has so many sums that each is a thread's own. A chan_sum
  * has few, but adds rows of pixels: threads take a row each, one of them adds the rows, in their order and in float64.
- */
+ * Rows may have been summed by who made them: row_sum. */
 #include "loop/simt.h"
 
 enum {
@@ -198,6 +198,99 @@ void simt_channel_sums(simd *s)
     }
     loop_end(&s->pen);
     loop_end(&s->pen);
+}
+
+/* ---- sums over rows ---------------------------------------------------------------------------------------------- */
+
+/* Of the group's row_sums, at the present pixel. */
+static void add_to_all(simd *s, const int acc[], const spot *at)
+{
+    int known = s->channel_memo.count;
+    s->pixel_memo.count = 0;
+    for (int r = 0; r < s->g->roots.count; r++)
+        if (s->n->nodes.at[s->g->roots.at[r]].prim == NET_row_sum)
+            simd_add_to_sum(s, s->g->roots.at[r], acc[r], at);
+    s->pixel_memo.count = 0;
+    s->channel_memo.count = known;
+}
+
+static void load_operands(simd *s, const net_node *v, const spot *at)
+{
+    for (int k = 0; k < v->count; k++)
+        simt_load_rows(s, v->operand[k], at);
+}
+
+/* Begins them, a number in `acc` for each root, and loads what their channel's values need. */
+static void begin_sums(simd *s, int acc[], const spot *at)
+{
+    s->pixel_memo.count = s->channel_memo.count = 0;
+    for (int r = 0; r < s->g->roots.count; r++)
+        acc[r] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
+    s->core_reg = acc[0]; /* any: rows of the channel are all that stays */
+    for (int r = 0; r < s->g->roots.count; r++) {
+        const net_node *v = &s->n->nodes.at[s->g->roots.at[r]];
+        if (v->prim == NET_row_sum)
+            load_operands(s, v, at);
+    }
+}
+
+/* The root's pixel, which its kernel has left, or which is made and stored. */
+static int row_pixel(simd *s, int root, const made_row *made, const spot *at)
+{
+    if (made->scratch >= 0)
+        return loop_load(&s->pen, DT_F32, 1, made->scratch, loop_sum(made->first, loop_times(at->x, made->pitch)));
+    int known = s->channel_memo.count;
+    s->core = -1;
+    s->pixel_memo.count = 0;
+    int value = simd_map(s, root, at);
+    loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simd_element(s, root, at), value);
+    s->channel_memo.count = known;
+    s->core = root;
+    return value;
+}
+
+void simt_sum_row(simd *s, int root, const spot *row, const made_row *made)
+{
+    int *acc = NEW_ARRAY(s->a, int, s->g->roots.count);
+    spot at = *row;
+    s->core = root;
+    begin_sums(s, acc, &at);
+    s->core = -1;
+    if (root >= 0 && made->scratch < 0)
+        load_operands(s, &s->n->nodes.at[root], &at);
+    s->core = root;
+    at.x = simd_open(s, 0, made->w, 1);
+    if (root >= 0)
+        s->core_reg = row_pixel(s, root, made, &at);
+    add_to_all(s, acc, &at);
+    simd_close(s, made->w);
+    for (int r = 0; r < s->g->roots.count; r++)
+        if (s->n->nodes.at[s->g->roots.at[r]].prim == NET_row_sum)
+            loop_store(&s->pen, simd_arg(s, s->g->roots.at[r], LOOP_OUT), simd_element(s, s->g->roots.at[r], row),
+                       acc[r]);
+    s->channel_memo.count = 0;
+    s->core = -1;
+}
+
+/* A thread a row and channel, of maps of this type. */
+static void sum_alone(simd *s, int root, const net_type *t)
+{
+    net_type rows = *t;
+    rows.w = 1;
+    spot at = simt_open(s, &rows);
+    at.w = t->w;
+    simt_sum_row(s, root, &at, &(made_row){.w = t->w, .scratch = -1});
+    loop_end(&s->pen);
+}
+
+void simt_row_sums(simd *s)
+{
+    sum_alone(s, -1, &s->n->nodes.at[s->n->nodes.at[s->g->roots.at[0]].operand[0]].type);
+}
+
+void simt_row_maps(simd *s, int root)
+{
+    sum_alone(s, root, &s->n->nodes.at[root].type);
 }
 
 /* ---- sums over vectors ------------------------------------------------------------------------------------------- */

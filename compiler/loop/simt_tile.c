@@ -1,8 +1,10 @@
 /* Pointwise convolutions, forward and back, by tiles: a block of threads makes some pixels of some output channels. A
  * few input channels at a time, what it reads is evaluated once and left in shared memory beside the weights; a thread
  * holds four channels of four pixels, so that it computes sixteen products of two loads. Input channels come in their order,
- * so a sum is what it is by elements; what is not there is 0. */
+ * so a sum is what it is by elements; what is not there is 0. Sums over rows of the map that come along find its rows whole
+ * in the tile: what the threads have made they leave in shared memory, too, and then take a row of a channel each. */
 #include "loop/simt.h"
+#include "net/row_sums.h"
 
 enum {
     HELD = 4,   /* pixels, and output channels, that a thread holds: a vector */
@@ -14,28 +16,27 @@ enum {
     THREADS_MOST = 512,
     THREADS_BUSY = 1 << 17, /* in all blocks: while there are fewer, more of them fill shared memory */
     PIXELS = 64,            /* of a block; of the fewest channels twice as many */
-    PIXELS_LEAST = 16,      /* maps of fewer would leave most threads without work */
-    INNER_LEAST = 4
+    PIXELS_LEAST = 16
 };
 
 typedef struct tile {
     const net_node *v;
     int inner, outer, map;     /* channels of the source and of the result; pixels of the map */
     int pixels, channels;      /* of the block */
+    int rows;                  /* of the map, that the pixels are, where some are summed; else 0 */
     int threads, users;        /* all of them fill shared memory; the first multiply what is there */
     int together;              /* input channels at a time */
     bool flat;                 /* a pixel's number says where it lies */
     int thread, x, weights;    /* its variable; shared memory, [input channel][pixel], [input channel][channel] */
     loop_index first, first_c; /* of the tile: pixel and channel */
-    loop_index pixel, c;       /* the thread's first, in the tile; the others are a quarter of it further each */
-    int acc[HELD * HELD];      /* [pixel][channel] */
+    loop_index first_row;
+    loop_index pixel, c;  /* the thread's first, in the tile; the others are a quarter of it further each */
+    int acc[HELD * HELD]; /* [pixel][channel] */
 } tile;
 
 bool simt_goes_by_tiles(const simd *s, int core)
 {
-    const net_node *v = core >= 0 ? &s->n->nodes.at[core] : NULL;
-    return v && (v->prim == NET_conv || v->prim == NET_conv_dx) && net_is_pointwise(&v->attr.window) &&
-           v->type.h * v->type.w >= PIXELS_LEAST && s->n->nodes.at[v->operand[0]].type.c >= INNER_LEAST;
+    return core >= 0 && net_goes_by_tiles(s->n, core);
 }
 
 static loop_index variable(int var)
@@ -49,6 +50,12 @@ static loop_index variable(int var)
 static int pitch(const tile *q)
 {
     return q->pixels + HELD;
+}
+
+/* Elements from a pixel's results to the next one's: threads side by side leave theirs in different banks. */
+static int result_pitch(const tile *q)
+{
+    return q->channels + q->channels / HELD;
 }
 
 /* As many input channels as keep all threads filling, and few of them for nothing: the fewer times all wait for memory. */
@@ -71,6 +78,16 @@ static int64_t blocks_of(const simd *s, const tile *q)
     return (int64_t)s->layout->batch * tiles_of(q->map, q->pixels) * tiles_of(q->outer, q->channels);
 }
 
+/* Whole rows of the map, about as many pixels, where rows are summed. */
+static void take_rows(const simd *s, tile *q, int core)
+{
+    int each = s->g->roots.count > 1 ? net_row_tile(s->n, core) : 0;
+    if (each == 0)
+        return;
+    q->pixels = q->pixels > each ? q->pixels / each * each : each;
+    q->rows = q->pixels / q->v->type.w;
+}
+
 static tile tile_of(const simd *s, int core)
 {
     const net_node *v = &s->n->nodes.at[core];
@@ -82,6 +99,7 @@ static tile tile_of(const simd *s, int core)
         q.pixels /= 2;
     if (q.channels == CHANNELS_MOST && blocks_of(s, &q) < BLOCKS_FEW)
         q.channels /= 2;
+    take_rows(s, &q, core);
     q.users = q.threads = q.pixels / HELD * (q.channels / HELD);
     while (2 * q.threads <= THREADS_MOST && 2 * q.threads * blocks_of(s, &q) <= THREADS_BUSY)
         q.threads *= 2;
@@ -93,14 +111,17 @@ static tile tile_of(const simd *s, int core)
 static void open_tile(simd *s, tile *q)
 {
     int tiles = tiles_of(q->map, q->pixels), blocks = tiles_of(q->outer, q->channels);
-    q->x = loop_scratch(&s->pen, DT_F32, (int64_t)q->together * pitch(q));
+    int sources = q->together * pitch(q), results = q->rows ? q->pixels * result_pitch(q) : 0;
+    q->x = loop_scratch(&s->pen, DT_F32, sources > results ? sources : results);
     q->weights = loop_scratch(&s->pen, DT_F32, (int64_t)q->together * q->channels);
     s->unit = loop_parallel(&s->pen);
     q->thread = loop_threads(&s->pen, q->threads);
     s->tile = loop_at(0);
     loop_index block = variable(s->unit);
     s->image = simt_split(s, &block, (int64_t)tiles * blocks);
-    q->first = loop_times(simt_split(s, &block, blocks), q->pixels);
+    loop_index number = simt_split(s, &block, blocks);
+    q->first = loop_times(number, q->pixels);
+    q->first_row = loop_times(number, q->rows);
     q->first_c = loop_times(block, q->channels);
     q->c = variable(q->thread);
     q->pixel = simt_split(s, &q->c, q->channels / HELD);
@@ -138,6 +159,15 @@ static loop_index place_of(simd *s, const tile *q, loop_index pixel)
     return loop_sum(loop_times(pixel, HELD), held);
 }
 
+/* Threads fill by lines of as many as there are input channels; an IF around what those do that are left over. */
+static int open_line(simd *s, const tile *q, loop_index line)
+{
+    if (q->threads % q->together == 0)
+        return 0;
+    loop_if(&s->pen, line, loop_at(q->threads / q->together));
+    return 1;
+}
+
 /* Four pixels side by side, where the source is a depthwise convolution that exists in tiles alone. */
 static void fill_quad(simd *s, const tile *q, loop_index number, loop_index channel, loop_index to)
 {
@@ -159,10 +189,11 @@ static void fill_quad(simd *s, const tile *q, loop_index number, loop_index chan
 static void fill_quads(simd *s, const tile *q, loop_index from)
 {
     loop_index k = variable(q->thread), first = simt_split(s, &k, q->together);
-    int lines = q->threads / q->together;
+    int lines = q->threads / q->together, mine = open_line(s, q, first);
     int number = loop_for(&s->pen, first, loop_at(q->pixels / SIMT_QUAD), lines < 1 ? 1 : lines);
     fill_quad(s, q, variable(number), loop_sum(from, k), loop_times(k, pitch(q)));
     loop_end(&s->pen);
+    simt_close(s, mine);
 }
 
 /* Input channels [from, from + together) of the tile's pixels, threads taking turns: each has one of the channels. Pixels
@@ -171,7 +202,7 @@ static void fill_pixels(simd *s, const tile *q, loop_index from)
 {
     loop_index k = variable(q->thread), first = simt_split(s, &k, q->together), channel = loop_sum(from, k);
     int node = q->v->operand[0], known = s->channel_memo.count, lines = q->threads / q->together;
-    int there = simt_below(s, channel, q->inner, q->together);
+    int mine = open_line(s, q, first), there = simt_below(s, channel, q->inner, q->together);
     simt_load_rows(s, node, &(spot){.c = channel, .lanes = 1, .ratio = 1});
     simt_close(s, there);
     if (there) /* the rows stand in a branch */
@@ -186,6 +217,7 @@ static void fill_pixels(simd *s, const tile *q, loop_index from)
     simt_close(s, opened);
     loop_store(&s->pen, q->x, loop_sum(loop_times(k, pitch(q)), place), value);
     loop_end(&s->pen);
+    simt_close(s, mine);
     s->channel_memo.count = known;
 }
 
@@ -246,11 +278,32 @@ static void store(simd *s, const tile *q, int root, int core)
         for (int c = 0; c < HELD; c++) {
             at.c = loop_sum(q->first_c, my_channel(q, c));
             int inside = simt_below(s, at.c, q->outer, q->channels);
-            simt_store(s, root, core, q->acc[p * HELD + c], &at);
+            int value = simt_store(s, root, core, q->acc[p * HELD + c], &at);
+            if (q->rows)
+                loop_store(&s->pen, q->x, loop_sum(loop_times(my_pixel(q, p), result_pitch(q)), my_channel(q, c)),
+                           value);
             simt_close(s, inside);
         }
         simt_close(s, opened);
     }
+}
+
+/* ---- sums over rows ---------------------------------------------------------------------------------------------- */
+
+/* Threads take turns at the rows of all channels, each of which is a sum of what stands in shared memory. */
+static void sum_rows(simd *s, const tile *q, int root)
+{
+    loop_index c =
+        variable(loop_for(&s->pen, variable(q->thread), loop_at((int64_t)q->rows * q->channels), q->threads));
+    loop_index row = simt_split(s, &c, q->channels);
+    made_row made = {.w = q->v->type.w, .scratch = q->x, .pitch = result_pitch(q)};
+    made.first = loop_sum(c, loop_times(row, (int64_t)made.w * made.pitch));
+    spot at = {
+        .rel = loop_sum(q->first_row, row), .x = loop_at(0), .c = loop_sum(q->first_c, c), .lanes = 1, .ratio = 1};
+    int opened = simt_below(s, at.rel, q->v->type.h, q->rows) + simt_below(s, at.c, q->outer, q->channels);
+    simt_sum_row(s, root, &at, &made);
+    simt_close(s, opened);
+    loop_end(&s->pen);
 }
 
 void simt_lower_tile(simd *s, int root, int core)
@@ -273,9 +326,15 @@ void simt_lower_tile(simd *s, int root, int core)
     if (steps > 1)
         loop_barrier(&s->pen);
     simd_close(s, steps);
+    if (q.rows && steps == 1)
+        loop_barrier(&s->pen);
     int mine = open_users(s, &q);
     store(s, &q, root, core);
     simt_close(s, mine);
+    if (q.rows) {
+        loop_barrier(&s->pen);
+        sum_rows(s, &q, root);
+    }
     loop_end(&s->pen);
     loop_end(&s->pen);
 }

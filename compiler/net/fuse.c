@@ -6,6 +6,7 @@
  * backward kernel; what reduces a value rides on the kernel that produces it. The rules look at windows and consumers,
  * never at names. */
 #include "net/fuse.h"
+#include "net/row_sums.h"
 
 #include <string.h>
 
@@ -376,6 +377,40 @@ static void place_carrier(fuser *u, int window, int map)
     }
 }
 
+/* The one norm that reads a sum of rows; -1: there is none, or several. `alone`: nothing else reads it. */
+static int norm_of(const fuser *u, int sum, bool *alone)
+{
+    const net_node *v = &u->n->nodes.at[sum];
+    int norm = -1, norms = 0, others = u->is_output[sum];
+    if (v->prim != NET_chan_sum || u->n->nodes.at[v->operand[0]].prim != NET_row_sum)
+        return -1;
+    for (int i = u->first_user[sum]; i < u->first_user[sum + 1]; i++) {
+        int by = u->users[i].node;
+        bool reads = u->n->nodes.at[by].prim == NET_bn_finish || u->n->nodes.at[by].prim == NET_bn_coef;
+        norms += reads;
+        others += !reads;
+        norm = reads ? by : norm;
+    }
+    *alone = others == 0;
+    return norms == 1 && u->n->nodes.at[norm].region == v->region ? norm : -1;
+}
+
+/* Does the norm add up its two sums of rows itself? */
+static bool adds_rows(const fuser *u, int norm)
+{
+    bool alone;
+    for (int k = 0; k < 2; k++)
+        if (norm < 0 || norm_of(u, u->n->nodes.at[norm].operand[k], &alone) != norm)
+            return false;
+    return true;
+}
+
+static bool is_inside_norm(const fuser *u, int sum)
+{
+    bool alone = false;
+    return adds_rows(u, norm_of(u, sum, &alone)) && alone;
+}
+
 static void place_node(fuser *u, int node)
 {
     enum place *place = &u->f->place[node];
@@ -406,6 +441,8 @@ static void place_node(fuser *u, int node)
         }
         return;
     case NET_REDUCE:
+        *place = is_inside_norm(u, node) ? PLACE_INLINE : PLACE_MEMORY;
+        return;
     case NET_IMAGE:
     case NET_VECTOR:
     case NET_LIBRARY:
@@ -533,6 +570,16 @@ static int newest_read(const fuser *u, const dependency *d, const net_type *pixe
     return newest;
 }
 
+/* Sums ride on the kernel that makes what they are over, of elements where that has whole rows; so do copies. */
+static bool rides(const fuser *u, int node, int on)
+{
+    const net_node *v = &u->n->nodes.at[node];
+    if (u->kernels == FUSE_ELEMENTS)
+        return v->prim == NET_row_sum && fusion_makes_rows(u->f, on) &&
+               net_type_equal(&u->n->nodes.at[v->operand[0]].type, &u->n->nodes.at[on].type);
+    return v->prim == NET_chan_sum || (is_copy(u->n, node) && net_is_map_sized(&v->type));
+}
+
 /* Appends to `roots` the stored values whose computation evaluates `node`. */
 static void roots_over(const fuser *u, int node, node_list *roots)
 {
@@ -604,12 +651,14 @@ static void join_all(joiner *j)
         const net_node *v = &u->n->nodes.at[i];
         if (u->f->place[i] != PLACE_MEMORY)
             continue;
-        if (tiles && (v->prim == NET_chan_sum || (is_copy(u->n, i) && net_is_map_sized(&v->type)))) {
-            int newest = newest_read(u, &j->of[i], &u->n->nodes.at[v->operand[0]].type);
-            if (newest >= 0)
-                join(j, newest, i);
-        }
-        if (!tiles && v->prim == NET_chan_sum)
+        int newest = v->count ? newest_read(u, &j->of[i], &u->n->nodes.at[v->operand[0]].type) : -1;
+        if (newest >= 0 && rides(u, i, newest))
+            join(j, newest, i);
+        bool alone;
+        int norm = norm_of(u, i, &alone);
+        if (adds_rows(u, norm))
+            join(j, i, norm);
+        else if (!tiles && v->prim == NET_chan_sum)
             join_sums(j, i, over, sums);
         if (class_of(u->n, i) == NET_MAP && is_flat(&v->type)) { /* steps of optimisers: one pass over the vectors */
             if (flat >= 0 && u->n->nodes.at[flat].type.c == v->type.c)

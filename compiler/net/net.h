@@ -42,7 +42,7 @@ typedef struct net_type {
  * Classes, for fuse and the lowering:
  *   LEAF    bound from outside                       MAP     pixel by pixel: out(n,y,x,c) from operands at (n,y,x,c), each
  *   WINDOW  out(y,x) from a neighbourhood                    broadcast in the dimensions where it is 1; rows by number
- *   REDUCE  a partial row a chunk                    IMAGE   one result an image (global pool, loss)
+ *   REDUCE  a partial row a chunk, or a map's row    IMAGE   one result an image (global pool, loss)
  *   VECTOR  small tensors, one thread                VIEW    no code of its own where the plan can alias
  *   LIBRARY computed by a library, from memory to memory
  *   COMPOSITE  rewritten by expand before grad sees it
@@ -101,6 +101,7 @@ typedef struct net_type {
     X(scale, 2, 2, MAP)             /* x, weights: x · weights[attr.row][attr.pick[0]] */                                 \
     X(chan_sum, 1, 2, REDUCE)       /* Σ a or Σ a·b over pixels and the chunk's images: (chunks,1,1,C) */                 \
     X(image_sum, 1, 2, IMAGE)       /* Σ a or Σ a·b over an image's pixels: (N,1,1,C) */                                  \
+    X(row_sum, 1, 2, REDUCE)        /* Σ a or Σ a·b over a row's pixels: (N,h,1,C); net_split_sums writes it */           \
     X(channel_pad, 1, 1, WINDOW)    /* zero channels around: attr.count in all, x from attr.begin on */                   \
     X(bn_finish, 3, 5, VECTOR)      /* Σd, Σd² (chunks), running [, gamma, beta], d = x - running mean:                   \
                                        (1,1,5,C) rows mean, scale, shift, rstd, var (biased); attr.h·w pixels an image */ \

@@ -72,6 +72,7 @@
 #define cost_scale          cost_between
 #define cost_chan_sum       cost_map
 #define cost_image_sum      cost_map
+#define cost_row_sum        cost_map
 #define cost_bn_finish      cost_map
 #define cost_bn_exact       cost_map
 #define cost_bn_fixed       cost_map
@@ -141,6 +142,7 @@
 #define grad_act_dx         grad_none
 #define grad_chan_sum       grad_none
 #define grad_image_sum      grad_none
+#define grad_row_sum        grad_none
 #define grad_channel_pad    grad_none
 #define grad_bn_finish      grad_none
 #define grad_bn_exact       grad_none

@@ -95,6 +95,14 @@ bool shape_image_sum(const net *n, const net_node *node, net_type *result, char 
     return true;
 }
 
+bool shape_row_sum(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    if (!shape_chan_sum(n, node, result, why, size))
+        return false;
+    *result = image_type(result->dtype, operand_type(n, node, 0)->h, 1, result->c);
+    return true;
+}
+
 bool shape_bn_finish(const net *n, const net_node *node, net_type *result, char *why, size_t size)
 {
     int channels = operand_type(n, node, 0)->c;

@@ -8,7 +8,7 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
-#include "net/net.h"
+#include "net/row_sums.h"
 
 static net *run_grad(arena *a, net *n, unsigned wanted, nasc_diag *d)
 {
@@ -26,6 +26,8 @@ static net *run_pass(arena *a, net *n, const char *path, nasc_diag *d)
         return net_expand(a, n, d);
     if (strstr(path, "/simplify/"))
         return net_simplify(a, n, d);
+    if (strstr(path, "/sums/"))
+        return net_split_sums(a, n, d);
     if (strstr(path, "/grad_weights/"))
         return run_grad(a, n, GRAD_WEIGHTS, d);
     if (strstr(path, "/grad_mix/"))
