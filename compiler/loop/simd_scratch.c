@@ -33,7 +33,7 @@ static void see_uses(const simd *s, const stage_run *run, life lives[])
 }
 
 /* The scratch before `i` that is dead when this one is made, and nearest in size; -1: none. */
-static int heir_to(const loop_buffer scratch[], const life lives[], int i)
+static int vacant_for(const loop_buffer scratch[], const life lives[], int i)
 {
     int best = -1;
     for (int k = 0; k < i; k++) {
@@ -49,14 +49,14 @@ static int heir_to(const loop_buffer scratch[], const life lives[], int i)
 static void hand_on(loop_buffer scratch[], life lives[], int count)
 {
     for (int i = 0; i < count; i++) {
-        int heir = lives[i].handed ? heir_to(scratch, lives, i) : -1;
+        int place = lives[i].handed ? vacant_for(scratch, lives, i) : -1;
         lives[i].to = i;
-        if (heir < 0)
+        if (place < 0)
             continue;
-        lives[i].to = heir;
-        lives[heir].last = lives[i].last;
-        if (scratch[i].elements > scratch[heir].elements)
-            scratch[heir].elements = scratch[i].elements;
+        lives[i].to = place;
+        lives[place].last = lives[i].last;
+        if (scratch[i].elements > scratch[place].elements)
+            scratch[place].elements = scratch[i].elements;
     }
 }
 
