@@ -1,38 +1,8 @@
-/* A JSON reader whose errors have a place, and a printer. */
+/* A JSON printer. */
 #include "runtime/json_text.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
-
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
-
-json_t *json_read(const char *bytes, size_t size, const char *file, int line, nasc_diag *d)
-{
-    json_error_t error = {0};
-    char where[sizeof d->where];
-    json_t *value = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &error);
-    if (value)
-        return value;
-    snprintf(where, sizeof where, "%.290s:%d:%d", file, line + error.line - 1, error.column);
-    if (json_no_memory(&error))
-        diag_memory(d);
-    else
-        diag_fail(d, DIAG_INPUT, where, "%s", error.text);
-    return NULL;
-}
-
-json_t *json_file_read(const char *file, nasc_diag *d)
-{
-    arena a = {0};
-    size_t size;
-    const char *bytes = file_read(&a, file, &size, d);
-    json_t *value = bytes ? json_read(bytes, size, file, 1, d) : NULL;
-    arena_free(&a);
-    return value;
-}
-
-/* ---- printing ---------------------------------------------------------------------------------------------------- */
 
 static void new_line(text *t, int depth)
 {

@@ -1,6 +1,7 @@
 /* The RUN folder: creation, JSON files, the log. */
 #include "runtime/run_folder.h"
 #include "runtime/json_text.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* Reading safetensors. The file is hostile until checked: every size is bounded before it is used. */
 #include "runtime/tensors.h"
-#include "runtime/json_text.h"
+#include "base/json.h"
 
 #include <jansson.h>
 #include <stdlib.h>

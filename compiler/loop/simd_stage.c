@@ -460,13 +460,14 @@ static double dense_elements(const simd *s, const stage *g)
     return v->prim == NET_conv && !net_is_depthwise(s->n, v) ? simd_work_of(s, g->core) * g->c : 0;
 }
 
-/* Relative cost of bringing an element to the first cache level from where so many of them lie. Beside them the second level
- * holds what passes: what this tile reads and what is fetched for the next. Of a level that is half full, lines are lost
- * already. */
-static double reach_of(const simd *s, double elements, double passing)
+/* Relative cost of bringing an element to the first cache level from where so many of them lie: there, in the second, where
+ * it is `second` and more if so many others contend for it, or further away. */
+static double reach_of(const simd *s, double elements, double others, double second)
 {
-    double bytes = elements * 4, all = bytes + 2 * passing * 4;
-    return bytes <= s->t->l1_bytes * 0.9 ? 0 : all <= s->t->l2_bytes * 0.4 ? 4 : 16;
+    double bytes = elements * 4, l2_bytes = s->t->l2_bytes * 0.8;
+    if (bytes <= s->t->l1_bytes * 0.9)
+        return 0;
+    return bytes + others * 4 <= l2_bytes ? second : bytes <= l2_bytes ? 3 * second : 16;
 }
 
 enum { AGAIN = 10 }; /* cost of an element that is read and written once more, in multiply-adds of a vector unit */
@@ -509,7 +510,7 @@ static double tile_cost(const simd *s, int rows)
            goes = 0; /* scratch until the tile's end, or not */
     for (int i = 0; i < s->stages.count; i++) {
         const stage *g = &s->stages.at[i];
-        moved += AGAIN * weight_elements(s, g) + dense_elements(s, g) * reach_of(s, 2 * dense_elements(s, g), 0);
+        moved += AGAIN * weight_elements(s, g) + dense_elements(s, g) * reach_of(s, 2 * dense_elements(s, g), 0, 2);
         passing += fetched_elements(g, rows);
         if (!in_scratch(g))
             continue;
@@ -524,7 +525,9 @@ static double tile_cost(const simd *s, int rows)
         moved += AGAIN * (held - made) * g->pixel;
         work += made * g->c * stage_work(s, g);
     }
-    return (work + moved + elements * reach_of(s, stays + goes, passing) + 64) / rows;
+    /* Maps pass, those of this tile and of the next: a level that is half full has lost lines already. */
+    double scratch = stays + goes, others = scratch + 4 * passing;
+    return (work + moved + elements * reach_of(s, scratch, others, 4) + 64) / rows;
 }
 
 static bool has_enough_tiles(const simd *s, int rows)

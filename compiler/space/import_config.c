@@ -372,21 +372,13 @@ static bool import_held(void *user, arena *a, nasc_diag *d)
     holding *h = user;
     const space *into = h->into;
     const char *file = h->file;
-    json_error_t error;
-    char where[320], name[64];
+    char name[64];
     reader *r = NEW(a, reader);
     config *c = NEW(a, config);
     *r = (reader){.arena = a, .file = file, .diag = d};
-    h->config = json_loads(h->source, JSON_REJECT_DUPLICATES, &error);
-    if (!h->config) /* as in space_parse: a failed allocation may look like an error of syntax */
-        h->config = json_loads(h->source, JSON_REJECT_DUPLICATES, &error);
-    if (!h->config) {
-        snprintf(where, sizeof where, "%.290s:%d:%d", file, error.line, error.column);
-        if (!error.text[0] || json_error_code(&error) == json_error_out_of_memory)
-            diag_memory(d);
-        diag_fail(d, DIAG_INPUT, where, "%s", error.text);
+    h->config = json_read(h->source, strlen(h->source), file, 1, d);
+    if (!h->config)
         return false;
-    }
     read_config(r, h->config, c);
     if (read_failed(r))
         return false;

@@ -2,9 +2,7 @@
 #ifndef NASC_SPACE_JSON_H
 #define NASC_SPACE_JSON_H
 
-#include "base/base.h"
-
-#include <jansson.h>
+#include "base/json.h"
 
 /* The reader is sticky: the first problem stands in the diagnostic, everything after it reads nothing, and whoever
  * began looks at the diagnostic once, at the end. */

@@ -193,16 +193,6 @@ static void read_root(reader *r, const json_t *root)
 
 /* ---- entry points ------------------------------------------------------------------------------------------------ */
 
-static bool syntax_error(const json_error_t *e, const char *file, nasc_diag *d)
-{
-    char where[320];
-    if (!e->text[0] ||
-        json_error_code(e) == json_error_out_of_memory) /* Jansson says nothing when it could not begin */
-        return diag_memory(d);
-    snprintf(where, sizeof where, "%.290s:%d:%d", file, e->line, e->column);
-    return diag_fail(d, DIAG_INPUT, where, "%s", e->text);
-}
-
 typedef struct reading {
     space *s;
     const char *file;
@@ -221,23 +211,15 @@ static bool read_json(void *user, arena *a, nasc_diag *d)
 
 space *space_parse(const char *source, size_t length, const char *file, nasc_diag *d)
 {
-    json_error_t error = {0};
     space *s = mem_alloc(sizeof *s);
     if (!s) {
         diag_memory(d);
         return NULL;
     }
     *s = (space){0};
-    s->json = json_loadb(source, length, JSON_REJECT_DUPLICATES, &error);
-    if (!s->json) /* Jansson calls some failed allocations syntax errors; a true one is found again */
-        s->json = json_loadb(source, length, JSON_REJECT_DUPLICATES, &error);
-    if (!s->json) {
-        syntax_error(&error, file, d);
-        space_free(s);
-        return NULL;
-    }
+    s->json = json_read(source, length, file, 1, d);
     reading r = {s, file};
-    if (arena_guard(&s->arena, read_json, &r, d))
+    if (s->json && arena_guard(&s->arena, read_json, &r, d))
         return s;
     space_free(s);
     return NULL;

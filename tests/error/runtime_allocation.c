@@ -12,7 +12,7 @@
 #include "failing.h"
 #include "pictures.h"
 #include "runtime/data/data.h"
-#include "runtime/json_text.h"
+#include "base/json.h"
 #include "runtime/run_folder.h"
 #include "runtime/tensors.h"
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "runtime/json_text.h"
+#include "base/json.h"
 #include "runtime/rng.h"
 #include "runtime/run_folder.h"
 

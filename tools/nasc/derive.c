@@ -2,7 +2,6 @@
  * largest. */
 #include "space/json.h"
 #include "uses/costs.h"
-#include "runtime/json_text.h"
 #include "runtime/rng.h"
 #include "output.h"
 #include "several.h"

@@ -1,6 +1,5 @@
 /* The latency table: samples as JSON. */
 #include "latency.h"
-#include "runtime/json_text.h"
 #include "space/json.h"
 
 #include <inttypes.h>

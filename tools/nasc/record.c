@@ -3,7 +3,6 @@
 #include "front.h"
 #include "latency.h"
 #include "space/json.h"
-#include "runtime/json_text.h"
 #include "runtime/run_folder.h"
 
 #include <inttypes.h>
