@@ -215,7 +215,7 @@ bool emit_cuda_function(text *out, const program_function *f, const kernel *cons
     }
     c_writer w = {.arena = out->arena, .out = out, .indent = 1};
     /* To have room for two blocks of so many threads, compilers would spill a register or two: one is enough. */
-    const char *blocks = f->threads > THREADS_OF_ONE ? ", 1" : "";
+    const char *blocks = f->threads >= THREADS_OF_ONE ? ", 1" : "";
     write_head(out,
                arena_printf(out->arena, "extern \"C\" __global__ void __launch_bounds__(%d%s) %s(TABLE %s_table table)",
                             f->threads, blocks, name, name));
