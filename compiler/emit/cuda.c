@@ -115,7 +115,7 @@ bool emit_cuda_kernel(text *out, const kernel *k, const target *t, const char *n
 
 /* ---- grids of several instances ---------------------------------------------------------------------------------- */
 
-enum { THREADS_OF_ONE = 512 };
+enum { THREADS_OF_ONE = 384 };
 
 /* Bytes of shared memory that parts take turns with; 0: one of them at most wants any, and has it to itself. */
 static int64_t joint_bytes(const program_function *f, const kernel *const *kernels)
