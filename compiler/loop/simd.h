@@ -163,6 +163,7 @@ bool simd_is_folded(const simd *s, int core);
  */
 view simd_source(simd *s, int core);
 view simd_stage_view(const stage *g);
+bool simd_is_in_scratch(const stage *g); /* does a later stage read what it makes from scratch? */
 /* Operand k of a conv_dw likewise. */
 view simd_operand_view(simd *s, int node, int k);
 /* simd_fetch.c: memory ahead of its readers, and past the caches */

@@ -16,8 +16,7 @@ typedef struct life {
 
 static bool is_handed(const simd *s, const stage *g)
 {
-    bool carried = simd_carries(s) && (g->lo || g->hi);
-    return (g->kind == STAGE_TILE || g->kind == STAGE_CHIP || g->kind == STAGE_MAXIMA) && !carried;
+    return simd_is_in_scratch(g) && !(simd_carries(s) && (g->lo || g->hi));
 }
 
 static void see_uses(const simd *s, const stage_run *run, life lives[])

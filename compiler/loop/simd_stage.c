@@ -411,7 +411,7 @@ static int64_t rows_of(const simd *s, const stage *g, int rows)
     return (rows == s->smallest ? g->h : (int64_t)rows * g->ratio) + g->lo + g->hi;
 }
 
-static bool in_scratch(const stage *g)
+bool simd_is_in_scratch(const stage *g)
 {
     return g->kind == STAGE_TILE || g->kind == STAGE_CHIP || g->kind == STAGE_MAXIMA;
 }
@@ -481,7 +481,7 @@ static bool keeps_to_scratch(const simd *s, int rows)
 {
     int64_t elements = 0;
     for (int i = 0; i < s->stages.count && s->o->scratch_most; i++)
-        elements += in_scratch(&s->stages.at[i]) ? scratch_elements(s, &s->stages.at[i], rows) : 0;
+        elements += simd_is_in_scratch(&s->stages.at[i]) ? scratch_elements(s, &s->stages.at[i], rows) : 0;
     return elements * 4 <= s->o->scratch_most;
 }
 
@@ -512,7 +512,7 @@ static double tile_cost(const simd *s, int rows)
         const stage *g = &s->stages.at[i];
         moved += AGAIN * weight_elements(s, g) + dense_elements(s, g) * reach_of(s, 2 * dense_elements(s, g), 0, 2);
         passing += fetched_elements(g, rows);
-        if (!in_scratch(g))
+        if (!simd_is_in_scratch(g))
             continue;
         double pixels = g->w + g->left + g->right, held = (double)rows_of(s, g, rows) * pixels;
         bool carried = (s->chunked || s->carried) && rows < s->smallest;
@@ -705,7 +705,7 @@ void simd_plan(simd *s)
     s->images_most = images_of(s);
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
-        if (in_scratch(g))
+        if (simd_is_in_scratch(g))
             g->scratch = loop_scratch(&s->pen, DT_F32, s->images_most * scratch_elements(s, g, s->rows));
     }
     if (s->layout->large)

@@ -6,7 +6,6 @@
 
 /* A max pool's gradient is half in the stage of its maxima, half in that of its sums. */
 static int64_t clipped_flops(simd *s, int core);
-static int64_t inline_flops(simd *s, int node, node_list *seen);
 
 static int64_t flops_of(simd *s, int node)
 {
@@ -17,17 +16,6 @@ static int64_t flops_of(simd *s, int node)
     if (simd_is_folded(s, node))
         return flops / v->attr.window.kw; /* a row of taps is one value */
     return flops / (v->prim == NET_max_pool_dx ? 2 : 1);
-}
-
-/* Of rows of taps; a map under them is evaluated once more where blocks of columns meet. */
-static int64_t across_flops(simd *s, const stage *g)
-{
-    const net_window *w = &s->n->nodes.at[g->across].attr.window;
-    node_list seen = {0};
-    int pixels = simd_block_pixels(s, g->across, g->map_w, 1, 0);
-    double columns = (double)((pixels - 1) * w->sw + 1 + (w->kw - 1) * w->dw) / pixels * g->map_w;
-    double map = (double)inline_flops(s, g->value, &seen) / s->n->nodes.at[g->value].type.w;
-    return (int64_t)(map * columns) + (int64_t)w->kw * g->map_h * g->map_w * g->c;
 }
 
 /* Maps that are evaluated where `node` is read; each once, as pixels remember them. */
@@ -57,6 +45,14 @@ static int64_t taps_on(int windows, int taps, int step, int before, int dilation
     return on;
 }
 
+/* Columns that a block loads for each of its own, of a window whose result is `width` columns wide. */
+static double columns_loaded(const simd *s, int core, int width)
+{
+    const net_window *w = &s->n->nodes.at[core].attr.window;
+    int pixels = simd_block_pixels(s, core, width, 1, 0);
+    return (double)((pixels - 1) * w->sw + 1 + (w->kw - 1) * w->dw) / pixels;
+}
+
 /* Of a window that leaves out what lies beyond the edge; a map under it is evaluated for each row of taps, and in a block of
  * columns once a column. */
 static int64_t clipped_flops(simd *s, int core)
@@ -67,11 +63,20 @@ static int64_t clipped_flops(simd *s, int core)
     node_list seen = {0};
     int64_t rows = taps_on(y->h, w->kh, w->sh, w->top, w->dh, x->h);
     int64_t columns = taps_on(y->w, w->kw, w->sw, w->left, w->dw, x->w);
-    int pixels = simd_block_pixels(s, core, y->w, 1, 0);
-    double again = (double)((pixels - 1) * w->sw + 1 + (w->kw - 1) * w->dw) / pixels;
+    double again = columns_loaded(s, core, y->w);
     again = again < w->kw ? again : w->kw; /* of a column, by all taps of all pixels */
     double map = (double)inline_flops(s, v->operand[0], &seen) / ((double)x->h * x->w);
     return 2 * rows * columns * y->c + (int64_t)(map * (double)rows * y->w * again);
+}
+
+/* Of rows of taps; a map under them is evaluated once more where blocks of columns meet. */
+static int64_t across_flops(simd *s, const stage *g)
+{
+    const net_window *w = &s->n->nodes.at[g->across].attr.window;
+    node_list seen = {0};
+    double columns = columns_loaded(s, g->across, g->map_w) * g->map_w;
+    double map = (double)inline_flops(s, g->value, &seen) / s->n->nodes.at[g->value].type.w;
+    return (int64_t)(map * columns) + (int64_t)w->kw * g->map_h * g->map_w * g->c;
 }
 
 static int64_t root_flops(simd *s, int root, node_list *seen)
