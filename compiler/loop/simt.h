@@ -48,6 +48,12 @@ int simt_read(simd *s, int node, const spot *at);
 bool simt_is_flat(const simd *s, int node, const net_type *t);
 bool simt_is_flat_root(const simd *s, int root, const net_type *t); /* and all that a root's maps need */
 
+/* A variable as an index. */
+static inline loop_index simt_variable(int var)
+{
+    return loop_plus(loop_at(0), var, 1);
+}
+
 /* Opens an IF for i < most where i, in blocks of `at_once` from 0 on, may reach it. How many were opened: 0 or 1. */
 int simt_below(simd *s, loop_index i, int most, int at_once);
 

@@ -33,11 +33,6 @@ typedef struct taps_stream {
     int acc[TAPS_MOST];
 } taps_stream;
 
-static loop_index variable(int var)
-{
-    return loop_plus(loop_at(0), var, 1);
-}
-
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 /* Columns of x that the windows of so many columns of g span. */
@@ -133,14 +128,14 @@ static void fill_band(simd *s, const taps_stream *q, const band *b, int operand,
     axis down = {
         .taps = 1, .stride = 1, .dilation = 1, .before = q->of.rows.before, .size = t->h, .out = t->h + b->rows};
     axis along = {.taps = 1, .stride = 1, .dilation = 1, .before = before, .size = t->w, .out = b->columns};
-    loop_index lane = variable(loop_for(&s->pen, turn, loop_at((int64_t)b->columns * q->held), turns));
+    loop_index lane = simt_variable(loop_for(&s->pen, turn, loop_at((int64_t)b->columns * q->held), turns));
     loop_index column = simt_split(s, &lane, q->held);
     spot at = {.x = loop_offset(column, -before), .c = loop_sum(q->first, lane), .lanes = 1, .ratio = 1};
     int known = s->channel_memo.count, inside = 0;
     simt_inside(s, &along, at.x, &inside);
     inside += q->whole ? 0 : simt_below(s, at.c, q->v->type.c, q->held);
     simt_load_rows(s, q->v->operand[operand], &at);
-    loop_index row = variable(loop_for(&s->pen, loop_at(0), loop_at(b->rows), 1));
+    loop_index row = simt_variable(loop_for(&s->pen, loop_at(0), loop_at(b->rows), 1));
     at.rel = loop_sum(top, row);
     fill_element(s, q, b, operand, &down, &at, element_of(b, part, row, lane, column, q->held));
     loop_end(&s->pen);
@@ -152,8 +147,8 @@ static void fill_band(simd *s, const taps_stream *q, const band *b, int operand,
 /* All threads, before the first step: what no step fills is 0. */
 static void clear_band(simd *s, const band *b, int thread, int threads)
 {
-    int e = loop_for(&s->pen, variable(thread), loop_at(2 * b->part), threads);
-    loop_store(&s->pen, b->buffer, variable(e), loop_const(&s->pen, DT_F32, 1, 0));
+    int e = loop_for(&s->pen, simt_variable(thread), loop_at(2 * b->part), threads);
+    loop_store(&s->pen, b->buffer, simt_variable(e), loop_const(&s->pen, DT_F32, 1, 0));
     loop_end(&s->pen);
 }
 
@@ -183,7 +178,7 @@ static void use(simd *s, void *user, loop_index step, loop_index part)
     taps_stream *q = user;
     (void)step;
     int g[COLUMNS] = {0}, x[SPAN_MOST] = {0}, wide = span(q, q->columns);
-    loop_index row = variable(loop_for(&s->pen, loop_at(0), loop_at(q->rows), 1));
+    loop_index row = simt_variable(loop_for(&s->pen, loop_at(0), loop_at(q->rows), 1));
     loop_index column = simd_open(s, 0, q->w / q->columns, q->columns);
     loop_index seen = loop_sum(loop_times(row, q->of.rows.stride), loop_times(q->ky, q->of.rows.dilation));
     load_columns(s, q, q->g.buffer, element_of(&q->g, part, row, q->lane, column, q->held), g);
@@ -208,14 +203,14 @@ static int open_kernel(simd *s, taps_stream *q, loop_index *chunk)
     s->unit = loop_parallel(&s->pen);
     int thread = loop_threads(&s->pen, users + FILLERS);
     s->tile = loop_at(0);
-    loop_index group = variable(s->unit);
+    loop_index group = simt_variable(s->unit);
     *chunk = simt_split(s, &group, groups);
     q->first = loop_times(group, q->held);
     q->image = loop_times(*chunk, q->v->type.chunked);
-    q->lane = variable(thread);
+    q->lane = simt_variable(thread);
     q->ky = simt_split(s, &q->lane, q->held);
     /* threads that only make up a warp take part as the last row of taps, and store nothing */
-    q->ky = variable(loop_int(&s->pen, LOOP_INT_MIN, q->ky, loop_at(q->of.rows.taps - 1), 0));
+    q->ky = simt_variable(loop_int(&s->pen, LOOP_INT_MIN, q->ky, loop_at(q->of.rows.taps - 1), 0));
     q->c = loop_sum(q->first, q->lane);
     for (int kx = 0; kx < q->of.columns.taps; kx++)
         q->acc[kx] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
@@ -227,7 +222,7 @@ static int open_kernel(simd *s, taps_stream *q, loop_index *chunk)
 static void store(simd *s, const taps_stream *q, int root, loop_index chunk, int thread)
 {
     int64_t channels = q->v->type.c, row = q->of.columns.taps * channels;
-    loop_if(&s->pen, variable(thread), loop_at(q->of.rows.taps * q->held));
+    loop_if(&s->pen, simt_variable(thread), loop_at(q->of.rows.taps * q->held));
     int opened = 1 + (q->whole ? 0 : simt_below(s, q->c, (int)channels, q->held));
     loop_index to = loop_sum(loop_times(chunk, q->of.rows.taps * row), loop_sum(loop_times(q->ky, row), q->c));
     for (int kx = 0; kx < q->of.columns.taps; kx++)
@@ -241,8 +236,8 @@ void simt_weight_stream(simd *s, int root)
     loop_index chunk;
     CHECK(find_rows(s, &q));
     int thread = open_kernel(s, &q, &chunk), users = (q.of.rows.taps * q.held + 31) / 32 * 32;
-    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(q.image, q.v->type.chunked), variable(0), 0);
-    loop_index images = loop_sum(variable(end), loop_times(q.image, -1));
+    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(q.image, q.v->type.chunked), simt_variable(0), 0);
+    loop_index images = loop_sum(simt_variable(end), loop_times(q.image, -1));
     clear_band(s, &q.g, thread, users + FILLERS);
     clear_band(s, &q.x, thread, users + FILLERS);
     loop_barrier(&s->pen);

@@ -21,11 +21,6 @@ typedef struct band {
     loop_index row, first; /* the band's first row of pixels; channel */
 } band;
 
-static loop_index variable(int var)
-{
-    return loop_plus(loop_at(0), var, 1);
-}
-
 /* ---- the block --------------------------------------------------------------------------------------------------- */
 
 static int64_t window_elements(const band *b)
@@ -70,7 +65,7 @@ static void open_band(simd *s, band *b)
     s->unit = loop_parallel(&s->pen);
     b->thread = loop_threads(&s->pen, THREADS);
     s->tile = loop_at(0);
-    loop_index group = variable(s->unit);
+    loop_index group = simt_variable(s->unit);
     s->image = simt_split(s, &group, (int64_t)bands * groups);
     b->row = loop_times(simt_split(s, &group, groups), b->rows);
     b->first = loop_times(group, b->held);
@@ -82,7 +77,7 @@ static void open_band(simd *s, band *b)
 static spot spot_of(simd *s, const band *b, int e, int columns, loop_index *lane)
 {
     spot at = {.lanes = 1, .h = b->v->type.h, .w = b->v->type.w, .ratio = 1};
-    *lane = variable(e);
+    *lane = simt_variable(e);
     at.x = simt_split(s, lane, b->held);
     at.rel = simt_split(s, &at.x, columns);
     at.c = loop_sum(b->first, *lane);
@@ -106,7 +101,7 @@ static loop_index first_window(simd *s, const band *b)
 static void find_maxima(simd *s, const band *b)
 {
     loop_index lane, first = first_window(s, b);
-    int e = loop_for(&s->pen, variable(b->thread), loop_at(window_elements(b)), THREADS), opened = 2;
+    int e = loop_for(&s->pen, simt_variable(b->thread), loop_at(window_elements(b)), THREADS), opened = 2;
     spot at = spot_of(s, b, e, b->of.columns.size, &lane);
     int where = move(s, NOWHERE), g = move(s, 0);
     at.rel = loop_sum(first, at.rel);
@@ -116,8 +111,8 @@ static void find_maxima(simd *s, const band *b)
     loop_math_to(&s->pen, where, LOOP_MOVE, simt_first_maximum(s, b->v, &at), -1, -1, -1);
     loop_math_to(&s->pen, g, LOOP_MOVE, simd_read_apart(s, b->v->operand[1], &at), -1, -1, -1);
     simt_close(s, opened);
-    loop_store(&s->pen, b->where, variable(e), where);
-    loop_store(&s->pen, b->g, variable(e), g);
+    loop_store(&s->pen, b->where, simt_variable(e), where);
+    loop_store(&s->pen, b->g, simt_variable(e), g);
     loop_end(&s->pen);
 }
 
@@ -149,7 +144,7 @@ static void store_pixels(simd *s, const band *b, int root, int core)
 {
     const net_type *t = &b->v->type;
     loop_index lane;
-    int e = loop_for(&s->pen, variable(b->thread), loop_at((int64_t)b->rows * t->w * b->held), THREADS);
+    int e = loop_for(&s->pen, simt_variable(b->thread), loop_at((int64_t)b->rows * t->w * b->held), THREADS);
     spot at = spot_of(s, b, e, t->w, &lane);
     int opened = simt_below(s, at.c, t->c, b->held), acc = gather(s, b, &at, lane);
     at.rel = loop_sum(b->row, at.rel);

@@ -26,11 +26,6 @@ typedef struct totals {
     int held[SUMS][HELD], total, all[SUMS]; /* all: over the chunks, in float64 */
 } totals;
 
-static loop_index variable(int var)
-{
-    return loop_plus(loop_at(0), var, 1);
-}
-
 static int zero(simd *s, enum dtype t)
 {
     return loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, t, 1, 0), -1, -1, -1);
@@ -85,7 +80,7 @@ static totals open_totals(simd *s, int root)
 /* Element number i of those of a filling thread: [line][chunk][channel]. */
 static loop_index element(const totals *q, int i)
 {
-    return loop_offset(variable(q->thread), (int64_t)i * FILLERS - ADDERS);
+    return loop_offset(simt_variable(q->thread), (int64_t)i * FILLERS - ADDERS);
 }
 
 static int elements(const totals *q)
@@ -117,7 +112,7 @@ static void fetch_element(simd *s, const totals *q, int i, loop_index base)
     at.rel = loop_sum(base, line);
     opened += simt_below(s, at.rel, q->chunk, q->lines) + simt_below(s, at.c, q->t->c, q->channels);
     s->image = loop_sum(loop_times(chunk, s->n->chunk), simt_split(s, &at.rel, q->t->h));
-    loop_if(&s->pen, s->image, variable(0));
+    loop_if(&s->pen, s->image, simt_variable(0));
     for (int r = 0; r < SUMS; r++) {
         int row = loop_load(&s->pen, DT_F32, 1, simd_arg(s, q->rows[r], LOOP_IN), simd_element(s, q->rows[r], &at));
         loop_math_to(&s->pen, q->held[r][i], LOOP_MOVE, row, -1, -1, -1);
@@ -147,7 +142,7 @@ static void leave(simd *s, const totals *q)
 static void add_lines(simd *s, const totals *q)
 {
     int each = q->chunks * q->channels;
-    loop_index mine = variable(q->thread), sum = simt_split(s, &mine, each), line = simd_open(s, 0, q->lines, 1);
+    loop_index mine = simt_variable(q->thread), sum = simt_split(s, &mine, each), line = simd_open(s, 0, q->lines, 1);
     loop_index from = loop_sum(loop_sum(mine, loop_times(line, each)), loop_times(sum, elements(q)));
     int row = loop_load(&s->pen, DT_F64, 1, q->at_hand, from);
     loop_math_to(&s->pen, q->total, LOOP_ADD, q->total, row, -1, -1);
@@ -158,12 +153,12 @@ static void add_lines(simd *s, const totals *q)
 static void store_chunks(simd *s, const totals *q, int r)
 {
     int each = q->chunks * q->channels;
-    loop_if(&s->pen, loop_at((int64_t)r * each - 1), variable(q->thread));
-    loop_if(&s->pen, variable(q->thread), loop_at((int64_t)(r + 1) * each));
-    loop_index c = loop_offset(variable(q->thread), -(int64_t)r * each), chunk = simt_split(s, &c, q->channels);
+    loop_if(&s->pen, loop_at((int64_t)r * each - 1), simt_variable(q->thread));
+    loop_if(&s->pen, simt_variable(q->thread), loop_at((int64_t)(r + 1) * each));
+    loop_index c = loop_offset(simt_variable(q->thread), -(int64_t)r * each), chunk = simt_split(s, &c, q->channels);
     chunk = loop_sum(chunk, loop_times(q->group, q->chunks));
     c = loop_sum(q->first_c, c);
-    loop_if(&s->pen, loop_times(chunk, s->n->chunk), variable(0));
+    loop_if(&s->pen, loop_times(chunk, s->n->chunk), simt_variable(0));
     int opened = 3 + simt_below(s, c, q->t->c, q->channels);
     loop_store(&s->pen, simd_arg(s, q->stored[r], LOOP_OUT), loop_sum(loop_times(chunk, q->t->c), c),
                loop_convert(&s->pen, DT_F32, q->total));
@@ -175,27 +170,27 @@ static void add_rows(simd *s, const totals *q)
 {
     int adders = SUMS * q->chunks * q->channels, rounds = (q->chunk + q->lines - 1) / q->lines;
     clear(s, q->total, DT_F64);
-    loop_if(&s->pen, loop_at(ADDERS - 1), variable(q->thread));
+    loop_if(&s->pen, loop_at(ADDERS - 1), simt_variable(q->thread));
     fetch_rows(s, q, loop_at(0));
     loop_end(&s->pen);
     loop_index base = simd_open(s, 0, rounds, q->lines);
     loop_barrier(&s->pen);
-    loop_if(&s->pen, loop_at(ADDERS - 1), variable(q->thread));
+    loop_if(&s->pen, loop_at(ADDERS - 1), simt_variable(q->thread));
     leave(s, q);
     loop_end(&s->pen);
     loop_barrier(&s->pen);
-    loop_if(&s->pen, variable(q->thread), loop_at(adders));
+    loop_if(&s->pen, simt_variable(q->thread), loop_at(adders));
     add_lines(s, q);
     loop_else(&s->pen);
-    loop_if(&s->pen, loop_at(ADDERS - 1), variable(q->thread));
+    loop_if(&s->pen, loop_at(ADDERS - 1), simt_variable(q->thread));
     loop_if(&s->pen, loop_offset(base, q->lines), loop_at(q->chunk));
     fetch_rows(s, q, loop_offset(base, q->lines));
     loop_end(&s->pen);
     loop_end(&s->pen);
     loop_end(&s->pen);
     simd_close(s, rounds);
-    loop_if(&s->pen, variable(q->thread), loop_at(adders));
-    loop_store(&s->pen, q->sums, variable(q->thread), loop_convert(&s->pen, DT_F32, q->total));
+    loop_if(&s->pen, simt_variable(q->thread), loop_at(adders));
+    loop_store(&s->pen, q->sums, simt_variable(q->thread), loop_convert(&s->pen, DT_F32, q->total));
     loop_end(&s->pen);
     for (int r = 0; r < SUMS; r++)
         if (q->stored[r] >= 0)
@@ -206,8 +201,8 @@ static void add_rows(simd *s, const totals *q)
 /* Opens an IF around what the threads of the block's channels do. */
 static int open_channel(simd *s, const totals *q)
 {
-    loop_if(&s->pen, variable(q->thread), loop_at(q->channels));
-    return 1 + simt_below(s, loop_sum(q->first_c, variable(q->thread)), q->t->c, q->channels);
+    loop_if(&s->pen, simt_variable(q->thread), loop_at(q->channels));
+    return 1 + simt_below(s, loop_sum(q->first_c, simt_variable(q->thread)), q->t->c, q->channels);
 }
 
 static void add_chunks(simd *s, const totals *q)
@@ -215,7 +210,7 @@ static void add_chunks(simd *s, const totals *q)
     int opened = open_channel(s, q);
     for (int r = 0; r < SUMS; r++) {
         loop_index chunk = simd_open(s, 0, q->chunks, 1), from = loop_times(chunk, q->channels);
-        from = loop_sum(loop_offset(from, (int64_t)r * q->chunks * q->channels), variable(q->thread));
+        from = loop_sum(loop_offset(from, (int64_t)r * q->chunks * q->channels), simt_variable(q->thread));
         int row = loop_load(&s->pen, DT_F64, 1, q->sums, from);
         loop_math_to(&s->pen, q->all[r], LOOP_ADD, q->all[r], row, -1, -1);
         simd_close(s, q->chunks);
@@ -234,7 +229,7 @@ void simt_norm_rows(simd *s, int root, void (*body)(simd *s, loop_index c, int l
     simd_close(s, q.groups);
     int opened = open_channel(s, &q);
     s->totals = q.all;
-    body(s, loop_sum(q.first_c, variable(q.thread)), 1);
+    body(s, loop_sum(q.first_c, simt_variable(q.thread)), 1);
     s->totals = NULL;
     simt_close(s, opened);
     loop_end(&s->pen);

@@ -3,23 +3,18 @@
  * for memory and computes at the same time, though its sums have an order. */
 #include "loop/simt.h"
 
-static loop_index variable(int var)
-{
-    return loop_plus(loop_at(0), var, 1);
-}
-
 void simt_stream(simd *s, const stream *q, loop_index steps, void *user)
 {
-    q->fill(s, user, loop_at(0), loop_at(0), variable(q->thread), q->threads); /* the first part: all threads */
+    q->fill(s, user, loop_at(0), loop_at(0), simt_variable(q->thread), q->threads); /* the first part: all threads */
     loop_barrier(&s->pen);
-    loop_index step = variable(loop_for(&s->pen, loop_at(0), steps, 1));
+    loop_index step = simt_variable(loop_for(&s->pen, loop_at(0), steps, 1));
     int odd = loop_int(&s->pen, LOOP_INT_MOD, step, loop_at(0), 2);
-    loop_if(&s->pen, variable(q->thread), loop_at(q->users));
-    q->use(s, user, step, variable(odd));
+    loop_if(&s->pen, simt_variable(q->thread), loop_at(q->users));
+    q->use(s, user, step, simt_variable(odd));
     loop_else(&s->pen);
     loop_if(&s->pen, loop_offset(step, 1), steps);
-    q->fill(s, user, loop_offset(step, 1), loop_offset(loop_times(variable(odd), -1), 1),
-            loop_offset(variable(q->thread), -q->users), q->threads - q->users);
+    q->fill(s, user, loop_offset(step, 1), loop_offset(loop_times(simt_variable(odd), -1), 1),
+            loop_offset(simt_variable(q->thread), -q->users), q->threads - q->users);
     loop_end(&s->pen);
     loop_end(&s->pen);
     loop_barrier(&s->pen);

@@ -11,11 +11,6 @@ enum {
     NORM_LANES = 16 /* of norm2: the net's */
 };
 
-static loop_index variable(int var)
-{
-    return loop_plus(loop_at(0), var, 1);
-}
-
 static int move_wide(simd *s, double value)
 {
     return loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F64, 1, value), -1, -1, -1);
@@ -39,7 +34,7 @@ static weight weight_of_unit(simd *s, const net_node *v)
 {
     int groups = v->attr.window.groups < 1 ? 1 : v->attr.window.groups;
     weight q = {.inner = s->n->nodes.at[v->operand[0]].type.c / groups, .outer = v->type.c / groups};
-    loop_index rest = variable(s->unit);
+    loop_index rest = simt_variable(s->unit);
     q.chunk = simt_split(s, &rest, (int64_t)v->type.h * v->type.w * v->type.c);
     q.ky = simt_split(s, &rest, (int64_t)v->type.w * v->type.c);
     q.kx = simt_split(s, &rest, (int64_t)q.inner * v->type.c);
@@ -54,8 +49,8 @@ static weight weight_of_unit(simd *s, const net_node *v)
 static int open_images(simd *s, loop_index chunk, int images)
 {
     loop_index first = loop_times(chunk, images);
-    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, images), variable(0), 0);
-    return loop_for(&s->pen, first, variable(end), 1);
+    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, images), simt_variable(0), 0);
+    return loop_for(&s->pen, first, simt_variable(end), 1);
 }
 
 void simt_weights(simd *s, int root)
@@ -68,7 +63,7 @@ void simt_weights(simd *s, int root)
     s->tile = loop_at(0);
     weight q = weight_of_unit(s, v);
     int acc = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
-    s->image = variable(open_images(s, q.chunk, v->type.chunked));
+    s->image = simt_variable(open_images(s, q.chunk, v->type.chunked));
     spot of_g = {.rel = simd_open(s, 0, g->h, 1), .c = q.co, .lanes = 1, .ratio = 1}, of_x = of_g;
     of_x.c = q.x;
     of_x.rel = simt_tap(s, &of.rows, of_g.rel, q.ky, &opened);
@@ -84,7 +79,7 @@ void simt_weights(simd *s, int root)
     simt_close(s, in_row);
     simd_close(s, g->h);
     loop_end(&s->pen);
-    loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), variable(s->unit), acc);
+    loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), simt_variable(s->unit), acc);
     loop_end(&s->pen);
     s->out->unit_images = v->type.chunked;
     s->out->unit_tiles = v->type.h * v->type.w * v->type.c;
@@ -113,7 +108,7 @@ static row_block open_row_block(simd *s, const net_type *t)
     s->unit = loop_parallel(&s->pen);
     b.thread = loop_threads(&s->pen, b.lines * channels);
     s->tile = loop_at(0);
-    loop_index group = variable(s->unit), lane = variable(b.thread);
+    loop_index group = simt_variable(s->unit), lane = simt_variable(b.thread);
     b.chunk = simt_split(s, &group, groups);
     b.line = simt_split(s, &lane, channels);
     b.c = loop_sum(loop_times(group, channels), lane);
@@ -152,7 +147,7 @@ static void sum_row(simd *s, const row_block *b, loop_index base)
     for (int r = 0; r < b->g->roots.count; r++)
         acc[r] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
     s->image = loop_sum(loop_times(b->chunk, s->n->chunk), simt_split(s, &y, b->t->h));
-    loop_if(&s->pen, s->image, variable(0));
+    loop_if(&s->pen, s->image, simt_variable(0));
     int opened =
         1 + simt_below(s, loop_sum(base, b->line), b->rows, b->lines) + simt_below(s, b->c, b->t->c, b->channels);
     load_rows(s, b);
@@ -168,9 +163,9 @@ static void sum_row(simd *s, const row_block *b, loop_index base)
 /* Rows in their order, a thread for each channel of each sum: sum r of channel c is thread r · channels + c. */
 static void add_rows(simd *s, const row_block *b, int total)
 {
-    loop_index c = variable(b->thread);
+    loop_index c = simt_variable(b->thread);
     loop_barrier(&s->pen);
-    loop_if(&s->pen, variable(b->thread), loop_at((int64_t)b->channels * b->g->roots.count));
+    loop_if(&s->pen, simt_variable(b->thread), loop_at((int64_t)b->channels * b->g->roots.count));
     loop_index sum = simt_split(s, &c, b->channels), line = simd_open(s, 0, b->lines, 1);
     loop_index element = loop_sum(loop_times(sum, (int64_t)b->lines * b->channels), loop_times(line, b->channels));
     int row = loop_load(&s->pen, DT_F64, 1, b->sums, loop_sum(element, c));
@@ -319,8 +314,8 @@ static totals totals_of(simd *s, int root)
 /* IFs around what the first `count` threads of operand number k of those at once do. */
 static void open_lanes(simd *s, const totals *q, int k, int count)
 {
-    loop_if(&s->pen, loop_at((int64_t)k * q->lanes - 1), variable(q->thread));
-    loop_if(&s->pen, variable(q->thread), loop_at((int64_t)k * q->lanes + count));
+    loop_if(&s->pen, loop_at((int64_t)k * q->lanes - 1), simt_variable(q->thread));
+    loop_if(&s->pen, simt_variable(q->thread), loop_at((int64_t)k * q->lanes + count));
 }
 
 /* Σ over chunks: threads take turns at the operand's channels. */
@@ -328,10 +323,10 @@ static void fold_operand(simd *s, const totals *q, int value, int k)
 {
     int channels = s->n->nodes.at[value].type.c, rows = simd_chunks(s, value);
     open_lanes(s, q, k, q->lanes);
-    loop_index lane = loop_offset(variable(q->thread), -(int64_t)k * q->lanes);
+    loop_index lane = loop_offset(simt_variable(q->thread), -(int64_t)k * q->lanes);
     int c = loop_for(&s->pen, lane, loop_at(channels), q->lanes);
-    int sum = simd_fold_rows(s, simd_arg(s, value, LOOP_IN), rows, channels, variable(c), 1);
-    loop_store(&s->pen, q->sums, loop_offset(variable(c), (int64_t)k * q->most), sum);
+    int sum = simd_fold_rows(s, simd_arg(s, value, LOOP_IN), rows, channels, simt_variable(c), 1);
+    loop_store(&s->pen, q->sums, loop_offset(simt_variable(c), (int64_t)k * q->most), sum);
     loop_end(&s->pen);
     simt_close(s, 2);
 }
@@ -378,21 +373,21 @@ void simt_sum_squares(simd *s, int root)
     int lanes = loop_scratch(&s->pen, DT_F64, NORM_LANES);
     s->unit = loop_parallel(&s->pen);
     int thread = loop_threads(&s->pen, NORM_LANES), acc = move_wide(s, 0);
-    int i = loop_for(&s->pen, variable(thread), loop_at(count), NORM_LANES);
-    int x = loop_load(&s->pen, DT_F64, 1, simd_arg(s, node, LOOP_IN), variable(i));
+    int i = loop_for(&s->pen, simt_variable(thread), loop_at(count), NORM_LANES);
+    int x = loop_load(&s->pen, DT_F64, 1, simd_arg(s, node, LOOP_IN), simt_variable(i));
     loop_math_to(&s->pen, acc, LOOP_ADD, acc, loop_math(&s->pen, LOOP_MUL, x, x, -1, -1), -1, -1);
     loop_end(&s->pen);
-    loop_store(&s->pen, lanes, variable(thread), acc);
+    loop_store(&s->pen, lanes, simt_variable(thread), acc);
     loop_barrier(&s->pen);
     for (int half = NORM_LANES / 2; half; half /= 2) {
-        loop_if(&s->pen, variable(thread), loop_at(half));
-        int other = loop_load(&s->pen, DT_F64, 1, lanes, loop_offset(variable(thread), half));
+        loop_if(&s->pen, simt_variable(thread), loop_at(half));
+        int other = loop_load(&s->pen, DT_F64, 1, lanes, loop_offset(simt_variable(thread), half));
         loop_math_to(&s->pen, acc, LOOP_ADD, acc, other, -1, -1);
-        loop_store(&s->pen, lanes, variable(thread), acc);
+        loop_store(&s->pen, lanes, simt_variable(thread), acc);
         loop_end(&s->pen);
         loop_barrier(&s->pen);
     }
-    loop_if(&s->pen, variable(thread), loop_at(1));
+    loop_if(&s->pen, simt_variable(thread), loop_at(1));
     store_narrow(s, root, loop_at(0), acc);
     loop_end(&s->pen);
     loop_end(&s->pen);

@@ -39,11 +39,6 @@ bool simt_goes_by_tiles(const simd *s, int core)
     return core >= 0 && net_goes_by_tiles(s->n, core);
 }
 
-static loop_index variable(int var)
-{
-    return loop_plus(loop_at(0), var, 1);
-}
-
 /* ---- the block --------------------------------------------------------------------------------------------------- */
 
 /* Elements from an input channel's pixels to the next one's: a multiple of a vector, but no multiple of the banks. */
@@ -117,13 +112,13 @@ static void open_tile(simd *s, tile *q)
     s->unit = loop_parallel(&s->pen);
     q->thread = loop_threads(&s->pen, q->threads);
     s->tile = loop_at(0);
-    loop_index block = variable(s->unit);
+    loop_index block = simt_variable(s->unit);
     s->image = simt_split(s, &block, (int64_t)tiles * blocks);
     loop_index number = simt_split(s, &block, blocks);
     q->first = loop_times(number, q->pixels);
     q->first_row = loop_times(number, q->rows);
     q->first_c = loop_times(block, q->channels);
-    q->c = variable(q->thread);
+    q->c = simt_variable(q->thread);
     q->pixel = simt_split(s, &q->c, q->channels / HELD);
     for (int i = 0; i < HELD * HELD; i++)
         q->acc[i] = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
@@ -188,10 +183,10 @@ static void fill_quad(simd *s, const tile *q, loop_index number, loop_index chan
 
 static void fill_quads(simd *s, const tile *q, loop_index from)
 {
-    loop_index k = variable(q->thread), first = simt_split(s, &k, q->together);
+    loop_index k = simt_variable(q->thread), first = simt_split(s, &k, q->together);
     int lines = q->threads / q->together, mine = open_line(s, q, first);
     int number = loop_for(&s->pen, first, loop_at(q->pixels / SIMT_QUAD), lines < 1 ? 1 : lines);
-    fill_quad(s, q, variable(number), loop_sum(from, k), loop_times(k, pitch(q)));
+    fill_quad(s, q, simt_variable(number), loop_sum(from, k), loop_times(k, pitch(q)));
     loop_end(&s->pen);
     simt_close(s, mine);
 }
@@ -200,14 +195,14 @@ static void fill_quads(simd *s, const tile *q, loop_index from)
  * of one thread stand side by side. */
 static void fill_pixels(simd *s, const tile *q, loop_index from)
 {
-    loop_index k = variable(q->thread), first = simt_split(s, &k, q->together), channel = loop_sum(from, k);
+    loop_index k = simt_variable(q->thread), first = simt_split(s, &k, q->together), channel = loop_sum(from, k);
     int node = q->v->operand[0], known = s->channel_memo.count, lines = q->threads / q->together;
     int mine = open_line(s, q, first), there = simt_below(s, channel, q->inner, q->together);
     simt_load_rows(s, node, &(spot){.c = channel, .lanes = 1, .ratio = 1});
     simt_close(s, there);
     if (there) /* the rows stand in a branch */
         s->channel_memo.count = known;
-    loop_index place = variable(loop_for(&s->pen, first, loop_at(q->pixels), lines < 1 ? 1 : lines)), held = place;
+    loop_index place = simt_variable(loop_for(&s->pen, first, loop_at(q->pixels), lines < 1 ? 1 : lines)), held = place;
     loop_index pixel = simt_split(s, &held, HELD);
     pixel = loop_sum(q->first, loop_sum(pixel, loop_times(held, q->pixels / HELD)));
     int value = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
@@ -224,8 +219,8 @@ static void fill_pixels(simd *s, const tile *q, loop_index from)
 /* Their weights for the tile's channels; those of one thread stand side by side. */
 static void fill_weights(simd *s, const tile *q, const filter *f, loop_index from)
 {
-    loop_index c =
-        variable(loop_for(&s->pen, variable(q->thread), loop_at((int64_t)q->together * q->channels), q->threads));
+    loop_index c = simt_variable(
+        loop_for(&s->pen, simt_variable(q->thread), loop_at((int64_t)q->together * q->channels), q->threads));
     loop_index k = simt_split(s, &c, q->channels), mine = c;
     loop_index held = simt_split(s, &c, q->channels / HELD); /* which of the channels of thread c it is */
     int value = loop_math(&s->pen, LOOP_MOVE, loop_const(&s->pen, DT_F32, 1, 0), -1, -1, -1);
@@ -252,7 +247,7 @@ static void load_held(simd *s, int buffer, loop_index at, int value[HELD])
 static int open_users(simd *s, const tile *q)
 {
     if (q->users < q->threads)
-        loop_if(&s->pen, variable(q->thread), loop_at(q->users));
+        loop_if(&s->pen, simt_variable(q->thread), loop_at(q->users));
     return q->users < q->threads;
 }
 
@@ -294,7 +289,7 @@ static void store(simd *s, const tile *q, int root, int core)
 static void sum_rows(simd *s, const tile *q, int root)
 {
     loop_index c =
-        variable(loop_for(&s->pen, variable(q->thread), loop_at((int64_t)q->rows * q->channels), q->threads));
+        simt_variable(loop_for(&s->pen, simt_variable(q->thread), loop_at((int64_t)q->rows * q->channels), q->threads));
     loop_index row = simt_split(s, &c, q->channels);
     made_row made = {.w = q->v->type.w, .scratch = q->x, .pitch = result_pitch(q)};
     made.first = loop_sum(c, loop_times(row, (int64_t)made.w * made.pitch));

@@ -35,11 +35,6 @@ typedef struct weight_tile {
     int acc[HELD_MOST * HELD_MOST];
 } weight_tile;
 
-static loop_index variable(int var)
-{
-    return loop_plus(loop_at(0), var, 1);
-}
-
 bool simt_weights_go_by_tiles(const simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
@@ -98,8 +93,8 @@ static weight_tile tile_of(simd *s, int root)
 static void find_pixels(simd *s, weight_tile *q)
 {
     q->images = loop_times(q->chunk, q->v->type.chunked);
-    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(q->images, q->v->type.chunked), variable(0), 0);
-    loop_index count = loop_sum(variable(end), loop_times(q->images, -1));
+    int end = loop_int(&s->pen, LOOP_INT_MIN, loop_offset(q->images, q->v->type.chunked), simt_variable(0), 0);
+    loop_index count = loop_sum(simt_variable(end), loop_times(q->images, -1));
     q->count = loop_times(count, (int64_t)q->h * q->w);
 }
 
@@ -107,7 +102,7 @@ static void find_pixels(simd *s, weight_tile *q)
 static void find_share(simd *s, weight_tile *q)
 {
     for (int k = 0; k < 2; k++) {
-        q->fill[k] = k && q->side[1] == q->side[0] ? q->fill[0] : variable(q->thread);
+        q->fill[k] = k && q->side[1] == q->side[0] ? q->fill[0] : simt_variable(q->thread);
         if (!k || q->side[1] != q->side[0])
             (void)simt_split(s, &q->fill[k], q->side[k]);
     }
@@ -124,7 +119,7 @@ static void open_tile(simd *s, weight_tile *q)
     s->unit = loop_parallel(&s->pen);
     q->thread = loop_threads(&s->pen, USERS + FILLERS);
     s->tile = loop_at(0);
-    loop_index block = variable(s->unit), held = variable(q->thread);
+    loop_index block = simt_variable(s->unit), held = simt_variable(q->thread);
     q->chunk = simt_split(s, &block, (int64_t)down * across);
     q->row = loop_times(simt_split(s, &block, across), q->side[0]);
     q->column = loop_times(block, q->side[1]);
@@ -175,7 +170,7 @@ static void fill_one(simd *s, const weight_tile *q, int operand, loop_index from
     int opened = simt_below(s, mine, operand ? q->columns : q->rows, side);
     simt_load_rows(s, node, &(spot){.c = c, .lanes = 1, .ratio = 1});
     loop_index line = simt_split(s, &turn, side);
-    loop_index pixel = variable(loop_for(&s->pen, line, loop_at(q->pixels), turns / side));
+    loop_index pixel = simt_variable(loop_for(&s->pen, line, loop_at(q->pixels), turns / side));
     int there = q->whole ? 0 : 1;
     if (there)
         loop_if(&s->pen, loop_sum(from, pixel), q->count);
@@ -199,7 +194,7 @@ static void fill_quads(simd *s, const weight_tile *q, loop_index from, loop_inde
     int opened = simt_below(s, loop_sum(q->row, q->fill[0]), q->rows, side);
     loop_index line = simt_split(s, &turn, side);
     int number = loop_for(&s->pen, line, loop_at(q->pixels / SIMT_QUAD), turns / side);
-    loop_index pixel = loop_times(variable(number), SIMT_QUAD);
+    loop_index pixel = loop_times(simt_variable(number), SIMT_QUAD);
     int there = q->whole ? 0 : 1;
     if (there)
         loop_if(&s->pen, loop_sum(from, pixel), q->count);
@@ -271,8 +266,8 @@ static void use(simd *s, void *user, loop_index step, loop_index part)
     int opened = open_mine(s, q), together = q->whole ? UNROLLED : 1;
     loop_index end = loop_at(q->pixels), left = loop_sum(q->count, loop_times(step, -(int64_t)q->pixels));
     if (!q->whole)
-        end = variable(loop_int(&s->pen, LOOP_INT_MIN, left, end, 0));
-    loop_index pixel = variable(loop_for(&s->pen, loop_at(0), end, together));
+        end = simt_variable(loop_int(&s->pen, LOOP_INT_MIN, left, end, 0));
+    loop_index pixel = simt_variable(loop_for(&s->pen, loop_at(0), end, together));
     for (int p = 0; p < together; p++)
         use_pixel(s, q, part, loop_offset(pixel, p));
     loop_end(&s->pen);
@@ -284,7 +279,7 @@ static void use(simd *s, void *user, loop_index step, loop_index part)
 static void store(simd *s, const weight_tile *q, int root)
 {
     int out = simd_arg(s, root, LOOP_OUT);
-    loop_if(&s->pen, variable(q->thread), loop_at(USERS));
+    loop_if(&s->pen, simt_variable(q->thread), loop_at(USERS));
     int opened = 1 + open_mine(s, q);
     loop_index first = loop_sum(q->row, q->my_row), column = loop_sum(q->column, q->my_column);
     for (int r = 0; r < q->held[0]; r++) {
