@@ -191,9 +191,10 @@ void simd_window(simd *s, int core, const block *b, int acc[]);
 /* simd_across.c: a row of taps of each pixel, folded, of a stage that has one */
 void simd_across(simd *s, const stage *g, const block *b, int acc[]);
 enum loop_op simd_fold_of(const net_node *pool); /* how a pool joins its taps */
-/* With channels [k, k + step) of all that a block sums over: a part of the lines that its pixels will read a row or a tile
- * further (simd_fetch.c). */
-void simd_fetch_along(simd *s, const block *b, loop_index k, int channels, int step);
+/* In `rounds` rounds, into which the `steps` of a block's sum divide, the lines that its pixels will read a row or a tile
+ * further (simd_fetch.c): about a pixel's in each. Where nothing is fetched it is one round. */
+int simd_fetch_rounds(const simd *s, const block *b, int steps);
+void simd_fetch_along(simd *s, const block *b, loop_index round, int rounds);
 /* What a convolution, forward or back, multiplies with for output channel c, of group `group`: weight k of a tap is at
  * base + tap · per_tap + k · per_inner and meets channel k from `first` on of the source. */
 typedef struct filter {

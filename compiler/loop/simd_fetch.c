@@ -3,7 +3,7 @@
  * A tile is first read and then computed with, so memory and arithmetic would take turns. Stages that compute therefore
  * fetch, pixel by pixel, what the next tile or a later stage reads; what is read in passing is fetched a row ahead. A
  * processor waits for some dozens of lines at once and no more, which a block of pixels would ask for in one go when it
- * is stored: where a block sums over many channels, it fetches a few lines with every few of these.
+ * is stored: where a block sums over many channels, it fetches a pixel's lines in each of as many rounds.
  *
  * A map that no cache will hold until it is read is streamed: a store that goes past the caches need not first load the
  * line it fills. Where its pixels do not begin on lines but its rows do, a row is gathered in scratch first. */
@@ -311,17 +311,22 @@ static void fetch_line(simd *s, const fetch *f, const spot *at)
     loop_prefetch(&s->pen, simd_arg(s, f->node, f->written ? LOOP_INOUT : LOOP_IN), e);
 }
 
-void simd_fetch_along(simd *s, const block *b, loop_index k, int channels, int step)
+int simd_fetch_rounds(const simd *s, const block *b, int steps)
 {
-    int rounds = channels / step, each = (b->pixels + rounds - 1) / rounds, width = b->vectors * b->lanes + b->tail;
-    if (!s->along.count)
-        return;
-    int first = loop_int(&s->pen, LOOP_INT_DIV, loop_times(k, b->pixels), loop_at(0), channels);
+    int rounds = b->pixels < steps ? b->pixels : steps;
+    while (steps % rounds)
+        rounds++;
+    return s->along.count ? rounds : 1;
+}
+
+void simd_fetch_along(simd *s, const block *b, loop_index round, int rounds)
+{
+    int each = (b->pixels + rounds - 1) / rounds, width = b->vectors * b->lanes + b->tail;
     for (int p = 0; p < each; p++)
         for (int c = 0; c < width; c += LINE)
             for (int i = 0; i < s->along.count; i++) {
                 spot at = {.rel = b->rel, .c = loop_offset(b->c, c), .ratio = s->along_ratio};
-                at.x = loop_plus(loop_offset(b->x, p), first, 1);
+                at.x = loop_sum(loop_offset(b->x, p), loop_times(round, each));
                 fetch_line(s, &s->along.at[i], &at);
             }
 }

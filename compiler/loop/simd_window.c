@@ -331,11 +331,13 @@ static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, in
     if (whole <= unrolled)
         whole = 0;
     if (whole) {
-        loop_index k = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(whole), unrolled), 1);
+        int rounds = rank == 0 ? simd_fetch_rounds(s, b, whole / unrolled) : 1, steps = whole / unrolled / rounds;
+        loop_index round = simd_open(s, 0, rounds, 1);
+        if (rank == 0)
+            simd_fetch_along(s, b, round, rounds);
+        loop_index k = loop_sum(loop_times(round, (int64_t)steps * unrolled), simd_open(s, 0, steps, unrolled));
         if (q->panel && q->kh * q->kw == 1 && !s->o->small)
             fetch_panel(s, q, b, k);
-        if (rank == 0)
-            simd_fetch_along(s, b, k, whole, unrolled);
         bool rolled = s->o->rolled && unrolled > 1;
         if (rolled) {
             int i = loop_for(&s->pen, k, loop_offset(k, unrolled), 1);
@@ -344,7 +346,8 @@ static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, in
         }
         for (int i = 0; i < unrolled && !rolled; i++)
             dense_channel(s, q, b, ky, rank, loop_offset(k, i), acc);
-        loop_end(&s->pen);
+        simd_close(s, steps);
+        simd_close(s, rounds);
     }
     for (int i = whole; i < q->inner; i++)
         dense_channel(s, q, b, ky, rank, loop_at(i), acc);
