@@ -147,7 +147,17 @@ static inline net *net_with_gradient(arena *a, const net *built, unsigned grad, 
     return n;
 }
 
-/* `batch` images through a program planned for `planned` ≥ batch. */
+/* No block of threads has more shared memory than the GPU gives it. */
+static inline void check_shared(const program *p, const target *t, const char *what)
+{
+    for (int i = 0; i < p->kernels.count && t->capability; i++) {
+        const kernel *k = p->kernels.at[i];
+        int64_t bytes = loop_threads_of(k) ? loop_scratch_offset(k, k->scratch.count) : 0;
+        if (bytes > t->shared_bytes)
+            fail_msg("%s: %s has %lld bytes of shared memory", what, k->name, (long long)bytes);
+    }
+}
+
 static inline void compare_fused_for(const target *t, const net *built, unsigned grad, int batch, int tile_rows,
                                      bool sequential, int classes, const int *active, const char *what)
 {
@@ -156,6 +166,7 @@ static inline void compare_fused_for(const target *t, const net *built, unsigned
     pipeline_options o = {.batch = batch, .grad = grad, .lower = {.tile_rows = tile_rows}, .sequential = sequential};
     program *p = pipeline_compile(&a, built, t, &o, &d);
     fail_with(&d, what);
+    check_shared(p, t, what);
     engine *e = engine_open(ENGINE_INTERPRETER_WIDE, t, 1, &d);
     program_code code;
     assert_true(engine_load(e, p, &code, &d));

@@ -105,8 +105,8 @@ bool emit_cuda_kernel(text *out, const kernel *k, const target *t, const char *n
     c_writer w = open_writer(out, k, &cuda_c);
     if (k->name[0])
         text_add(out, "/* %s */\n", k->name);
-    write_head(out, arena_printf(out->arena, "extern \"C\" __global__ void __launch_bounds__(%d) %s(%s)",
-                                 cuda_block_threads(k), name, parameters(&w)));
+    write_head(out, arena_printf(out->arena, "extern \"C\" __global__ void BLOCK(%d) %s(%s)", cuda_block_threads(k),
+                                 name, parameters(&w)));
     declare_scratch(&w);
     c_statements(&w, 0, w.k->ins.count);
     text_add(out, "}\n");
@@ -114,8 +114,6 @@ bool emit_cuda_kernel(text *out, const kernel *k, const target *t, const char *n
 }
 
 /* ---- grids of several instances ---------------------------------------------------------------------------------- */
-
-enum { THREADS_OF_ONE = 384 };
 
 /* Bytes of shared memory that parts take turns with; 0: one of them at most wants any, and has it to itself. */
 static int64_t joint_bytes(const program_function *f, const kernel *const *kernels)
@@ -214,11 +212,8 @@ bool emit_cuda_function(text *out, const program_function *f, const kernel *cons
         write_part(out, f, i, kernels[f->part[i].kernel], joint > 0, name);
     }
     c_writer w = {.arena = out->arena, .out = out, .indent = 1};
-    /* To have room for two blocks of so many threads, compilers would spill a register or two: one is enough. */
-    const char *blocks = f->threads >= THREADS_OF_ONE ? ", 1" : "";
-    write_head(out,
-               arena_printf(out->arena, "extern \"C\" __global__ void __launch_bounds__(%d%s) %s(TABLE %s_table table)",
-                            f->threads, blocks, name, name));
+    write_head(out, arena_printf(out->arena, "extern \"C\" __global__ void BLOCK(%d) %s(TABLE %s_table table)",
+                                 f->threads, name, name));
     if (joint)
         c_line(&w, arena_printf(w.arena, "__shared__ __align__(16) char shared[%" PRId64 "];", joint));
     c_line(&w, "int block = blockIdx.x;");

@@ -11,7 +11,7 @@
 #include <xxhash.h>
 
 /* Goes up whenever cuda.c or the prelude makes other text of the same kernel. */
-enum { CUDA_EMITTER_VERSION = 7 };
+enum { CUDA_EMITTER_VERSION = 8 };
 
 typedef void *nvrtc_program;
 
@@ -152,13 +152,19 @@ static bool take_code(const nvrtc *r, arena *a, nvrtc_program program, bool ptx,
     return get(program, made->image) == 0;
 }
 
-/* A bug of ours, unless the machine is short of memory: NVRTC is given no text that a user wrote. */
-static bool compile_text(const nvrtc *r, arena *a, const kernel *k, const architecture *to, const char *source,
-                         cubin *made, nasc_diag *d)
+/* alone: a block has all registers of a multiprocessor. A failure is a bug of ours, unless the machine is short of memory:
+ * NVRTC is given no text that a user wrote. */
+static bool compile_text(const nvrtc *r, arena *a, const kernel *k, const architecture *to, bool alone,
+                         const char *source, cubin *made, nasc_diag *d)
 {
     const char *arch = arena_printf(a, "--gpu-architecture=%s_%d", to->ptx ? "compute" : "sm", to->capability);
-    const char *const options[] = {arch,          "--fmad=false",      "--prec-div=true", "--prec-sqrt=true",
-                                   "--ftz=false", "--ptxas-options=-v"};
+    const char *const options[] = {arch,
+                                   alone ? "--define-macro=ALONE" : "--undefine-macro=ALONE",
+                                   "--fmad=false",
+                                   "--prec-div=true",
+                                   "--prec-sqrt=true",
+                                   "--ftz=false",
+                                   "--ptxas-options=-v"};
     int count = (int)COUNT(options) - to->ptx; /* no assembler is asked for text */
     nvrtc_program program = NULL;
     if (r->CreateProgram(&program, source, k->name, 0, NULL, NULL) != 0)
@@ -245,8 +251,11 @@ bool nvrtc_compile(const nvrtc *r, arena *a, const program_function *f, const ke
     if (load_cubin(r, a, key, made))
         return true;
     emit_cuda_prelude(&source);
+    const kernel *first = kernels[f->part[0].kernel];
     if (!emit_cuda_function(&source, f, kernels, t, CUDA_SYMBOL, d) ||
-        !compile_text(r, a, kernels[f->part[0].kernel], &to, source.at, made, d))
+        !compile_text(r, a, first, &to, false, source.at, made, d))
+        return false;
+    if (made->use.spill_bytes && !compile_text(r, a, first, &to, true, source.at, made, d))
         return false;
     store_cubin(r, a, key, made);
     return true;

@@ -83,6 +83,18 @@ static void take_rows(const simd *s, tile *q, int core)
     q->rows = q->pixels / q->v->type.w;
 }
 
+/* Of shared memory: of what the block reads, where its results will lie, too. */
+static int64_t source_elements(const tile *q)
+{
+    int64_t sources = (int64_t)q->together * pitch(q), results = q->rows ? (int64_t)q->pixels * result_pitch(q) : 0;
+    return sources > results ? sources : results;
+}
+
+static int64_t weight_elements(const tile *q)
+{
+    return (int64_t)q->together * q->channels;
+}
+
 static tile tile_of(const simd *s, int core)
 {
     const net_node *v = &s->n->nodes.at[core];
@@ -99,6 +111,8 @@ static tile tile_of(const simd *s, int core)
     while (2 * q.threads <= THREADS_MOST && 2 * q.threads * blocks_of(s, &q) <= THREADS_BUSY)
         q.threads *= 2;
     q.together = together_of(&q);
+    while (q.together > INNER && 4 * (source_elements(&q) + weight_elements(&q)) > s->t->shared_bytes)
+        q.together /= 2;
     q.flat = v->type.w > 1 && simt_is_flat(s, v->operand[0], &v->type);
     return q;
 }
@@ -106,9 +120,8 @@ static tile tile_of(const simd *s, int core)
 static void open_tile(simd *s, tile *q)
 {
     int tiles = tiles_of(q->map, q->pixels), blocks = tiles_of(q->outer, q->channels);
-    int sources = q->together * pitch(q), results = q->rows ? q->pixels * result_pitch(q) : 0;
-    q->x = loop_scratch(&s->pen, DT_F32, sources > results ? sources : results);
-    q->weights = loop_scratch(&s->pen, DT_F32, (int64_t)q->together * q->channels);
+    q->x = loop_scratch(&s->pen, DT_F32, source_elements(q));
+    q->weights = loop_scratch(&s->pen, DT_F32, weight_elements(q));
     s->unit = loop_parallel(&s->pen);
     q->thread = loop_threads(&s->pen, q->threads);
     s->tile = loop_at(0);

@@ -17,6 +17,12 @@ typedef unsigned long long uint64_t;
 #else
 #define TABLE const
 #endif
+/* Most threads of a block. Compilers may keep registers for a second block, and spill some for it; ALONE: they may not. */
+#ifdef ALONE
+#define BLOCK(threads) __launch_bounds__(threads, 1)
+#else
+#define BLOCK(threads) __launch_bounds__(threads)
+#endif
 #define PREFETCH(place) ((void)0) /* other threads run while one waits */
 
 typedef int integer; /* of places in memory: no buffer has more elements */

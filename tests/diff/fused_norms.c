@@ -32,6 +32,27 @@ static const char separable[] = "slot weights 625\nslot stats 64\nslot logits 5\
                                 "%%20 = batch_mean %%19 : f32 1x1x1x1\n"
                                 "out %%17 logits 0\nout %%20 loss 0\n";
 
+/* The same without the depthwise convolution, of channels that fill a block: its sources and results fill shared memory. */
+static const char wide[] = "slot weights 4736\nslot stats 256\nslot logits 5\n"
+                           "%0 = input {slot images} : f32 Nx4x28x5\n"
+                           "%1 = input {slot weights} : f32 1x1x5x64\n"
+                           "%2 = conv %0, %1 {k 1x1 s 1x1 d 1x1 g 1} : f32 Nx4x28x64\n"
+                           "%3 = input {slot stats} : f32 1x1x2x64\n"
+                           "%4 = batch_norm %2, %3 {eps 0.01 momentum 0.1 train} : f32 Nx4x28x64\n"
+                           "%5 = relu %4 : f32 Nx4x28x64\n"
+                           "%6 = input {slot weights offset 320} : f32 1x1x64x64\n"
+                           "%7 = conv %5, %6 {k 1x1 s 1x1 d 1x1 g 1} : f32 Nx4x28x64\n"
+                           "%8 = input {slot stats offset 128} : f32 1x1x2x64\n"
+                           "%9 = batch_norm %7, %8 {eps 0.01 momentum 0.1 train} : f32 Nx4x28x64\n"
+                           "%10 = relu %9 : f32 Nx4x28x64\n"
+                           "%11 = global_pool %10 : f32 Nx1x1x64\n"
+                           "%12 = input {slot weights offset 4416} : f32 1x1x64x5\n"
+                           "%13 = linear %11, %12 : f32 Nx1x1x5\n"
+                           "%14 = input {slot labels} : i32 Nx1x1x1\n"
+                           "%15 = softmax_xent %13, %14 : f32 Nx1x1x1\n"
+                           "%16 = batch_mean %15 : f32 1x1x1x1\n"
+                           "out %13 logits 0\nout %16 loss 0\n";
+
 static void run_map(int h, int w, int batch)
 {
     arena a = {0};
@@ -67,9 +88,25 @@ static void many_chunks(void **state)
     run_map(4, 8, 70);
 }
 
+/* Few images get narrower blocks: what is compared, and what is only looked at. */
+static void full_blocks(void **state)
+{
+    (void)state;
+    arena a = {0};
+    nasc_diag d = {0};
+    net *n = net_parse(&a, wide, "wide", &d);
+    fail_with(&d, "wide");
+    compare_fused(n, GRAD_WEIGHTS, 2, 0, false, 5, NULL, "wide");
+    pipeline_options o = {.batch = 128, .grad = GRAD_WEIGHTS};
+    program *p = pipeline_compile(&a, n, &target_gpus[0], &o, &d);
+    fail_with(&d, "wide");
+    check_shared(p, &target_gpus[0], "wide");
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(whole_rows), cmocka_unit_test(parts_of_tiles),
-                                       cmocka_unit_test(many_chunks)};
+                                       cmocka_unit_test(many_chunks), cmocka_unit_test(full_blocks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,14 +12,24 @@
 #include "random_kernel.h"
 #include "space/space.h"
 
-static const char darts[] = SOURCE_DIR "/genotypes/spaces/darts.json";
-static const char proxyless[] = SOURCE_DIR "/genotypes/spaces/proxyless_small.json";
-static const char *const cells[] = {"input=8x8x3", "channels=4", "cells=1", NULL};
-static const char *const blocks[] = {"input=8x8x3", "channels=4", "auxiliary=0", NULL};
+/* What is compiled: the spaces as they are, for one GPU of each kind of multiprocessor (they hold 1024, 1536 and 2048
+ * threads) and the newest; for the others small ones, which have the same kernels of other shapes. */
+static const char *const whole[] = {"sm_75", "sm_89", "sm_90", "sm_100"};
+static const struct subject {
+    const char *file, *small;
+    const char *set[4]; /* what makes the small one small */
+} subjects[] = {
+    {SOURCE_DIR "/genotypes/spaces/darts.json",
+     SOURCE_DIR "/genotypes/spaces/darts.json",
+     {"input=8x8x3", "channels=4", "cells=1"}},
+    {SOURCE_DIR "/genotypes/spaces/proxyless.json",
+     SOURCE_DIR "/genotypes/spaces/proxyless_small.json",
+     {"input=8x8x3", "channels=4", "auxiliary=0"}},
+};
 
 typedef struct compiler {
     nvrtc *nvrtc;
-    int made, cached, registers; /* registers: most of a thread */
+    int made, cached, bad, registers; /* registers: most of a thread */
 } compiler;
 
 /* What is wrong with a kernel's code; NULL: nothing. */
@@ -30,7 +40,7 @@ static const char *fault_of(const cubin *made, const target *t)
     if (made->use.registers < 1 || made->use.registers > t->registers)
         return "has not as many registers as it takes";
     if (made->use.spill_bytes || made->use.stack_bytes)
-        return "spills registers";
+        return "spills registers, or has a stack";
     return made->use.shared_bytes > t->shared_bytes ? "takes too much shared memory" : NULL;
 }
 
@@ -47,8 +57,10 @@ static void compile(compiler *c, const target *t, const net *n, unsigned grad, c
         const char *name = program_function_name(&a, p, &p->functions.at[f]);
         if (!nvrtc_compile(c->nvrtc, &a, &p->functions.at[f], p->kernels.at, t, &made, &d))
             fail_msg("%s, %s: %s: %s", what, t->name, d.where, d.message);
-        if (fault_of(&made, t))
-            fail_msg("%s, %s: %s %s", what, t->name, name, fault_of(&made, t));
+        if (fault_of(&made, t)) {
+            printf("%s, %s: %s %s\n", what, t->name, name, fault_of(&made, t));
+            c->bad++;
+        }
         c->made++;
         c->cached += made.cached;
         c->registers = made.use.registers > c->registers ? made.use.registers : c->registers;
@@ -56,7 +68,7 @@ static void compile(compiler *c, const target *t, const net *n, unsigned grad, c
     arena_free(&a);
 }
 
-/* Both passes of a search and the arithmetic between them. */
+/* All passes of a search and the arithmetic between them. */
 static void compile_search(compiler *c, const target *t, const char *file, const char *const *set)
 {
     nasc_diag d = {0};
@@ -66,7 +78,7 @@ static void compile_search(compiler *c, const target *t, const char *file, const
     settings to;
     settings_defaults(&to, SETTINGS_DARTS);
     settings_from_space(&to, s);
-    for (int i = 0; set[i]; i++)
+    for (int i = 0; set && set[i]; i++)
         assert_true(settings_assign(&to, set[i], "test", &d));
     for (enum objective_use use = USE_WEIGHTS; use <= USE_MIX; use++) {
         objective o;
@@ -109,16 +121,26 @@ static void newer_than_nvrtc(void **state)
     arena_free(&a);
 }
 
-/* Part `part` of the work: a GPU's kernels for cells; behind them, those of the newest for blocks: they take their time. */
-static void compile_part(compiler *c, int part)
+enum { PARTS_MOST = 16 };
+
+static bool is_whole(const target *t)
 {
-    if (part < target_gpu_count)
-        compile_search(c, &target_gpus[part], darts, cells);
-    else
-        compile_search(c, &target_gpus[target_gpu_count - 1], proxyless, blocks);
+    for (size_t i = 0; i < COUNT(whole); i++)
+        if (!strcmp(whole[i], t->name))
+            return true;
+    return false;
 }
 
-enum { PARTS_MOST = 16 };
+/* Part `part` of the work: a GPU's kernels for a space. */
+static void compile_part(compiler *c, int part)
+{
+    const target *t = &target_gpus[part % target_gpu_count];
+    const struct subject *s = &subjects[part / target_gpu_count];
+    if (is_whole(t))
+        compile_search(c, t, s->file, NULL);
+    else
+        compile_search(c, t, s->small, s->set);
+}
 
 /* The compiler of one process works on one text at a time: so a process takes every so-many-th part. */
 static void compile_share(int share, int shares)
@@ -126,11 +148,12 @@ static void compile_share(int share, int shares)
     nasc_diag d = {0};
     compiler c = {.nvrtc = nvrtc_open(&d)};
     fail_with(&d, "NVRTC");
-    for (int part = share; part <= target_gpu_count; part += shares)
+    for (int part = share; part < target_gpu_count * (int)COUNT(subjects); part += shares)
         compile_part(&c, part);
     printf("%d functions compiled or found, %d of them found, at most %d registers a thread\n", c.made, c.cached,
            c.registers);
     nvrtc_close(c.nvrtc);
+    assert_int_equal(c.bad, 0);
 }
 
 static void every_gpu(void **state)
