@@ -25,6 +25,7 @@ typedef struct fetch {
     int64_t channel; /* that the reader's first one is */
     int64_t further; /* elements from the pixel at hand on; of what the next tile reads, once its rows are known */
     int below;       /* rows of the next tile that this one has read already */
+    int wider;       /* channels of the map for each of the fetcher's, at most */
     bool soon;       /* its reader comes later in the same tile */
     bool written;
 } fetch;

@@ -32,7 +32,7 @@ static bool sums_long(const simd *s, const stage *g)
 }
 
 /* The stage that computes most for each map that it fetches, at the pixels of `node`, and best as it sums; NULL: there is
- * none. */
+ * none. A map of more channels than the stage has takes one that sums: it has the time. */
 static stage *fetcher_of(simd *s, int node)
 {
     const net_type *t = &s->n->nodes.at[node].type;
@@ -40,7 +40,7 @@ static stage *fetcher_of(simd *s, int node)
     double most = 0;
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
-        bool fits = g->h == t->h && g->w == t->w && t->c == g->c;
+        bool fits = g->h == t->h && g->w == t->w && (t->c == g->c || (t->c > g->c && sums_long(s, g)));
         if (!fits || g->core < 0 || (g->kind != STAGE_CHIP && g->kind != STAGE_STORE))
             continue;
         double work = simd_work_of(s, g->core) * (sums_long(s, g) ? SPREAD : 1) / (1 + g->fetches.count);
@@ -69,7 +69,7 @@ static void add_maps(simd *s, int node, int core, int64_t channel, map_list *map
     if (s->f->place[node] == PLACE_MEMORY || s->f->place[node] == PLACE_LEAF) {
         bool map = s->f->place[node] == PLACE_MEMORY && v->type.n == NET_BATCH && v->type.h > 1 && v->type.c > 1;
         if (map && !is_own(s, node))
-            VEC_PUSH(s->a, maps, ((fetch){.node = node, .channel = channel, .further = row_of(s, node)}));
+            VEC_PUSH(s->a, maps, ((fetch){.node = node, .channel = channel, .further = row_of(s, node), .wider = 1}));
         return;
     }
     if (s->f->place[node] == PLACE_CHIP)
@@ -134,8 +134,10 @@ static void plan_fetch(simd *s, const fetch *m, const stage *reader)
     }
     if (!by || by == reader)
         return;
-    VEC_PUSH(s->a, &by->fetches, *m);
-    by->fetches.at[by->fetches.count - 1].soon = by < reader;
+    fetch f = *m;
+    f.soon = by < reader;
+    f.wider = (s->n->nodes.at[m->node].type.c + by->c - 1) / by->c;
+    VEC_PUSH(s->a, &by->fetches, f);
 }
 
 void simd_plan_fetches(simd *s)
@@ -281,7 +283,7 @@ static void add_stores(simd *s, const stage *g, map_list *maps)
     for (int r = 0; r < g->roots.count && g->h > 1; r++) {
         int root = g->roots.at[r];
         if (gathered_row(s, root) < 0 && !streams(s, root))
-            VEC_PUSH(s->a, maps, ((fetch){.node = root, .further = row_of(s, root), .written = true}));
+            VEC_PUSH(s->a, maps, ((fetch){.node = root, .further = row_of(s, root), .wider = 1, .written = true}));
     }
 }
 
@@ -323,12 +325,14 @@ void simd_fetch_along(simd *s, const block *b, loop_index round, int rounds)
 {
     int each = (b->pixels + rounds - 1) / rounds, width = b->vectors * b->lanes + b->tail;
     for (int p = 0; p < each; p++)
-        for (int c = 0; c < width; c += LINE)
-            for (int i = 0; i < s->along.count; i++) {
-                spot at = {.rel = b->rel, .c = loop_offset(b->c, c), .ratio = s->along_ratio};
+        for (int i = 0; i < s->along.count; i++) {
+            int wider = s->along.at[i].wider;
+            for (int c = 0; c < width * wider; c += LINE) {
+                spot at = {.rel = b->rel, .c = loop_offset(loop_times(b->c, wider), c), .ratio = s->along_ratio};
                 at.x = loop_sum(loop_offset(b->x, p), loop_times(round, each));
                 fetch_line(s, &s->along.at[i], &at);
             }
+        }
 }
 
 /* ---- stores ------------------------------------------------------------------------------------------------------ */
