@@ -155,15 +155,15 @@ static int64_t scratch_elements(const planner *p, const lowered *l)
 
 /* One thread's scratch may lie where no tensor lives at the time. Where that would make a lean arena longer than
  * it may be, the kernel makes do with what there is. */
-static lowered *lower_and_place(planner *p, const group *g, program_instance *i, unsigned char key[16])
+static lowered *lower_and_place(planner *p, const group *g, program_instance *i)
 {
     int launch = p->p->launches.count - 1;
     int64_t most = p->memory->alive + p->memory->alive / LEAN_PART;
-    lowered *l = lower_best(p, g, 0, key, i->schedule);
+    lowered *l = lower_best(p, g, 0, i->code, i->schedule);
     i->scratch = memory_scratch(p->memory, launch, scratch_elements(p, l));
     if (p->o->lean && i->scratch + scratch_elements(p, l) > most) {
         int64_t part = memory_gap(p->memory, launch, most) / (p->o->parts > 1 ? p->o->parts : 1);
-        l = lower_best(p, g, 4 * part, key, i->schedule);
+        l = lower_best(p, g, 4 * part, i->code, i->schedule);
         i->scratch = memory_scratch(p->memory, launch, scratch_elements(p, l));
     }
     int64_t end = i->scratch + scratch_elements(p, l);
@@ -234,9 +234,8 @@ static bool add_conv(planner *p, int node, nasc_diag *d)
 static void add_instance(planner *p, const group *g)
 {
     program_instance i = {.conv = -1};
-    unsigned char key[16];
-    lowered *l = lower_and_place(p, g, &i, key);
-    i.kernel = share_kernel(p, l->k, key);
+    lowered *l = lower_and_place(p, g, &i);
+    i.kernel = share_kernel(p, l->k, i.code);
     i.first_arg = p->p->args.count;
     i.args = l->args.count;
     i.unit_images = l->unit_images;

@@ -106,8 +106,9 @@ static bool print_json(const session *s, const workload *w, const result *r, con
         json_object_set_new(o, "device_mib", json_real(device_mib));
     if (r->tuning.kernels)
         json_object_set_new(o, "tuned",
-                            json_pack("{s:i, s:i, s:f, s:f}", "kernels", r->tuning.kernels, "better", r->tuning.better,
-                                      "before_s", r->tuning.before, "after_s", r->tuning.after));
+                            json_pack("{s:i, s:i, s:i, s:f, s:f}", "kernels", r->tuning.kernels, "schedules",
+                                      r->tuning.others, "better", r->tuning.better, "before_s", r->tuning.before,
+                                      "after_s", r->tuning.after));
     bool ok = o && (!p || !json_object_set_new(o, "profile", profile_json(p)));
     if (ok && alpha->count)
         ok = !json_object_set_new(o, "alpha_min_s", json_real(alpha->seconds[0])) &&
@@ -136,8 +137,8 @@ static void print_text(const session *s, const workload *w, const result *r, con
     if (device_bytes(s->device) > 0)
         printf("%.1f MiB of the GPU's memory\n", (double)device_bytes(s->device) / 1048576);
     if (r->tuning.kernels)
-        printf("tuned: %d of %d kernels are served better by another schedule: %.1f ms before, %.1f after\n",
-               r->tuning.better, r->tuning.kernels, r->tuning.before * 1e3, r->tuning.after * 1e3);
+        printf("tuned: %d of %d kernels are served better by another schedule, of %d: %.1f ms before, %.1f after\n",
+               r->tuning.better, r->tuning.kernels, r->tuning.others, r->tuning.before * 1e3, r->tuning.after * 1e3);
     if (p)
         profile_print(p);
 }

@@ -74,6 +74,7 @@ bool bench_predict(const model *m, const bench_arguments *a, nasc_diag *d);
 typedef bool workload_open(session *s, const model *m, const bench_arguments *a, workload *w, nasc_diag *d);
 typedef struct tuning {
     int kernels, better;  /* measured; those that another schedule serves better than the model's */
+    int others;           /* schedules that made other code of one of them, all in all */
     double before, after; /* seconds of a step in all kernels that were measured, thread by thread */
 } tuning;
 /* Measures the kernels of a workload under other schedules and keeps what serves each best in the cache. */

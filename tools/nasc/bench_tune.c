@@ -35,6 +35,7 @@ typedef struct tuner {
     VEC(candidate) kernels;
     const struct dimension *varied; /* NULL: none */
     int choice;                     /* of the dimension; 0: the best so far */
+    int others;                     /* alternatives that made other code of a kernel */
 } tuner;
 
 static candidate *kernel_of(tuner *t, const unsigned char key[16])
@@ -76,8 +77,7 @@ static void note_code(tuner *t, const workload *w)
         const program *p = w->programs[i]->program;
         for (int k = 0; k < p->instances.count; k++) {
             const program_instance *of = &p->instances.at[k];
-            if (of->kernel >= 0)
-                loop_key(p->kernels.at[of->kernel], kernel_of(t, of->schedule)->code[t->choice]);
+            memcpy(kernel_of(t, of->schedule)->code[t->choice], of->code, sizeof of->code);
         }
     }
 }
@@ -117,9 +117,12 @@ static void settle(tuner *t, int choices, bool first)
     for (int i = 0; i < t->kernels.count; i++) {
         candidate *k = &t->kernels.at[i];
         int best = 0;
-        for (int c = 1; c < choices; c++)
-            if (k->seconds[c] < k->seconds[best] && memcmp(k->code[c], k->code[0], sizeof k->code[0]) != 0)
+        for (int c = 1; c < choices; c++) {
+            bool other = memcmp(k->code[c], k->code[0], sizeof k->code[0]) != 0;
+            t->others += other;
+            if (other && k->seconds[c] < k->seconds[best])
                 best = c;
+        }
         if (k->seconds[best] > (1 - 0.01 * GAIN_LEAST) * k->seconds[0])
             best = 0;
         if (first)
@@ -159,6 +162,7 @@ bool bench_tune(session *s, const model *m, const bench_arguments *a, workload_o
         ok = measure(&t, m, a, open, d);
     }
     s->schedules = tuned_book(&s->tuned);
+    result->others = t.others;
     for (int i = 0; ok && i < t.kernels.count; i++) {
         const candidate *k = &t.kernels.at[i];
         tuned_keep(&s->tuned, k->key, &k->best);
