@@ -305,7 +305,10 @@ static void batch_mean(simd *s, loop_index c, int lanes)
     store_narrow(s, out(s), c, math(s, LOOP_DIV, acc, loop_from_int(&s->pen, DT_F64, lanes, n)));
 }
 
-enum { TURNED = 16 }; /* channels each way of a block that is transposed at once: a cache line of floats */
+enum {
+    TURNED = 16,              /* channels each way of a block that is transposed at once: a cache line of floats */
+    TURNED_AHEAD = 2 * TURNED /* rows: of each but a line is read, which no processor foresees */
+};
 
 /* Row `co` of the result, from input channel `ci` on: `many` elements. */
 static void transpose_run(simd *s, loop_index tap, loop_index ci, loop_index co, int many)
@@ -318,6 +321,14 @@ static void transpose_run(simd *s, loop_index tap, loop_index ci, loop_index co,
                    loop_load(&s->pen, DT_F32, 1, in(s, 0), loop_offset(from, (int64_t)i * t->c)));
 }
 
+/* With column `co` of a block: the line of another row that a later block will read. */
+static void fetch_row(simd *s, loop_index tap, loop_index ci, loop_index co, loop_index first)
+{
+    const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
+    loop_index row = loop_offset(loop_sum(loop_sum(ci, co), loop_times(first, -1)), TURNED_AHEAD);
+    loop_prefetch(&s->pen, in(s, 0), loop_sum(loop_sum(tap, loop_times(row, t->c)), first));
+}
+
 /* (ky, kx, ci, co) → (ky, kx, co, ci). A unit is some output channels, which share the lines that they are read from; a GPU's
  * is one. */
 static void transpose(simd *s)
@@ -328,15 +339,18 @@ static void transpose(simd *s)
     loop_index first = loop_plus(loop_at(0), s->unit, channels);
     loop_index end =
         loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, channels), loop_at(t->c), 0), 1);
-    int tap = loop_for(&s->pen, loop_at(0), loop_at((int64_t)t->n * t->h), 1);
+    loop_index tap =
+        loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at((int64_t)t->n * t->h), 1), (int64_t)t->w * t->c);
     for (int part = 0; part < 2; part++) {
         int lo = part ? whole : 0, hi = part ? t->w : whole;
         if (lo == hi)
             continue;
-        int many = part ? 1 : channels, ci = loop_for(&s->pen, loop_at(lo), loop_at(hi), many);
-        int co = loop_for(&s->pen, first, end, 1);
-        transpose_run(s, loop_plus(loop_at(0), tap, (int64_t)t->w * t->c), loop_plus(loop_at(0), ci, 1),
-                      loop_plus(loop_at(0), co, 1), many);
+        int many = part ? 1 : channels;
+        loop_index ci = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(lo), loop_at(hi), many), 1);
+        loop_index co = loop_plus(loop_at(0), loop_for(&s->pen, first, end, 1), 1);
+        if (many > 1)
+            fetch_row(s, tap, ci, co, first);
+        transpose_run(s, tap, ci, co, many);
         loop_end(&s->pen);
         loop_end(&s->pen);
     }
