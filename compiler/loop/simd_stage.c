@@ -488,7 +488,10 @@ static bool keeps_to_scratch(const simd *s, int rows)
 /* What a stage fetches for the next tile. */
 static double fetched_elements(const stage *g, int rows)
 {
-    return (double)g->fetches.count * g->c * g->w * rows * g->ratio;
+    int channels = 0;
+    for (int i = 0; i < g->fetches.count; i++)
+        channels += g->c * g->fetches.at[i].wider;
+    return (double)channels * g->w * rows * g->ratio;
 }
 
 /* Multiply-adds, or what takes as long, of an element that the stage makes. */

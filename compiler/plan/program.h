@@ -62,7 +62,7 @@ typedef struct program_instance {
     int64_t scratch;                  /* place of its scratch in the arena, elements, where one thread runs all launches in turn */
     const char *name;                 /* a path of names from the network */
     unsigned char schedule[16];       /* key of the kernel as the lowering makes it unasked: what a schedule is known by */
-    unsigned char code[16];           /* of what it made of it */
+    unsigned char code[16];           /* and of the kernel that it is, which a schedule, or want of room, may have changed */
 } program_instance;
 
 enum {
