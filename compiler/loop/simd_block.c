@@ -36,8 +36,15 @@ bool simd_is_dense(const simd *s, int core)
     return v && (v->prim == NET_conv || v->prim == NET_conv_dx) && !net_is_depthwise(s->n, v);
 }
 
-/* Vectors of a block of output channels, which reads its weights as they lie in a panel: three where two would leave one
- * alone, and many where a map is so small that each vector has few accumulators. */
+/* Two or three of `whole` vectors at a time: three where two would leave one alone, which has a broadcast to itself for each
+ * multiply-add. */
+static int few_vectors(const target *t, int whole)
+{
+    return whole % 2 && whole % 3 != 1 && t->registers >= 32 ? 3 : 2;
+}
+
+/* Vectors of a block of output channels, which reads its weights as they lie in a panel: many where a map is so small that
+ * each vector has few accumulators. */
 static int panel_vectors(const target *t, int pixels, int whole)
 {
     int many = t->registers >= 32 ? 8 : 4;
@@ -45,7 +52,7 @@ static int panel_vectors(const target *t, int pixels, int whole)
         return 1;
     if (pixels < 4)
         return whole < many ? whole : many;
-    return whole % 2 && whole % 3 != 1 && t->registers >= 32 ? 3 : 2;
+    return few_vectors(t, whole);
 }
 
 int lower_panel(const net *n, const net_node *conv, const target *t, bool small)
@@ -73,7 +80,7 @@ int simd_block_vectors(const simd *s, int core, int width, int channels)
         return s->o->vectors;
     if (width < 4 && whole >= 4)
         return 4;
-    return 2;
+    return few_vectors(s->t, whole);
 }
 
 /* At least a quarter of a vector, and pixels that are all alike. */
