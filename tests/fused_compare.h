@@ -151,10 +151,9 @@ static inline net *net_with_gradient(arena *a, const net *built, unsigned grad, 
 static inline void check_shared(const program *p, const target *t, const char *what)
 {
     for (int i = 0; i < p->kernels.count && t->capability; i++) {
-        const kernel *k = p->kernels.at[i];
-        int64_t bytes = loop_threads_of(k) ? loop_scratch_offset(k, k->scratch.count) : 0;
+        int64_t bytes = loop_shared_bytes(p->kernels.at[i]);
         if (bytes > t->shared_bytes)
-            fail_msg("%s: %s has %lld bytes of shared memory", what, k->name, (long long)bytes);
+            fail_msg("%s: %s has %lld bytes of shared memory", what, p->kernels.at[i]->name, (long long)bytes);
     }
 }
 

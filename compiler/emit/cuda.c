@@ -76,7 +76,7 @@ static bool expressible(const kernel *k, const target *t, nasc_diag *d)
     for (int i = 0; i < k->ins.count; i++)
         if (!is_plain(k, &k->ins.at[i]))
             return diag_fail(d, DIAG_INPUT, k->name, "instruction %d: target %s has no such vectors", i, t->name);
-    int64_t shared = loop_threads_of(k) ? loop_scratch_offset(k, k->scratch.count) : 0;
+    int64_t shared = loop_shared_bytes(k);
     return shared <= t->shared_bytes ||
            diag_fail(d, DIAG_INPUT, k->name, "%" PRId64 " bytes of shared memory, target %s has %d", shared, t->name,
                      t->shared_bytes);
@@ -121,8 +121,7 @@ static int64_t joint_bytes(const program_function *f, const kernel *const *kerne
     int64_t most = 0;
     int users = 0;
     for (int i = 0; i < f->kernels; i++) {
-        const kernel *k = kernels[f->part[i].kernel];
-        int64_t bytes = f->part[i].threads ? loop_scratch_offset(k, k->scratch.count) : 0;
+        int64_t bytes = loop_shared_bytes(kernels[f->part[i].kernel]);
         users += bytes > 0;
         most = bytes > most ? bytes : most;
     }

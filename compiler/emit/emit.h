@@ -72,7 +72,8 @@ typedef struct cubin {
         int32_t spill_bytes;  /* stores and loads of registers that it has not, in bytes of code's own count */
     } use;
 } cubin;
-/* For a target that is newer than NVRTC the image is PTX, which the GPU's driver compiles; nothing is known of its use.
+/* A function that spills is compiled once more, so that its block has a multiprocessor's registers to itself.
+ * For a target that is newer than NVRTC the image is PTX, which the GPU's driver compiles; nothing is known of its use.
  * Fails with a diagnostic where NVRTC does not know the target, or refuses the text. Threads may call it at once. */
 bool nvrtc_compile(const nvrtc *r, arena *a, const program_function *f, const kernel *const *kernels, const target *t,
                    cubin *made, nasc_diag *d);

@@ -136,6 +136,11 @@ int loop_threads_of(const kernel *k)
     return k->ins.count > 1 && k->ins.at[1].op == LOOP_THREADS ? k->ins.at[1].step : 0;
 }
 
+int64_t loop_shared_bytes(const kernel *k)
+{
+    return loop_threads_of(k) ? loop_scratch_offset(k, k->scratch.count) : 0;
+}
+
 bool loop_has_integers(const kernel *k)
 {
     for (int r = 0; r < k->regs.count; r++)

@@ -207,6 +207,8 @@ int64_t loop_scratch_offset(const kernel *k, int i);
 bool loop_has_integers(const kernel *k);
 /* Threads of a unit; 0: the kernel has no THREADS. */
 int loop_threads_of(const kernel *k);
+/* Bytes of scratch that the threads of a block share; 0: it has none. */
+int64_t loop_shared_bytes(const kernel *k);
 /* Registers that a thread of a GPU will have, about. `at`: the work lies there. */
 int loop_pressure(arena *at, const kernel *k);
 

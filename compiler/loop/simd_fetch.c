@@ -315,10 +315,10 @@ static void fetch_line(simd *s, const fetch *f, const spot *at)
 
 int simd_fetch_rounds(const simd *s, const block *b, int steps)
 {
-    int rounds = b->pixels < steps ? b->pixels : steps;
+    int rounds = !s->along.count ? 1 : b->pixels < steps ? b->pixels : steps;
     while (steps % rounds)
         rounds++;
-    return s->along.count ? rounds : 1;
+    return rounds;
 }
 
 void simd_fetch_along(simd *s, const block *b, loop_index round, int rounds)

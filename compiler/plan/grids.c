@@ -92,8 +92,7 @@ static const need *need_of(grids *g, int kernel)
     int pressure = loop_pressure(g->own, k);
     int registers = pressure <= REGISTERS_LEAST ? REGISTERS_LEAST : rounded_up((int64_t)pressure * 4 / 3, 8);
     int threads = loop_threads_of(k);
-    int64_t shared = threads ? loop_scratch_offset(k, k->scratch.count) : 0;
-    *n = (need){threads, registers, shared, threads == 0, true};
+    *n = (need){threads, registers, loop_shared_bytes(k), threads == 0, true};
     return n;
 }
 

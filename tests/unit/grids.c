@@ -175,6 +175,10 @@ static void crowds(void **state)
     add(s, CROWD, 10, 2);
     form(s);
     EXPECT(s, "2 crowd", "1 copy");
+    nasc_diag d = {0};
+    text out = {.arena = &s->a};
+    assert_true(emit_cuda_function(&out, &s->p->functions.at[0], s->p->kernels.at, &target_gpus[0], "grid", &d));
+    assert_non_null(strstr(out.at, " BLOCK(768) grid("));
     arena_free(&s->a);
 }
 
