@@ -7,6 +7,7 @@
 #include "net/fuse.h"
 #include "net/row_sums.h"
 #include "net/settle.h"
+#include "net/shares.h"
 #include "plan/plan.h"
 #include "plan/recompute.h"
 
@@ -62,6 +63,12 @@ static bool pass_library(pipeline *p, nasc_diag *d)
 static enum fuse_kernels kernels_for(const target *t)
 {
     return t->capability ? FUSE_ELEMENTS : FUSE_TILES;
+}
+
+static bool pass_shares(pipeline *p, nasc_diag *d)
+{
+    p->net = net_chain_shares(p->a, p->net, kernels_for(p->t), d);
+    return p->net != NULL;
 }
 
 static bool pass_sums(pipeline *p, nasc_diag *d)
@@ -231,6 +238,7 @@ static const struct {
     {"simplify", pass_simplify, show_net, NULL, true},
     {"settle", pass_settle, show_net, NULL, true},
     {"library", pass_library, show_net, NULL, true},
+    {"shares", pass_shares, show_net, NULL, true},
     {"sums", pass_sums, show_net, NULL, true},
     {"recompute", pass_recompute, show_net, NULL, true},
     {"fuse", pass_fuse, show_groups, NULL, false},

@@ -3,10 +3,10 @@
  * The one idea: a supernet is bound by memory, so only what is dear to compute again is stored. Maps (batch norm's
  * scale and shift, relu, the gradient's per-channel constants) are evaluated by whoever reads them; a depthwise
  * convolution between a state and its pointwise convolution exists a tile at a time, in the forward and again in the
- * backward kernel; what reduces a value rides on the kernel that produces it. The rules look at windows and consumers,
- * never at names. */
-#include "net/fuse.h"
-#include "net/row_sums.h"
+ * backward kernel; what reduces a value rides on the kernel that produces it; what many edges add to a gradient is
+ * added up where it is made. The rules look at windows and consumers, never at names. */
+#include "net/fuse_parts.h"
+#include "net/shares.h"
 
 #include <string.h>
 
@@ -15,27 +15,12 @@
 enum { QUAD = 4, QUAD_TAPS = 5, NARROW = 32, NARROW_LEAST = 4, QUAD_PIXELS = 64 };
 enum { CHEAP_TAPS = 25 }; /* a pool of so many taps is cheaper to recompute than to store and load */
 enum {
-    INLINE_READS = 2
-}; /* a map over at most so many full-size tensors is cheaper to recompute than to store and load */
+    INLINE_READS = 2, /* a map over at most so many full-size tensors is cheaper to recompute than to store and load */
+    SUM_READS = 5     /* a map behind shares may read so many, these as one */
+};
 
 /* A map of at least so many elements, and so many times as high as the window that reads it, is made row by row. */
 enum { ROWS_ELEMENTS = 1 << 17, ROWS_WINDOWS = 4 };
-
-typedef struct user {
-    int node, operand;
-} user;
-
-typedef struct fuser {
-    arena *a;
-    const net *n;
-    fusion *f;
-    enum fuse_kernels kernels;
-    int *first_user; /* users of node i: user[first_user[i] .. first_user[i+1]) */
-    user *users;
-    bool *is_output;
-    bool *holds_window; /* a map that already carries a window in registers */
-    int *parent;        /* union-find over roots */
-} fuser;
 
 bool net_is_map_sized(const net_type *t)
 {
@@ -48,7 +33,7 @@ bool net_is_pointwise(const net_window *w)
            !w->bottom && !w->right;
 }
 
-static enum net_class class_of(const net *n, int node)
+enum net_class fuse_class(const net *n, int node)
 {
     return net_prim_info[n->nodes.at[node].prim].class;
 }
@@ -93,7 +78,7 @@ static bool all_ends(const fuser *u, int node, bool (*accept)(const net *n, user
         return false;
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         user end = u->users[i];
-        if (class_of(u->n, end.node) == NET_MAP) {
+        if (fuse_class(u->n, end.node) == NET_MAP) {
             if (!same_pixels(u, node, end.node) || !all_ends(u, end.node, accept))
                 return false;
         } else if (!accept(u->n, end)) {
@@ -134,7 +119,7 @@ static bool is_cheap_pool(const fuser *u, int node)
     if (u->is_output[node])
         return false;
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
-        enum net_class c = class_of(u->n, u->users[i].node);
+        enum net_class c = fuse_class(u->n, u->users[i].node);
         if (c != NET_MAP && c != NET_REDUCE && c != NET_WINDOW)
             return false;
         if (c == NET_MAP && !same_pixels(u, node, u->users[i].node))
@@ -164,6 +149,17 @@ static bool is_cheap_in_tiles(const fuser *u, int node)
            all_ends(u, node, reads_in_a_tile);
 }
 
+/* Is it a share, but not the last, of those of a sum that one kernel makes? It stands in scratch until the last is made. */
+static bool is_early_share(const fuser *u, int node)
+{
+    int share[NET_OPERANDS_MAX], sum = user_count(u, node) == 1 ? u->users[u->first_user[node]].node : -1;
+    if (u->kernels != FUSE_TILES || u->is_output[node] || sum < 0 || !net_is_share(u->n, sum, node))
+        return false;
+    int shares = net_shares_of(u->n, sum, share), last = share[shares - 1];
+    int first = shares - net_shares_together(u->n, &share[shares - 1], shares, -1);
+    return node >= share[first] && node < last && !u->is_output[last] && user_count(u, last) == 1;
+}
+
 static bool stays_on_chip(const fuser *u, int node)
 {
     const net_node *v = &u->n->nodes.at[node];
@@ -173,9 +169,9 @@ static bool stays_on_chip(const fuser *u, int node)
         return is_cheap_pool(u, node);
     if (v->prim == NET_conv && net_is_depthwise(u->n, v))
         return all_ends(u, node, reads_at_its_pixel);
-    if (v->prim == NET_conv_dx && net_is_pointwise(&v->attr.window))
-        return all_ends(u, node, is_depthwise_gradient);
-    return false;
+    if (v->prim == NET_conv_dx && net_is_pointwise(&v->attr.window) && all_ends(u, node, is_depthwise_gradient))
+        return true;
+    return is_early_share(u, node);
 }
 
 /* The window that alone reads `node` as its operand 0, through at least one map; -1: there is none. Each map has one
@@ -188,9 +184,9 @@ static int lone_reader(const fuser *u, int node)
         const net_node *v = &u->n->nodes.at[by.node];
         if (v->region != u->n->nodes.at[from].region)
             return -1;
-        if (class_of(u->n, by.node) == NET_WINDOW)
+        if (fuse_class(u->n, by.node) == NET_WINDOW)
             return by.operand == 0 && node != from ? by.node : -1;
-        if (class_of(u->n, by.node) != NET_MAP || !same_pixels(u, node, by.node))
+        if (fuse_class(u->n, by.node) != NET_MAP || !same_pixels(u, node, by.node))
             return -1;
         for (int k = 0; k < v->count; k++)
             if (k != by.operand && net_is_map_sized(&u->n->nodes.at[v->operand[k]].type))
@@ -200,12 +196,12 @@ static int lone_reader(const fuser *u, int node)
     return -1;
 }
 
-static bool is_pointwise_conv(const net *n, int node)
+bool fuse_is_pointwise(const net *n, int node)
 {
     return node >= 0 && n->nodes.at[node].prim == NET_conv && net_is_pointwise(&n->nodes.at[node].attr.window);
 }
 
-static bool is_depthwise_conv(const net *n, int node)
+bool fuse_is_depthwise(const net *n, int node)
 {
     return node >= 0 && n->nodes.at[node].prim == NET_conv && net_is_depthwise(n, &n->nodes.at[node]);
 }
@@ -227,15 +223,15 @@ static bool ends_in_a_tile(const fuser *u, int node)
     if (u->kernels != FUSE_TILES)
         return false;
     int reader = lone_reader(u, node);
-    if (is_depthwise_conv(u->n, node))
-        return is_pointwise_conv(u->n, reader);
-    return is_pointwise_conv(u->n, node) && is_depthwise_conv(u->n, reader) && is_worth_rows(u, reader) &&
-           is_pointwise_conv(u->n, lone_reader(u, reader));
+    if (fuse_is_depthwise(u->n, node))
+        return fuse_is_pointwise(u->n, reader);
+    return fuse_is_pointwise(u->n, node) && fuse_is_depthwise(u->n, reader) && is_worth_rows(u, reader) &&
+           fuse_is_pointwise(u->n, lone_reader(u, reader));
 }
 
 /* ---- places ------------------------------------------------------------------------------------------------------ */
 
-static void list_add(arena *a, node_list *list, int node)
+void fuse_add_read(arena *a, node_list *list, int node)
 {
     for (int i = 0; i < list->count; i++)
         if (list->at[i] == node)
@@ -251,10 +247,10 @@ static void reads_of(arena *a, const fusion *f, int node, node_list *reads)
             for (int k = 0; k < f->n->nodes.at[node].count; k++)
                 reads_of(a, f, f->n->nodes.at[node].operand[k], reads);
         else
-            list_add(a, reads, node);
+            fuse_add_read(a, reads, node);
         break;
     case PLACE_LEAF:
-        list_add(a, reads, node);
+        fuse_add_read(a, reads, node);
         break;
     default:
         fusion_reads(a, f, node, reads);
@@ -277,7 +273,7 @@ static void sized_reads(const fuser *u, int node, node_list *list)
         if (u->f->place[x] == PLACE_INLINE)
             sized_reads(u, x, list);
         else if (net_is_map_sized(&u->n->nodes.at[x].type))
-            list_add(u->a, list, x);
+            fuse_add_read(u->a, list, x);
     }
 }
 
@@ -286,6 +282,17 @@ static int count_sized_reads(const fuser *u, int node)
     node_list list = {0};
     sized_reads(u, node, &list);
     return list.count;
+}
+
+/* Those of them that are not on chip. */
+static int count_stored_reads(const fuser *u, int node)
+{
+    node_list list = {0};
+    int count = 0;
+    sized_reads(u, node, &list);
+    for (int i = 0; i < list.count; i++)
+        count += u->f->place[list.at[i]] != PLACE_CHIP;
+    return count;
 }
 
 static bool is_over_chip(const fuser *u, int node)
@@ -300,7 +307,7 @@ static bool is_over_chip(const fuser *u, int node)
 }
 
 /* A home of its own for what lies elsewhere; net_settle makes these. */
-static bool is_copy(const net *n, int node)
+bool fuse_is_copy(const net *n, int node)
 {
     return n->nodes.at[node].prim == NET_add && n->nodes.at[node].count == 1;
 }
@@ -310,7 +317,7 @@ static bool is_read_by_image(const fuser *u, int node)
 {
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         int by = u->users[i].node;
-        if (class_of(u->n, by) == NET_IMAGE || (u->n->nodes.at[by].prim == NET_slice && is_read_by_image(u, by)))
+        if (fuse_class(u->n, by) == NET_IMAGE || (u->n->nodes.at[by].prim == NET_slice && is_read_by_image(u, by)))
             return true;
     }
     return false;
@@ -319,10 +326,10 @@ static bool is_read_by_image(const fuser *u, int node)
 /* Must a map be stored whatever it costs? Views and small kernels read memory alone; those of images have no tiles. */
 static bool must_store(const fuser *u, int node)
 {
-    if (u->is_output[node] || is_copy(u->n, node) || (is_over_chip(u, node) && is_read_by_image(u, node)))
+    if (u->is_output[node] || fuse_is_copy(u->n, node) || (is_over_chip(u, node) && is_read_by_image(u, node)))
         return true;
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
-        enum net_class c = class_of(u->n, u->users[i].node);
+        enum net_class c = fuse_class(u->n, u->users[i].node);
         if (c == NET_VECTOR || c == NET_LIBRARY ||
             (c == NET_VIEW && u->n->nodes.at[u->users[i].node].prim == NET_concat) || c == NET_LEAF)
             return true;
@@ -344,7 +351,7 @@ static enum place place_map(const fuser *u, int node)
     if (count_sized_reads(u, node) <= INLINE_READS)
         return PLACE_INLINE;
     if (user_count(u, node) == 1) {
-        enum net_class c = class_of(u->n, u->users[u->first_user[node]].node);
+        enum net_class c = fuse_class(u->n, u->users[u->first_user[node]].node);
         if (c == NET_MAP || c == NET_REDUCE || c == NET_IMAGE || is_pool_gradient(u, node))
             return PLACE_INLINE;
     }
@@ -359,17 +366,20 @@ static bool ends_in_a_map(const fuser *u, int node, int *map)
     int m = u->users[u->first_user[node]].node;
     const net_type *a = &u->n->nodes.at[node].type, *b = &u->n->nodes.at[m].type;
     *map = m;
-    return class_of(u->n, m) == NET_MAP && !u->holds_window[m] && a->h == b->h && a->w == b->w && a->c == b->c &&
+    return fuse_class(u->n, m) == NET_MAP && !u->holds_window[m] && a->h == b->h && a->w == b->w && a->c == b->c &&
            a->n == b->n && u->n->nodes.at[node].region == u->n->nodes.at[m].region;
 }
 
-/* Follows the chain of maps behind a window in registers to the one that is stored. */
+/* Follows the chain of maps behind a window in registers to the one that is stored. Behind the last of several shares it
+ * goes on further, since none of these is stored. */
 static void place_carrier(fuser *u, int window, int map)
 {
+    bool adds = count_stored_reads(u, map) < count_sized_reads(u, map);
     u->f->place[window] = PLACE_REGISTER;
     for (int next;; map = next) {
         u->holds_window[map] = true;
-        if (must_store(u, map) || !ends_in_a_map(u, map, &next) || count_sized_reads(u, next) > INLINE_READS) {
+        if (must_store(u, map) || !ends_in_a_map(u, map, &next) ||
+            count_sized_reads(u, next) > (adds ? SUM_READS : INLINE_READS)) {
             u->f->place[map] = PLACE_MEMORY;
             return;
         }
@@ -378,7 +388,7 @@ static void place_carrier(fuser *u, int window, int map)
 }
 
 /* The one norm that reads a sum of rows; -1: there is none, or several. `alone`: nothing else reads it. */
-static int norm_of(const fuser *u, int sum, bool *alone)
+int fuse_norm_of(const fuser *u, int sum, bool *alone)
 {
     const net_node *v = &u->n->nodes.at[sum];
     int norm = -1, norms = 0, others = u->is_output[sum];
@@ -396,11 +406,11 @@ static int norm_of(const fuser *u, int sum, bool *alone)
 }
 
 /* Does the norm add up its two sums of rows itself? */
-static bool adds_rows(const fuser *u, int norm)
+bool fuse_adds_rows(const fuser *u, int norm)
 {
     bool alone;
     for (int k = 0; k < 2; k++)
-        if (norm < 0 || norm_of(u, u->n->nodes.at[norm].operand[k], &alone) != norm)
+        if (norm < 0 || fuse_norm_of(u, u->n->nodes.at[norm].operand[k], &alone) != norm)
             return false;
     return true;
 }
@@ -408,7 +418,7 @@ static bool adds_rows(const fuser *u, int norm)
 static bool is_inside_norm(const fuser *u, int sum)
 {
     bool alone = false;
-    return adds_rows(u, norm_of(u, sum, &alone)) && alone;
+    return fuse_adds_rows(u, fuse_norm_of(u, sum, &alone)) && alone;
 }
 
 static void place_node(fuser *u, int node)
@@ -417,7 +427,7 @@ static void place_node(fuser *u, int node)
     int map;
     if (*place != PLACE_DEAD)
         return; /* a carrier, placed with its window */
-    switch (class_of(u->n, node)) {
+    switch (fuse_class(u->n, node)) {
     case NET_LEAF:
         *place = u->n->nodes.at[node].prim == NET_constant ? PLACE_INLINE : PLACE_LEAF;
         if (u->n->nodes.at[node].prim == NET_select)
@@ -436,7 +446,7 @@ static void place_node(fuser *u, int node)
             *place = PLACE_CHIP;
         } else {
             *place = PLACE_MEMORY;
-            if (ends_in_a_map(u, node, &map) && count_sized_reads(u, map) <= INLINE_READS + 1)
+            if (ends_in_a_map(u, node, &map) && count_stored_reads(u, map) <= INLINE_READS + 1)
                 place_carrier(u, node, map);
         }
         return;
@@ -453,271 +463,7 @@ static void place_node(fuser *u, int node)
     }
 }
 
-/* ---- groups ------------------------------------------------------------------------------------------------------ */
-
-static int find(fuser *u, int root)
-{
-    while (u->parent[root] != root)
-        root = u->parent[root] = u->parent[u->parent[root]];
-    return root;
-}
-
-typedef struct dependency { /* of each root: the roots that it reads, and those that it reads around a pixel */
-    node_list reads, around;
-} dependency;
-
-/* Roots as a graph of merged sets; answers whether joining two would close a cycle. */
-typedef struct joiner {
-    fuser *u;
-    dependency *of; /* by root id */
-    int *next;      /* ring of the roots of a set */
-    int *mark, stamp;
-    int *queue;
-} joiner;
-
-static bool is_root(const fuser *u, int node)
-{
-    return u->f->place[node] == PLACE_MEMORY && u->n->nodes.at[node].prim != NET_concat &&
-           u->n->nodes.at[node].prim != NET_select;
-}
-
-/* Does the set of `from` read (over at least one set in between) something of the set of `to`? Only sets with a root
- * not older than the oldest of `to` can. */
-static bool reads_around(joiner *j, int from, int to)
-{
-    int head = 0, tail = 0, target = find(j->u, to), start = find(j->u, from), oldest = target;
-    for (int r = j->next[target]; r != target; r = j->next[r])
-        oldest = r < oldest ? r : oldest;
-    j->stamp++;
-    j->mark[start] = j->stamp;
-    j->queue[tail++] = start;
-    while (head < tail) {
-        int set = j->queue[head++], r = set;
-        do {
-            for (int i = 0; i < j->of[r].reads.count; i++) {
-                int read = j->of[r].reads.at[i];
-                if (!is_root(j->u, read) || read < oldest)
-                    continue;
-                int other = find(j->u, read);
-                if (other == target && set != start)
-                    return true;
-                if (other == target || j->mark[other] == j->stamp)
-                    continue;
-                j->mark[other] = j->stamp;
-                j->queue[tail++] = other;
-            }
-            r = j->next[r];
-        } while (r != set);
-    }
-    return false;
-}
-
-/* What computing `node` reads through windows. */
-static void window_reads(const fuser *u, int node, node_list *list)
-{
-    const net_node *v = &u->n->nodes.at[node];
-    if (class_of(u->n, node) == NET_WINDOW || v->prim == NET_conv_dw) {
-        fusion_reads(u->a, u->f, node, list);
-        return;
-    }
-    for (int k = 0; k < v->count; k++) {
-        enum place p = u->f->place[v->operand[k]];
-        if (p == PLACE_INLINE || p == PLACE_REGISTER || p == PLACE_CHIP)
-            window_reads(u, v->operand[k], list);
-    }
-}
-
-/* Does a root of the set of `from` read around a pixel what the set of `to` computes, tile by tile? */
-static bool reads_past_a_tile(joiner *j, int from, int to)
-{
-    int r = from, set = find(j->u, to);
-    do {
-        for (int i = 0; i < j->of[r].around.count; i++)
-            if (is_root(j->u, j->of[r].around.at[i]) && find(j->u, j->of[r].around.at[i]) == set)
-                return true;
-        r = j->next[r];
-    } while (r != from);
-    return false;
-}
-
-static bool join(joiner *j, int a, int b)
-{
-    int x = find(j->u, a), y = find(j->u, b);
-    if (x == y)
-        return true;
-    if (j->u->n->nodes.at[a].region != j->u->n->nodes.at[b].region || reads_past_a_tile(j, a, b) ||
-        reads_past_a_tile(j, b, a) || reads_around(j, a, b) || reads_around(j, b, a))
-        return false;
-    j->u->parent[y] = x;
-    int swap = j->next[x]; /* splice the rings */
-    j->next[x] = j->next[y];
-    j->next[y] = swap;
-    return true;
-}
-
-/* The newest map-sized root among what `node` reads, or -1. */
-static int newest_read(const fuser *u, const dependency *d, const net_type *pixels)
-{
-    int newest = -1;
-    for (int i = 0; i < d->reads.count; i++) {
-        int r = d->reads.at[i];
-        enum net_class c = class_of(u->n, r);
-        const net_type *t = &u->n->nodes.at[r].type;
-        if (is_root(u, r) && (c == NET_WINDOW || c == NET_MAP) && t->n == NET_BATCH && t->h == pixels->h &&
-            t->w == pixels->w && r > newest)
-            newest = r;
-    }
-    return newest;
-}
-
-/* Sums ride on the kernel that makes what they are over, of elements where that has whole rows; so do copies. */
-static bool rides(const fuser *u, int node, int on)
-{
-    const net_node *v = &u->n->nodes.at[node];
-    if (u->kernels == FUSE_ELEMENTS)
-        return v->prim == NET_row_sum && fusion_makes_rows(u->f, on) &&
-               net_type_equal(&u->n->nodes.at[v->operand[0]].type, &u->n->nodes.at[on].type);
-    return v->prim == NET_chan_sum || (is_copy(u->n, node) && net_is_map_sized(&v->type));
-}
-
-/* Appends to `roots` the stored values whose computation evaluates `node`. */
-static void roots_over(const fuser *u, int node, node_list *roots)
-{
-    if (u->f->place[node] == PLACE_MEMORY) {
-        if (is_root(u, node))
-            list_add(u->a, roots, node);
-        return;
-    }
-    for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++)
-        roots_over(u, u->users[i].node, roots);
-}
-
-/* Gradients of one convolution share their gradient's tile; gradients on chip bring all their readers together. */
-static void join_gradients(joiner *j, int node)
-{
-    const fuser *u = j->u;
-    const net_node *v = &u->n->nodes.at[node];
-    node_list roots = {0};
-    if (v->prim == NET_conv_dx && u->f->place[node] == PLACE_CHIP)
-        roots_over(u, node, &roots);
-    if (v->prim == NET_conv_dw) {
-        int g = v->operand[1];
-        list_add(u->a, &roots, node);
-        for (int i = u->first_user[g]; i < u->first_user[g + 1]; i++)
-            if (u->n->nodes.at[u->users[i].node].prim == NET_conv_dx && u->users[i].operand == 0)
-                roots_over(u, u->users[i].node, &roots);
-    }
-    for (int i = 1; i < roots.count; i++)
-        join(j, roots.at[0], roots.at[i]);
-}
-
-/* Sums that ride on no kernel: those of one tensor come together, up to FUSE_SUMS. `over`: of each value, the last sum
- * that reads it, + 1; `count`: of each set, how many sums it has. */
-static void join_sums(joiner *j, int sum, int *over, int *count)
-{
-    fuser *u = j->u;
-    bool joined = false;
-    const net_type *t = &u->n->nodes.at[u->n->nodes.at[sum].operand[0]].type;
-    count[sum] = 1;
-    for (int i = 0; i < j->of[sum].reads.count; i++) {
-        int read = j->of[sum].reads.at[i], other = over[read] - 1;
-        if (!net_is_map_sized(&u->n->nodes.at[read].type))
-            continue;
-        over[read] = sum + 1;
-        if (other < 0 || joined || count[find(u, other)] >= FUSE_SUMS ||
-            !net_type_equal(t, &u->n->nodes.at[u->n->nodes.at[other].operand[0]].type))
-            continue;
-        int sums = count[find(u, other)] + 1;
-        joined = join(j, other, sum);
-        if (joined)
-            count[find(u, sum)] = sums;
-    }
-}
-
-static bool is_flat(const net_type *t)
-{
-    return t->n == 1 && t->h == 1 && t->w == 1;
-}
-
-static void join_all(joiner *j)
-{
-    const fuser *u = j->u;
-    int flat = -1;
-    bool tiles = u->kernels == FUSE_TILES;
-    int *over = NEW_ARRAY(u->a, int, u->n->nodes.count + 1), *sums = NEW_ARRAY(u->a, int, u->n->nodes.count + 1);
-    for (int i = 0; i < u->n->nodes.count && tiles; i++)
-        join_gradients(j, i);
-    for (int i = 0; i < u->n->nodes.count; i++) {
-        const net_node *v = &u->n->nodes.at[i];
-        if (u->f->place[i] != PLACE_MEMORY)
-            continue;
-        int newest = v->count ? newest_read(u, &j->of[i], &u->n->nodes.at[v->operand[0]].type) : -1;
-        if (newest >= 0 && rides(u, i, newest))
-            join(j, newest, i);
-        bool alone;
-        int norm = norm_of(u, i, &alone);
-        if (adds_rows(u, norm))
-            join(j, i, norm);
-        else if (!tiles && v->prim == NET_chan_sum)
-            join_sums(j, i, over, sums);
-        if (class_of(u->n, i) == NET_MAP && is_flat(&v->type)) { /* steps of optimisers: one pass over the vectors */
-            if (flat >= 0 && u->n->nodes.at[flat].type.c == v->type.c)
-                join(j, flat, i);
-            flat = i;
-        }
-    }
-}
-
 /* ---- the pass ---------------------------------------------------------------------------------------------------- */
-
-/* Numbers the sets so that each comes after what it reads, the net's own order first. */
-static void order_groups(joiner *j)
-{
-    fuser *u = j->u;
-    int count = u->n->nodes.count, head, done = 0, total = 0;
-    bool *ready = NEW_ARRAY(u->a, bool, count + 1);
-    for (int i = 0; i < count; i++)
-        total += is_root(u, i) && find(u, i) == i;
-    int *pending = NEW_ARRAY(u->a, int, total + 1); /* sets by their oldest root */
-    int pendings = 0;
-    for (int i = 0; i < count; i++)
-        if (is_root(u, i) && j->mark[find(u, i)] != -1) {
-            j->mark[find(u, i)] = -1;
-            pending[pendings++] = find(u, i);
-        }
-    while (done < total) {
-        int before = done, kept = 0;
-        for (head = 0; head < pendings; head++) {
-            int set = pending[head], r = set;
-            bool now = true;
-            do {
-                for (int i = 0; i < j->of[r].reads.count && now; i++) {
-                    int read = j->of[r].reads.at[i];
-                    if (is_root(u, read) && find(u, read) != set && !ready[find(u, read)])
-                        now = false;
-                }
-                r = j->next[r];
-            } while (r != set && now);
-            if (!now) {
-                pending[kept++] = set;
-                continue;
-            }
-            ready[set] = true;
-            done++;
-            VEC_PUSH(u->a, &u->f->groups, (group){0});
-            r = set;
-            do {
-                u->f->group_of[r] = u->f->groups.count - 1;
-                r = j->next[r];
-            } while (r != set);
-        }
-        pendings = kept;
-        CHECK(done > before); /* join never closes a cycle */
-    }
-    for (int i = 0; i < count; i++)
-        if (is_root(u, i))
-            VEC_PUSH(u->a, &u->f->groups.at[u->f->group_of[i]].roots, i);
-}
 
 /* requires: verified, no composites. breaks: nothing (the net is not changed). */
 fusion *net_fuse(arena *a, const net *n, enum fuse_kernels kernels)
@@ -733,21 +479,7 @@ fusion *net_fuse(arena *a, const net *n, enum fuse_kernels kernels)
     u.holds_window = NEW_ARRAY(a, bool, count + 1);
     for (int i = 0; i < count; i++)
         place_node(&u, i);
-    u.parent = NEW_ARRAY(a, int, count + 1);
-    joiner j = {.u = &u,
-                .of = NEW_ARRAY(a, dependency, count + 1),
-                .next = NEW_ARRAY(a, int, count + 1),
-                .mark = NEW_ARRAY(a, int, count + 1),
-                .queue = NEW_ARRAY(a, int, count + 1)};
-    for (int i = 0; i < count; i++) {
-        u.parent[i] = j.next[i] = i;
-        if (is_root(&u, i)) {
-            fusion_reads(a, f, i, &j.of[i].reads);
-            window_reads(&u, i, &j.of[i].around);
-        }
-    }
-    join_all(&j);
-    order_groups(&j);
+    fuse_groups(&u);
     return f;
 }
 

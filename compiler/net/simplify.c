@@ -167,10 +167,10 @@ static int add_as_concat(simplifier *s, draft *v)
     return end == v->type.c ? new_node(s, NET_concat, operand, v->count, NULL, v->name) : -1;
 }
 
-/* Pools' gradients, and what is linear between them and a norm's: linear in their last operand. */
+/* Gradients of pools and activations, and what is linear between a pool's and a norm's: linear in their last operand. */
 static bool is_linear(enum net_prim prim)
 {
-    return prim == NET_max_pool_dx || prim == NET_sum_pool_dx || prim == NET_pool_scale;
+    return prim == NET_max_pool_dx || prim == NET_sum_pool_dx || prim == NET_pool_scale || prim == NET_act_dx;
 }
 
 /* Are both the same linear function, of other arguments? */
@@ -178,12 +178,12 @@ static bool same_function(const net_node *a, const net_node *b)
 {
     return a->prim == b->prim && is_linear(a->prim) && a->region == b->region &&
            memcmp(&a->attr.window, &b->attr.window, sizeof a->attr.window) == 0 && a->attr.h == b->attr.h &&
-           a->attr.w == b->attr.w && (a->count == 1 || a->operand[0] == b->operand[0]);
+           a->attr.w == b->attr.w && a->attr.act == b->attr.act && (a->count == 1 || a->operand[0] == b->operand[0]);
 }
 
 static int sum_of(simplifier *s, const draft *like, const int *operand, int count);
 
-/* f(a) + f(b) = f(a + b): many edges leave a state through the same pool, and one gradient serves them all. */
+/* f(a) + f(b) = f(a + b): many edges leave a state through the same pool, or activation, and one gradient serves them all. */
 static void add_within(simplifier *s, draft *v)
 {
     for (int i = 0; i < v->count; i++) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "net/row_sums.h"
+#include "net/shares.h"
 
 static net *run_grad(arena *a, net *n, unsigned wanted, nasc_diag *d)
 {
@@ -26,6 +27,8 @@ static net *run_pass(arena *a, net *n, const char *path, nasc_diag *d)
         return net_expand(a, n, d);
     if (strstr(path, "/simplify/"))
         return net_simplify(a, n, d);
+    if (strstr(path, "/shares/"))
+        return net_chain_shares(a, n, FUSE_TILES, d);
     if (strstr(path, "/sums/"))
         return net_split_sums(a, n, d);
     if (strstr(path, "/grad_weights/"))

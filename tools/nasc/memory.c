@@ -39,6 +39,7 @@ typedef struct need {
     bool known;
     int64_t arena, scratch;                 /* scratch: a thread's */
     int64_t kept;                           /* nets and programs */
+    int64_t planning;                       /* what the process took more than before while it was compiled, at most */
     int64_t weights, gradients, stats, mix; /* elements */
     int64_t logits, masks;                  /* elements an image */
 } need;
@@ -125,35 +126,6 @@ static bool compile_network(void *user, arena *a, nasc_diag *d)
     return of->use != USE_WEIGHTS || p->methods.known || compile_methods(p, a, built, d);
 }
 
-/* In an arena of its own, which what was learned outlives. */
-static bool learn(predictor *p, enum objective_use use, bool one, nasc_diag *d)
-{
-    network n = {p, use, one};
-    return p->network[one][use].known || arena_within(compile_network, &n, d);
-}
-
-static memory sum_of(const predictor *p, const struct use *u, int threads)
-{
-    memory m = {.use = u->name, .threads = threads};
-    m.batch = u->one ? 1 : (int)settings_int(&p->model->settings, SETTING_batch);
-    const need *first = &p->network[u->one][u->network[0]];
-    need most = {0};
-    for (int i = 0; i < u->network_count + u->learns; i++) {
-        const need *n = i < u->network_count ? &p->network[u->one][u->network[i]] : &p->methods;
-        most.arena = n->arena > most.arena ? n->arena : most.arena;
-        most.scratch = n->scratch > most.scratch ? n->scratch : most.scratch;
-        m.process += n->kept;
-    }
-    int64_t images = p->model->h * (int64_t)p->model->w * p->model->c;
-    m.arena = most.arena;
-    m.scratch = most.scratch * threads;
-    m.candidates = 4 * u->weights * first->weights;
-    m.gradients = 4 * u->gradients * first->gradients;
-    m.vectors = m.candidates + m.gradients + 4 * (u->stats * first->stats + u->mix * first->mix);
-    m.batches = 4 * m.batch * (u->feeds * (images + 1) + first->logits + first->masks);
-    return m;
-}
-
 /* A line of what the kernel says of this process, in bytes; 0: it says nothing. */
 static int64_t status_of_process(const char *line)
 {
@@ -166,6 +138,54 @@ static int64_t status_of_process(const char *line)
     if (file)
         fclose(file);
     return kib * 1024;
+}
+
+/* The process at its largest, from now on. Where the kernel refuses, it stays that from the beginning. */
+static void forget_peak(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    if (!file)
+        return;
+    (void)fputs("5", file);
+    (void)fclose(file);
+}
+
+/* In an arena of its own, which what was learned outlives. */
+static bool learn(predictor *p, enum objective_use use, bool one, nasc_diag *d)
+{
+    network n = {p, use, one};
+    if (p->network[one][use].known)
+        return true;
+    malloc_trim(0);
+    forget_peak();
+    int64_t before = status_of_process("VmRSS");
+    bool ok = arena_within(compile_network, &n, d);
+    p->network[one][use].planning = status_of_process("VmHWM") - before;
+    return ok;
+}
+
+static memory sum_of(const predictor *p, const struct use *u, int threads)
+{
+    memory m = {.use = u->name, .threads = threads};
+    m.batch = u->one ? 1 : (int)settings_int(&p->model->settings, SETTING_batch);
+    const need *first = &p->network[u->one][u->network[0]];
+    need most = {0};
+    for (int i = 0; i < u->network_count + u->learns; i++) {
+        const need *n = i < u->network_count ? &p->network[u->one][u->network[i]] : &p->methods;
+        most.arena = n->arena > most.arena ? n->arena : most.arena;
+        most.scratch = n->scratch > most.scratch ? n->scratch : most.scratch;
+        most.planning = m.process + n->planning > most.planning ? m.process + n->planning : most.planning;
+        m.process += n->kept;
+    }
+    int64_t images = p->model->h * (int64_t)p->model->w * p->model->c;
+    m.arena = most.arena;
+    m.scratch = most.scratch * threads;
+    m.planning = most.planning;
+    m.candidates = 4 * u->weights * first->weights;
+    m.gradients = 4 * u->gradients * first->gradients;
+    m.vectors = m.candidates + m.gradients + 4 * (u->stats * first->stats + u->mix * first->mix);
+    m.batches = 4 * m.batch * (u->feeds * (images + 1) + first->logits + first->masks);
+    return m;
 }
 
 /* The rows, without what the process takes before it has any program. */
@@ -188,8 +208,7 @@ static int predict(predictor *p, int threads, memory rows[MEMORY_USES], nasc_dia
         }
         CHECK(count < MEMORY_USES);
         memory row = {.use = u->name, .problem = problem};
-        rows[count] = problem.kind ? row : sum_of(p, u, threads);
-        rows[count++].planning = u->learns ? status_of_process("VmHWM") : 0;
+        rows[count++] = problem.kind ? row : sum_of(p, u, threads);
     }
     return count;
 }
@@ -202,8 +221,10 @@ int memory_predict(const model *m, int threads, int64_t budget, memory rows[MEMO
     int count = predict(&p, threads, rows, d);
     malloc_trim(0);
     int64_t process = status_of_process("VmRSS");
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         rows[i].process += process;
+        rows[i].planning += process;
+    }
     engine_close(p.engine);
     return count;
 }
