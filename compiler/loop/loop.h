@@ -65,7 +65,7 @@ extern const struct dtype_info {
     int bytes;
 } dtype_info[DT_COUNT];
 
-enum { LOOP_LANES_MAX = 16, LOOP_ARGS_MAX = 512, LOOP_SCRATCH_MAX = 64, LOOP_TERMS_MAX = 8, LOOP_THREADS_MAX = 1024 };
+enum { LOOP_LANES_MAX = 16, LOOP_ARGS_MAX = 512, LOOP_SCRATCH_MAX = 256, LOOP_TERMS_MAX = 8, LOOP_THREADS_MAX = 1024 };
 
 /* An affine index, in elements: base + Σ coef·i. Integer variables are numbered; variable 0 is the batch n. */
 typedef struct loop_term {
