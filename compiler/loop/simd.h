@@ -23,6 +23,7 @@ enum stage_kind {
 typedef struct fetch {
     int node;
     int64_t channel; /* that the reader's first one is */
+    int channels;    /* that it reads */
     int64_t further; /* elements from the pixel at hand on; of what the next tile reads, once its rows are known */
     int below;       /* rows of the next tile that this one has read already */
     int wider;       /* channels of the map for each of the fetcher's, at most */

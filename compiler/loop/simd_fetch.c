@@ -31,16 +31,16 @@ static bool sums_long(const simd *s, const stage *g)
     return w->kh * w->kw == 1 && simd_work_of(s, g->core) >= LONG_SUM;
 }
 
-/* The stage that computes most for each map that it fetches, at the pixels of `node`, and best as it sums; NULL: there is
- * none. A map of more channels than the stage has takes one that sums: it has the time. */
-static stage *fetcher_of(simd *s, int node)
+/* The stage that computes most for each map that it fetches, at the pixels of `m`, and best as it sums; NULL: there is
+ * none. More channels than the stage has take one that sums: it has the time. */
+static stage *fetcher_of(simd *s, const fetch *m)
 {
-    const net_type *t = &s->n->nodes.at[node].type;
+    const net_type *t = &s->n->nodes.at[m->node].type;
     stage *best = NULL;
     double most = 0;
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
-        bool fits = g->h == t->h && g->w == t->w && (t->c == g->c || (t->c > g->c && sums_long(s, g)));
+        bool fits = g->h == t->h && g->w == t->w && (m->channels == g->c || (m->channels > g->c && sums_long(s, g)));
         if (!fits || g->core < 0 || (g->kind != STAGE_CHIP && g->kind != STAGE_STORE))
             continue;
         double work = simd_work_of(s, g->core) * (sums_long(s, g) ? SPREAD : 1) / (1 + g->fetches.count);
@@ -59,23 +59,35 @@ static int64_t row_of(const simd *s, int node)
     return (int64_t)s->n->nodes.at[node].type.w * s->layout->stride[node];
 }
 
-/* The maps in memory that computing `node` reads, but for what lies under `core`; a concat is one map. */
-static void add_maps(simd *s, int node, int core, int64_t channel, map_list *maps)
+static bool has_map(const map_list *maps, const fetch *m)
+{
+    for (int i = 0; i < maps->count; i++)
+        if (maps->at[i].node == m->node && maps->at[i].channel == m->channel)
+            return true;
+    return false;
+}
+
+/* The maps in memory that computing `node` reads, but for what lies under `core`; a concat is one map. Of slices
+ * `channels` from `channel` on; 0: all. */
+static void add_maps(simd *s, int node, int core, int64_t channel, int channels, map_list *maps)
 {
     const net_node *v = &s->n->nodes.at[node];
-    if (node == core || s->room->seen[node] == s->room->walks)
+    if (node == core)
         return;
-    s->room->seen[node] = s->room->walks;
     if (s->f->place[node] == PLACE_MEMORY || s->f->place[node] == PLACE_LEAF) {
         bool map = s->f->place[node] == PLACE_MEMORY && v->type.n == NET_BATCH && v->type.h > 1 && v->type.c > 1;
-        if (map && !is_own(s, node))
-            VEC_PUSH(s->a, maps, ((fetch){.node = node, .channel = channel, .further = row_of(s, node), .wider = 1}));
+        fetch m = {.node = node, .channel = channel, .further = row_of(s, node), .wider = 1};
+        m.channels = channels ? channels : v->type.c;
+        if (map && !is_own(s, node) && !has_map(maps, &m))
+            VEC_PUSH(s->a, maps, m);
         return;
     }
-    if (s->f->place[node] == PLACE_CHIP)
+    if (s->f->place[node] == PLACE_CHIP || s->room->seen[node] == s->room->walks)
         return;
+    s->room->seen[node] = s->room->walks;
+    bool slice = v->prim == NET_slice;
     for (int k = 0; k < v->count; k++)
-        add_maps(s, v->operand[k], core, channel + (v->prim == NET_slice ? v->attr.begin : 0), maps);
+        add_maps(s, v->operand[k], core, channel + (slice ? v->attr.begin : 0), slice ? v->type.c : channels, maps);
 }
 
 /* Those that a stage reads at its own pixels. */
@@ -83,13 +95,13 @@ static void add_passing_maps(simd *s, const stage *g, map_list *maps)
 {
     s->room->walks++;
     if (g->kind == STAGE_TILE)
-        add_maps(s, g->value, g->core, 0, maps);
+        add_maps(s, g->value, g->core, 0, 0, maps);
     for (int r = 0; r < g->roots.count; r++)
         for (int k = 0; k < s->n->nodes.at[g->roots.at[r]].count && g->roots.at[r] != g->core; k++)
-            add_maps(s, s->n->nodes.at[g->roots.at[r]].operand[k], g->core, 0, maps);
+            add_maps(s, s->n->nodes.at[g->roots.at[r]].operand[k], g->core, 0, 0, maps);
     for (int i = 0; i < g->sums.count; i++)
         for (int k = 0; k < s->n->nodes.at[g->sums.at[i]].count; k++)
-            add_maps(s, s->n->nodes.at[g->sums.at[i]].operand[k], g->core, 0, maps);
+            add_maps(s, s->n->nodes.at[g->sums.at[i]].operand[k], g->core, 0, 0, maps);
 }
 
 /* Those that another stage had better fetch: of stages that do not fetch along, and of windows that read them where they
@@ -103,7 +115,7 @@ static void add_tile_maps(simd *s, const stage *g, map_list *maps)
     for (int k = 0; window >= 0 && k < s->n->nodes.at[window].count; k++) {
         int x = s->n->nodes.at[window].operand[k];
         if (s->f->place[x] == PLACE_MEMORY || g->kind == STAGE_MAXIMA)
-            add_maps(s, x, -1, 0, maps);
+            add_maps(s, x, -1, 0, 0, maps);
     }
 }
 
@@ -113,22 +125,15 @@ static int rows_below(const stage *g)
     return g->kind == STAGE_TILE ? g->hi : 0;
 }
 
-static bool has_map(const map_list *maps, int node)
-{
-    for (int i = 0; i < maps->count; i++)
-        if (maps->at[i].node == node)
-            return true;
-    return false;
-}
-
 /* For stage `reader`. A concat goes by parts, where no stage has all of its channels. */
 static void plan_fetch(simd *s, const fetch *m, const stage *reader)
 {
     const net_node *v = &s->n->nodes.at[m->node];
-    stage *by = fetcher_of(s, m->node);
-    for (int k = 0; k < v->count && v->prim == NET_concat && !by; k++) {
+    stage *by = fetcher_of(s, m);
+    for (int k = 0; k < v->count && v->prim == NET_concat && m->channels == v->type.c && !by; k++) {
         fetch part = *m;
         part.node = v->operand[k];
+        part.channels = s->n->nodes.at[part.node].type.c;
         if (s->f->place[part.node] == PLACE_MEMORY)
             plan_fetch(s, &part, reader);
     }
@@ -136,7 +141,7 @@ static void plan_fetch(simd *s, const fetch *m, const stage *reader)
         return;
     fetch f = *m;
     f.soon = by < reader;
-    f.wider = (s->n->nodes.at[m->node].type.c + by->c - 1) / by->c;
+    f.wider = (m->channels + by->c - 1) / by->c;
     VEC_PUSH(s->a, &by->fetches, f);
 }
 
@@ -149,7 +154,7 @@ void simd_plan_fetches(simd *s)
         for (int k = 0; k < maps.count; k++) {
             fetch *m = &maps.at[k];
             m->below = rows_below(&s->stages.at[i]);
-            if (!m->channel && !has_map(&seen, m->node))
+            if (!has_map(&seen, m))
                 plan_fetch(s, m, &s->stages.at[i]);
             VEC_PUSH(s->a, &seen, *m);
         }
@@ -158,9 +163,12 @@ void simd_plan_fetches(simd *s)
 
 bool simd_is_fetched(const simd *s, int node)
 {
-    for (int i = 0; i < s->stages.count; i++)
-        if (sums_long(s, &s->stages.at[i]) && has_map(&s->stages.at[i].fetches, node))
-            return true;
+    for (int i = 0; i < s->stages.count; i++) {
+        const stage *g = &s->stages.at[i];
+        for (int k = 0; k < g->fetches.count && sums_long(s, g); k++)
+            if (g->fetches.at[k].node == node)
+                return true;
+    }
     return false;
 }
 
@@ -184,7 +192,7 @@ void simd_fetch_ahead(simd *s, const stage *g, const spot *at)
 {
     for (int i = 0; i < g->fetches.count; i++) {
         const fetch *f = &g->fetches.at[i];
-        loop_index next = loop_offset(simd_element(s, f->node, at), until_read(s, g, f));
+        loop_index next = loop_offset(simd_element(s, f->node, at), f->channel + until_read(s, g, f));
         loop_prefetch(&s->pen, simd_arg(s, f->node, LOOP_IN), next);
     }
 }

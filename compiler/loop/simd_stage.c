@@ -461,13 +461,13 @@ static double dense_elements(const simd *s, const stage *g)
 }
 
 /* Relative cost of bringing an element to the first cache level from where so many of them lie: there, in the second, where
- * it is `second` and more if so many others contend for it, or further away. */
+ * it is `second`, and more, up to three times as much, as others contend for it, or further away. */
 static double reach_of(const simd *s, double elements, double others, double second)
 {
-    double bytes = elements * 4, l2_bytes = s->t->l2_bytes * 0.8;
+    double bytes = elements * 4, l2_bytes = s->t->l2_bytes * 0.8, full = (bytes + others * 4) / l2_bytes;
     if (bytes <= s->t->l1_bytes * 0.9)
         return 0;
-    return bytes + others * 4 <= l2_bytes ? second : bytes <= l2_bytes ? 3 * second : 16;
+    return bytes > l2_bytes ? 16 : second * (full < 1 ? 1 : full > 3 ? 3 : full);
 }
 
 enum { AGAIN = 10 }; /* cost of an element that is read and written once more, in multiply-adds of a vector unit */
