@@ -67,7 +67,7 @@ static enum fuse_kernels kernels_for(const target *t)
 
 static bool pass_shares(pipeline *p, nasc_diag *d)
 {
-    p->net = net_chain_shares(p->a, p->net, kernels_for(p->t), d);
+    p->net = (net *)net_chain_shares(p->a, p->net, kernels_for(p->t), d);
     return p->net != NULL;
 }
 

@@ -374,7 +374,7 @@ static bool ends_in_a_map(const fuser *u, int node, int *map)
  * goes on further, since none of these is stored. */
 static void place_carrier(fuser *u, int window, int map)
 {
-    bool adds = count_stored_reads(u, map) < count_sized_reads(u, map);
+    bool adds = is_over_chip(u, map);
     u->f->place[window] = PLACE_REGISTER;
     for (int next;; map = next) {
         u->holds_window[map] = true;

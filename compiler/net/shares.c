@@ -94,8 +94,13 @@ static bool has_many(const net *n, int node)
     return net_shares_together(n, share, shares, 1) < shares;
 }
 
-net *net_chain_shares(arena *a, const net *n, enum fuse_kernels kernels, nasc_diag *d)
+const net *net_chain_shares(arena *a, const net *n, enum fuse_kernels kernels, nasc_diag *d)
 {
+    int first = 0;
+    while (first < n->nodes.count && !has_many(n, first))
+        first++;
+    if (first == n->nodes.count)
+        return n;
     chainer s = {.to = net_copy_frame(a, n), .from = n, .kernels = kernels, .d = d};
     s.map = NEW_ARRAY(a, int, n->nodes.count + 1);
     for (int i = 0; i < n->nodes.count; i++) {

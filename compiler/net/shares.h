@@ -13,7 +13,8 @@ int net_shares_of(const net *n, int add, int *share);
 int net_shares_together(const net *n, const int *share, int count, int step);
 
 /* A sum of more shares than one kernel of tiles makes becomes a sum of sums, those first that are there first. For kernels
- * of elements it stays one sum, in the same order. A new net. requires: net_settle. breaks: nothing. */
-net *net_chain_shares(arena *a, const net *n, enum fuse_kernels kernels, nasc_diag *d);
+ * of elements it stays one sum, in the same order. A new net; `n` where there is no such sum. requires: net_settle. breaks:
+ * nothing. */
+const net *net_chain_shares(arena *a, const net *n, enum fuse_kernels kernels, nasc_diag *d);
 
 #endif

@@ -21,7 +21,7 @@ static net *run_grad(arena *a, net *n, unsigned wanted, nasc_diag *d)
     return NULL;
 }
 
-static net *run_pass(arena *a, net *n, const char *path, nasc_diag *d)
+static const net *run_pass(arena *a, net *n, const char *path, nasc_diag *d)
 {
     if (strstr(path, "/expand/"))
         return net_expand(a, n, d);
@@ -48,7 +48,7 @@ static void check_pair(const char *in)
     net *n = source ? net_parse(&a, source, in, &d) : NULL;
     if (!n || !net_verify(n, &d))
         fail_msg("%s: %s", d.where, d.message);
-    net *after = run_pass(&a, n, in, &d);
+    const net *after = run_pass(&a, n, in, &d);
     if (!after || !net_verify(after, &d))
         fail_msg("%s: %s: %s", in, d.where, d.message);
     text got = {.arena = &a};
