@@ -67,6 +67,16 @@ static bool has_map(const map_list *maps, const fetch *m)
     return false;
 }
 
+/* Does this kernel compute a part of a concat? Then it fetches the others alone. */
+static bool has_own_part(const simd *s, int node)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    for (int k = 0; k < v->count && v->prim == NET_concat; k++)
+        if (is_own(s, v->operand[k]))
+            return true;
+    return false;
+}
+
 /* The maps in memory that computing `node` reads, but for what lies under `core`; a concat is one map. Of slices
  * `channels` from `channel` on; 0: all. */
 static void add_maps(simd *s, int node, int core, int64_t channel, int channels, map_list *maps)
@@ -74,6 +84,11 @@ static void add_maps(simd *s, int node, int core, int64_t channel, int channels,
     const net_node *v = &s->n->nodes.at[node];
     if (node == core)
         return;
+    if (has_own_part(s, node)) {
+        for (int k = 0; k < v->count; k++)
+            add_maps(s, v->operand[k], core, 0, 0, maps);
+        return;
+    }
     if (s->f->place[node] == PLACE_MEMORY || s->f->place[node] == PLACE_LEAF) {
         bool map = s->f->place[node] == PLACE_MEMORY && v->type.n == NET_BATCH && v->type.h > 1 && v->type.c > 1;
         fetch m = {.node = node, .channel = channel, .further = row_of(s, node), .wider = 1};

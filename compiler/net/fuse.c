@@ -284,6 +284,11 @@ static int count_sized_reads(const fuser *u, int node)
     return list.count;
 }
 
+bool fuse_reads_little(const fuser *u, int map)
+{
+    return count_sized_reads(u, map) <= INLINE_READS;
+}
+
 /* Those of them that are not on chip. */
 static int count_stored_reads(const fuser *u, int node)
 {

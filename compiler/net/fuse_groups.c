@@ -1,5 +1,5 @@
 /* Which stored values one kernel computes together: gradients that share a tile, sums that ride on what they are over,
- * convolutions of the same map. Two sets are joined only where no third would have to run between them. */
+ * convolutions of the same map, and maps that these read. Two sets are joined only where no third would have to run between them. */
 #include "net/fuse_parts.h"
 #include "net/row_sums.h"
 
@@ -72,7 +72,7 @@ static bool reads_around(joiner *j, int from, int to)
 static void window_reads(const fuser *u, int node, node_list *list)
 {
     const net_node *v = &u->n->nodes.at[node];
-    if (fuse_class(u->n, node) == NET_WINDOW || v->prim == NET_conv_dw) {
+    if ((fuse_class(u->n, node) == NET_WINDOW && !fuse_is_pointwise(u->n, node)) || v->prim == NET_conv_dw) {
         fusion_reads(u->a, u->f, node, list);
         return;
     }
@@ -206,6 +206,22 @@ static void join_siblings(joiner *j, int node)
     j->siblings[node] = joins ? j->siblings[other] + 1 : 1;
 }
 
+/* Maps that a pointwise convolution reads at its pixels are made, and stored for others, as it comes to them. */
+static void join_maps(joiner *j, int node)
+{
+    const fuser *u = j->u;
+    if (u->f->place[node] != PLACE_MEMORY || !fuse_is_pointwise(u->n, node))
+        return;
+    const net_type *t = &u->n->nodes.at[node].type;
+    for (int i = 0; i < j->of[node].reads.count; i++) {
+        int map = j->of[node].reads.at[i];
+        const net_type *m = &u->n->nodes.at[map].type;
+        if (is_root(u, map) && fuse_class(u->n, map) == NET_MAP && net_is_map_sized(m) && m->h == t->h &&
+            m->w == t->w && fuse_reads_little(u, map))
+            join(j, node, map);
+    }
+}
+
 static bool is_flat(const net_type *t)
 {
     return t->n == 1 && t->h == 1 && t->w == 1;
@@ -221,6 +237,8 @@ static void join_all(joiner *j)
         join_gradients(j, i);
         join_siblings(j, i);
     }
+    for (int i = 0; i < u->n->nodes.count && tiles; i++)
+        join_maps(j, i);
     for (int i = 0; i < u->n->nodes.count; i++) {
         const net_node *v = &u->n->nodes.at[i];
         if (u->f->place[i] != PLACE_MEMORY)

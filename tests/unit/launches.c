@@ -1,6 +1,7 @@
 /* Fusion works on structure: ops that a user writes in JSON take no more launches for a convolution than sep_conv does.
  * Counted is what an op adds to a network of one edge whose other candidate is the identity. A depthwise convolution
- * and the pointwise one on it are one here, as they are one kernel: what stands alone cannot be half of one. */
+ * and the pointwise one on it are one here, as they are one kernel: what stands alone cannot be half of one. And states
+ * of a published genotype are made where they are read. */
 #include "uses/objective.h"
 #include "pipeline.h"
 
@@ -119,8 +120,41 @@ static void learning(void **state)
     compare(USE_MIX, "mix");
 }
 
+/* States that nothing but the next cells' pointwise convolutions reads are made by these. In DARTS_V2 that is all of them
+ * but one: a dilated convolution of the same cell reads around its pixels. The last cell's are read by the head. */
+static void states(void **state)
+{
+    (void)state;
+    nasc_diag d = {0};
+    arena a = {0};
+    settings set;
+    objective built;
+    target t = target_host();
+    int alone = 0;
+    space *s = space_read(SOURCE_DIR "/genotypes/darts_v2.json", &d);
+    if (!s)
+        fail_msg("%s: %s", d.where, d.message);
+    settings_defaults(&set, SETTINGS_TRAIN);
+    settings_from_space(&set, s);
+    assert_true(settings_assign(&set, "cells=4", "test", &d) && settings_assign(&set, "auxiliary=0", "test", &d));
+    if (!objective_build(s, &set, USE_WEIGHTS, &a, &built, &d))
+        fail_msg("%s: %s", d.where, d.message);
+    pipeline_options o = {.batch = 8, .grad = built.grad, .sequential = false};
+    program *p = pipeline_compile(&a, built.built.net, &t, &o, &d);
+    if (!p)
+        fail_msg("%s: %s", d.where, d.message);
+    for (int i = 0; i < p->instances.count; i++) {
+        const program_instance *at = &p->instances.at[i];
+        bool map = strcmp(p->kernels.at[at->kernel]->name, "add") == 0 && strncmp(at->name, "cells.", 6) == 0;
+        alone += map && strncmp(at->name, "cells.3", 7) != 0;
+    }
+    assert_int_equal(alone, 1);
+    arena_free(&a);
+    space_free(s);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(forward), cmocka_unit_test(learning)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forward), cmocka_unit_test(learning), cmocka_unit_test(states)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
