@@ -11,7 +11,7 @@ typedef struct lower_layout {
     int batch;          /* the most images that it runs on */
     const int *stride;  /* elements from pixel to pixel, of each value in PLACE_MEMORY */
     const int *channel; /* elements from where its memory begins: of maps of bytes, which are bound whole */
-    bool large;         /* the program's tensors overflow the last cache: what is read is fetched ahead */
+    bool large;         /* the program's tensors overflow their half of the last cache: what is read is fetched ahead */
     /* Of each value that no cache will hold until it is read: its pixels' vectors lie on cache lines; each whole row
      * does. NULL: of none. */
     const bool *lines, *row_lines;

@@ -115,10 +115,11 @@ static program_arg bind(const planner *p, const lower_arg *arg)
     return (program_arg){SLOT_NONE, p->memory->offset[at->owner] + from, elements, written};
 }
 
-/* Streams and fetches ahead are for tensors that overflow the last cache. */
+/* Streams and fetches ahead are for tensors that overflow their half of the last cache: weights take room there too, and so
+ * does whoever else runs on the machine. */
 static lower_layout describe_layout(const planner *p)
 {
-    bool large = p->memory->elements * (int64_t)sizeof(float) > p->t->l3_bytes;
+    bool large = p->memory->elements * (int64_t)sizeof(float) > p->t->l3_bytes / 2;
     return (lower_layout){.batch = p->o->batch,
                           .stride = p->memory->stride,
                           .channel = p->memory->channel,
