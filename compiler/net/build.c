@@ -27,6 +27,10 @@ net *net_new(arena *a)
 
 int net_chunk_of(int batch)
 {
+    enum { LONG = 12, ROWS = 8 };
+    for (int chunk = LONG; chunk > NET_CHUNK_MOST; chunk--)
+        if (batch % chunk == 0 && batch / chunk >= ROWS)
+            return chunk;
     int quarter = batch / 4;
     return quarter < 1 ? 1 : quarter < NET_CHUNK_MOST ? quarter : NET_CHUNK_MOST;
 }

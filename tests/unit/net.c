@@ -137,9 +137,20 @@ static void nodes_that_cannot_be(void **state)
     arena_free(&a);
 }
 
+/* Rows enough for threads, none of a few images where it can be helped, and not so many that sums outweigh maps. */
+static void chunks(void **state)
+{
+    (void)state;
+    const int of[][2] = {{1, 1},   {3, 1},   {8, 2},  {16, 4},  {32, 8}, {64, 8},
+                         {80, 10}, {96, 12}, {97, 8}, {128, 8}, {256, 8}};
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++)
+        assert_int_equal(net_chunk_of(of[i][0]), of[i][1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(refused), cmocka_unit_test(unverified),
-                                       cmocka_unit_test(leaves_by_name), cmocka_unit_test(nodes_that_cannot_be)};
+                                       cmocka_unit_test(leaves_by_name), cmocka_unit_test(nodes_that_cannot_be),
+                                       cmocka_unit_test(chunks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,7 +104,8 @@ static int64_t walk(const kernel *k, int from, int to, int64_t *var)
 
 static int64_t counted(const kernel *k, const program_instance *i)
 {
-    int64_t units = (i->unit_images ? BATCH / i->unit_images : 1) * (int64_t)i->unit_tiles, done = 0;
+    int64_t images = i->unit_images ? (BATCH + i->unit_images - 1) / i->unit_images : 1;
+    int64_t units = images * i->unit_tiles, done = 0;
     int64_t *var = calloc((size_t)k->ints + 1, sizeof *var);
     var[0] = BATCH;
     for (int64_t u = 0; u < units; u++) {
