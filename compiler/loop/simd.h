@@ -276,7 +276,7 @@ typedef struct channel_run {
     int tail; /* see block */
 } channel_run;
 int simd_channel_runs(const simd *s, int channels, int vectors, channel_run run[8]);
-enum { SIMD_ACC_MAX = 64 };
+enum { SIMD_ACC_MAX = 64, SIMD_LINE = 16 /* floats of a cache line */ };
 /* Copies or zeroes `count` elements from `to` on with the widest vectors. */
 void simd_fill(simd *s, int buffer, loop_index to, int64_t count, double value);
 /* Opens a loop over a run where it has more than one block; the first channel of the block. simd_close ends it. */

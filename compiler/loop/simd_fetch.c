@@ -10,7 +10,6 @@
 #include "loop/simd.h"
 
 enum {
-    LINE = 16,    /* floats of a cache line */
     LONG_SUM = 8, /* channels: at least two rounds of a block's loop */
     SPREAD = 16,  /* how much better a line is fetched in one of many rounds than behind a block */
 };
@@ -350,7 +349,7 @@ void simd_fetch_along(simd *s, const block *b, loop_index round, int rounds)
     for (int p = 0; p < each; p++)
         for (int i = 0; i < s->along.count; i++) {
             int wider = s->along.at[i].wider;
-            for (int c = 0; c < width * wider; c += LINE) {
+            for (int c = 0; c < width * wider; c += SIMD_LINE) {
                 spot at = {.rel = b->rel, .c = loop_offset(loop_times(b->c, wider), c), .ratio = s->along_ratio};
                 at.x = loop_sum(loop_offset(b->x, p), loop_times(round, each));
                 fetch_line(s, &s->along.at[i], &at);

@@ -6,11 +6,11 @@
 
 enum { LONG = 5, ROW_PIXELS = 8, ROW_TERMS = 4 }; /* so many tensors make a sum long; pixels a block; terms a pass */
 
-enum { LINE_FLOATS = 16, LINE_VECTORS_MAX = LINE_FLOATS }; /* of a cache line: what is fetched ahead at once */
+enum { LINE_VECTORS_MAX = SIMD_LINE }; /* what is fetched ahead at once */
 
 int simd_line_vectors(int lanes)
 {
-    return lanes >= LINE_FLOATS || lanes == 1 ? 1 : LINE_FLOATS / lanes;
+    return lanes >= SIMD_LINE || lanes == 1 ? 1 : SIMD_LINE / lanes;
 }
 
 /* Where a row of results goes: a stored value, a row of scratch, or both: what is streamed stands in scratch until it

@@ -306,7 +306,7 @@ static void batch_mean(simd *s, loop_index c, int lanes)
 }
 
 enum {
-    TURNED = 16,              /* channels each way of a block that is transposed at once: a cache line of floats */
+    TURNED = SIMD_LINE,       /* channels each way of a block that is transposed at once */
     TURNED_AHEAD = 2 * TURNED /* rows: of each but a line is read, which no processor foresees */
 };
 

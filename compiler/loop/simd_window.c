@@ -298,7 +298,7 @@ static void dense_step(simd *s, const sweep *q, const block *b, loop_index ky, i
     }
 }
 
-enum { LINE = 16, FEW_BLOCKS = 8, FAR_BYTES = 1 << 18 };
+enum { FEW_BLOCKS = 8, FAR_BYTES = 1 << 18 };
 
 /* Few blocks of pixels pass over many weights faster than these come from a far cache, the first of them above all. So all
  * blocks fetch a part of the next panel, as they go over this one: a line or more with every so many channels. */
@@ -308,12 +308,13 @@ static void fetch_panel(simd *s, const sweep *q, const block *b, loop_index k)
     int blocks = (b->columns + b->pixels - 1) / b->pixels, width = b->vectors * b->lanes;
     if (width != q->panel || blocks > FEW_BLOCKS || net_elements(t) * 4 < FAR_BYTES)
         return;
-    int lines = (UNROLLED_CHANNELS * width / LINE + blocks - 1) / blocks, each = lines * LINE / UNROLLED_CHANNELS;
+    int lines = (UNROLLED_CHANNELS * width / SIMD_LINE + blocks - 1) / blocks,
+        each = lines * SIMD_LINE / UNROLLED_CHANNELS;
     loop_index at = loop_offset(q->weight_base, (int64_t)q->inner * width);
-    at = loop_sum(at, loop_times(b->x, (int64_t)q->inner * each / b->pixels / LINE * LINE));
+    at = loop_sum(at, loop_times(b->x, (int64_t)q->inner * each / b->pixels / SIMD_LINE * SIMD_LINE));
     at = loop_sum(at, loop_times(k, each));
     for (int i = 0; i < lines; i++)
-        loop_prefetch(&s->pen, q->weights, loop_offset(at, (int64_t)i * LINE));
+        loop_prefetch(&s->pen, q->weights, loop_offset(at, (int64_t)i * SIMD_LINE));
 }
 
 /* Columns of taps of the input channel `k`. */

@@ -54,6 +54,12 @@ static inline loop_index simt_variable(int var)
     return loop_plus(loop_at(0), var, 1);
 }
 
+/* Tiles of so many that cover `count`. */
+static inline int simt_tiles(int count, int each)
+{
+    return (count + each - 1) / each;
+}
+
 /* Opens an IF for i < most where i, in blocks of `at_once` from 0 on, may reach it. How many were opened: 0 or 1. */
 int simt_below(simd *s, loop_index i, int most, int at_once);
 

@@ -63,14 +63,9 @@ static int together_of(const tile *q)
     return together;
 }
 
-static int tiles_of(int count, int each)
-{
-    return (count + each - 1) / each;
-}
-
 static int64_t blocks_of(const simd *s, const tile *q)
 {
-    return (int64_t)s->layout->batch * tiles_of(q->map, q->pixels) * tiles_of(q->outer, q->channels);
+    return (int64_t)s->layout->batch * simt_tiles(q->map, q->pixels) * simt_tiles(q->outer, q->channels);
 }
 
 /* Whole rows of the map, about as many pixels, where rows are summed. */
@@ -119,7 +114,7 @@ static tile tile_of(const simd *s, int core)
 
 static void open_tile(simd *s, tile *q)
 {
-    int tiles = tiles_of(q->map, q->pixels), blocks = tiles_of(q->outer, q->channels);
+    int tiles = simt_tiles(q->map, q->pixels), blocks = simt_tiles(q->outer, q->channels);
     q->x = loop_scratch(&s->pen, DT_F32, source_elements(q));
     q->weights = loop_scratch(&s->pen, DT_F32, weight_elements(q));
     s->unit = loop_parallel(&s->pen);
@@ -320,7 +315,7 @@ void simt_lower_tile(simd *s, int root, int core)
     q.flat = q.flat && simt_is_flat_root(s, root, &q.v->type);
     open_tile(s, &q);
     filter f = simd_filter(s, core, q.first_c, loop_at(0));
-    int steps = tiles_of(q.inner, q.together);
+    int steps = simt_tiles(q.inner, q.together);
     loop_index from = simd_open(s, 0, steps, q.together);
     if (simt_has_quads(s, q.v->operand[0]))
         fill_quads(s, &q, from);

@@ -41,18 +41,13 @@ bool simt_weights_go_by_tiles(const simd *s, int root)
     return v->attr.window.groups <= 1 && v->type.h * v->type.w >= ROWS_LEAST && v->type.c >= COLUMNS_LEAST;
 }
 
-static int tiles_of(int count, int each)
-{
-    return (count + each - 1) / each;
-}
-
 /* ---- the block --------------------------------------------------------------------------------------------------- */
 
 /* Blocks of a kernel by tiles of so many rows and columns. */
 static int64_t blocks_of(const simd *s, const weight_tile *q, int rows, int columns)
 {
-    int chunks = tiles_of(s->layout->batch, q->v->type.chunked);
-    return (int64_t)tiles_of(q->rows, rows) * tiles_of(q->columns, columns) * chunks;
+    int chunks = simt_tiles(s->layout->batch, q->v->type.chunked);
+    return (int64_t)simt_tiles(q->rows, rows) * simt_tiles(q->columns, columns) * chunks;
 }
 
 /* The more a thread holds, the fewer loads a product takes; the less, the more blocks there are, and the shorter is what
@@ -113,7 +108,7 @@ static void find_share(simd *s, weight_tile *q)
 
 static void open_tile(simd *s, weight_tile *q)
 {
-    int down = tiles_of(q->rows, q->side[0]), across = tiles_of(q->columns, q->side[1]);
+    int down = simt_tiles(q->rows, q->side[0]), across = simt_tiles(q->columns, q->side[1]);
     q->x = loop_scratch(&s->pen, DT_F32, 2 * (int64_t)q->pixels * q->side[0]);
     q->g = loop_scratch(&s->pen, DT_F32, 2 * (int64_t)q->pixels * q->side[1]);
     s->unit = loop_parallel(&s->pen);

@@ -30,7 +30,10 @@ typedef struct fusion {
  * what they have made; those of elements compute each value for itself, so that what windows compute is stored; sums
  * over one tensor they take together. */
 enum fuse_kernels { FUSE_TILES, FUSE_ELEMENTS };
-enum { FUSE_SUMS = 8 }; /* that a kernel of elements takes of what it reads, at most */
+enum {
+    FUSE_CONVOLUTIONS = 4, /* that a kernel of tiles makes of one map, or adds up to one gradient, at most */
+    FUSE_SUMS = 8          /* that a kernel of elements takes of what it reads, at most */
+};
 
 /* requires: verified, no composites. Outputs are in PLACE_MEMORY, each bound once (net_simplify inserts copies). */
 fusion *net_fuse(arena *a, const net *n, enum fuse_kernels kernels);

@@ -1,11 +1,10 @@
 /* Which stored values one kernel computes together: gradients that share a tile, sums that ride on what they are over,
- * convolutions of the same map, and maps that these read. Two sets are joined only where no third would have to run between them. */
+ * convolutions of the same map, and maps that these read. Two sets are joined only where no third would have to run
+ * between them. */
 #include "net/fuse_parts.h"
 #include "net/row_sums.h"
 
 #include <string.h>
-
-enum { SIBLINGS_MOST = 4 }; /* convolutions of one kernel that read the same map */
 
 typedef struct dependency { /* of each root: the roots that it reads, and those that it reads around a pixel */
     node_list reads, around;
@@ -200,7 +199,7 @@ static void join_siblings(joiner *j, int node)
     if (fuse_is_depthwise(u->n, x) && u->f->place[x] == PLACE_CHIP)
         x = u->n->nodes.at[x].operand[0];
     int other = j->last[x] - 1;
-    bool joins = other >= 0 && j->siblings[other] < SIBLINGS_MOST &&
+    bool joins = other >= 0 && j->siblings[other] < FUSE_CONVOLUTIONS &&
                  net_type_equal(&u->n->nodes.at[other].type, &u->n->nodes.at[node].type) && join(j, other, node);
     j->last[x] = node + 1;
     j->siblings[node] = joins ? j->siblings[other] + 1 : 1;

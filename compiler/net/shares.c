@@ -6,10 +6,8 @@
 
 #include <stdlib.h>
 
-enum {
-    SHARES_MOST = 4,
-    WEIGHTS_MOST = 48 << 10 /* elements: what is read and their gradients take 3/8 of a second cache of 1 MiB */
-};
+/* Elements: what is read and their gradients take 3/8 of a second cache of 1 MiB. */
+enum { WEIGHTS_MOST = 48 << 10 };
 
 typedef struct chainer {
     net *to;
@@ -55,7 +53,7 @@ int net_shares_together(const net *n, const int *share, int count, int step)
 {
     int64_t weights = 0;
     int together = 0;
-    while (together < count && together < SHARES_MOST) {
+    while (together < count && together < FUSE_CONVOLUTIONS) {
         weights += weights_of(n, share[together * step]);
         if (together > 0 && weights > WEIGHTS_MOST)
             break;
