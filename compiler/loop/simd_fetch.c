@@ -177,6 +177,13 @@ void simd_plan_fetches(simd *s)
 
 bool simd_is_fetched(const simd *s, int node)
 {
+    const net_node *v = &s->n->nodes.at[node];
+    if (has_own_part(s, node)) {
+        for (int k = 0; k < v->count; k++)
+            if (!is_own(s, v->operand[k]) && !simd_is_fetched(s, v->operand[k]))
+                return false;
+        return true;
+    }
     for (int i = 0; i < s->stages.count; i++) {
         const stage *g = &s->stages.at[i];
         for (int k = 0; k < g->fetches.count && sums_long(s, g); k++)

@@ -6,8 +6,6 @@
 
 enum { LONG = 5, ROW_PIXELS = 8, ROW_TERMS = 4 }; /* so many tensors make a sum long; pixels a block; terms a pass */
 
-enum { LINE_VECTORS_MAX = SIMD_LINE }; /* what is fetched ahead at once */
-
 int simd_line_vectors(int lanes)
 {
     return lanes >= SIMD_LINE || lanes == 1 ? 1 : SIMD_LINE / lanes;
@@ -129,7 +127,7 @@ static void terms_block(simd *s, const row_walk *w, const row_terms *t, loop_ind
     for (int r = 0; r < w->runs; r++) {
         const channel_run *run = &w->run[r];
         loop_index c = simd_open(s, run->lo, run->count, run->vectors * run->lanes);
-        memo_list seen[LINE_VECTORS_MAX] = {{0}};
+        memo_list seen[SIMD_LINE] = {{0}};
         for (int i = 0; i < pixels * run->vectors; i++) {
             int v = i % run->vectors;
             spot at = spot_at(w, x, i / run->vectors, loop_offset(c, (int64_t)v * run->lanes), run->lanes);

@@ -17,7 +17,7 @@ net *net_new(arena *a)
 {
     net *n = NEW(a, net);
     n->arena = a;
-    n->chunk = NET_CHUNK_MOST;
+    n->chunk = NET_CHUNK;
     VEC_PUSH(a, &n->regions, ((net_region){.select = -1, .candidate = -1, .parent = -1}));
     n->names = NEW(a, net_names);
     n->names->capacity = 64;
@@ -28,11 +28,11 @@ net *net_new(arena *a)
 int net_chunk_of(int batch)
 {
     enum { LONG = 12, ROWS = 8 };
-    for (int chunk = LONG; chunk > NET_CHUNK_MOST; chunk--)
-        if (batch % chunk == 0 && batch / chunk >= ROWS)
+    for (int chunk = LONG; chunk > NET_CHUNK; chunk--)
+        if (batch % chunk == 0 && batch / chunk >= ROWS && (chunk % 2 == 0 || chunk % 3 == 0))
             return chunk;
     int quarter = batch / 4;
-    return quarter < 1 ? 1 : quarter < NET_CHUNK_MOST ? quarter : NET_CHUNK_MOST;
+    return quarter < 1 ? 1 : quarter < NET_CHUNK ? quarter : NET_CHUNK;
 }
 
 static struct net_name *name_find(net_names *names, const char *name)

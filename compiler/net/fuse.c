@@ -353,7 +353,7 @@ static enum place place_map(const fuser *u, int node)
 {
     if (must_store(u, node))
         return PLACE_MEMORY;
-    if (count_sized_reads(u, node) <= INLINE_READS)
+    if (fuse_reads_little(u, node))
         return PLACE_INLINE;
     if (user_count(u, node) == 1) {
         enum net_class c = fuse_class(u->n, u->users[u->first_user[node]].node);

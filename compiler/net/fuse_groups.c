@@ -16,6 +16,7 @@ typedef struct joiner {
     dependency *of; /* by root id */
     int *parent;    /* union-find over roots */
     int *next;      /* ring of the roots of a set */
+    int *newest;    /* of each set, its newest root */
     int *mark, stamp;
     int *queue;
     int *last;     /* of each map, the last convolution that reads it, + 1 */
@@ -51,9 +52,9 @@ static bool reads_around(joiner *j, int from, int to)
         do {
             for (int i = 0; i < j->of[r].reads.count; i++) {
                 int read = j->of[r].reads.at[i];
-                if (!is_root(j->u, read) || read < oldest)
+                int other = is_root(j->u, read) ? find(j, read) : -1;
+                if (other < 0 || j->newest[other] < oldest)
                     continue;
-                int other = find(j, read);
                 if (other == target && set != start)
                     return true;
                 if (other == target || j->mark[other] == j->stamp)
@@ -104,6 +105,7 @@ static bool join(joiner *j, int a, int b)
         reads_past_a_tile(j, b, a) || reads_around(j, a, b) || reads_around(j, b, a))
         return false;
     j->parent[y] = x;
+    j->newest[x] = j->newest[x] > j->newest[y] ? j->newest[x] : j->newest[y];
     int swap = j->next[x]; /* splice the rings */
     j->next[x] = j->next[y];
     j->next[y] = swap;
@@ -189,6 +191,12 @@ static void join_sums(joiner *j, int sum, int *over, int *count)
     }
 }
 
+/* Is it computed a second time, by the pass that needs it? */
+static bool is_again(const fuser *u, int node)
+{
+    return u->n->nodes.at[node].attr.again;
+}
+
 /* Pointwise convolutions of one size, each by itself or behind a depthwise one, share the tile that the map is read into. */
 static void join_siblings(joiner *j, int node)
 {
@@ -199,7 +207,7 @@ static void join_siblings(joiner *j, int node)
     if (fuse_is_depthwise(u->n, x) && u->f->place[x] == PLACE_CHIP)
         x = u->n->nodes.at[x].operand[0];
     int other = j->last[x] - 1;
-    bool joins = other >= 0 && j->siblings[other] < FUSE_CONVOLUTIONS &&
+    bool joins = other >= 0 && j->siblings[other] < FUSE_CONVOLUTIONS && is_again(u, other) == is_again(u, node) &&
                  net_type_equal(&u->n->nodes.at[other].type, &u->n->nodes.at[node].type) && join(j, other, node);
     j->last[x] = node + 1;
     j->siblings[node] = joins ? j->siblings[other] + 1 : 1;
@@ -215,8 +223,9 @@ static void join_maps(joiner *j, int node)
     for (int i = 0; i < j->of[node].reads.count; i++) {
         int map = j->of[node].reads.at[i];
         const net_type *m = &u->n->nodes.at[map].type;
-        if (is_root(u, map) && fuse_class(u->n, map) == NET_MAP && net_is_map_sized(m) && m->h == t->h &&
-            m->w == t->w && fuse_reads_little(u, map))
+        bool made = is_root(u, map) && fuse_class(u->n, map) == NET_MAP && !u->holds_window[map];
+        if (made && net_is_map_sized(m) && m->h == t->h && m->w == t->w && is_again(u, map) == is_again(u, node) &&
+            fuse_reads_little(u, map))
             join(j, node, map);
     }
 }
@@ -315,12 +324,13 @@ void fuse_groups(fuser *u)
                 .of = NEW_ARRAY(u->a, dependency, count + 1),
                 .parent = NEW_ARRAY(u->a, int, count + 1),
                 .next = NEW_ARRAY(u->a, int, count + 1),
+                .newest = NEW_ARRAY(u->a, int, count + 1),
                 .mark = NEW_ARRAY(u->a, int, count + 1),
                 .queue = NEW_ARRAY(u->a, int, count + 1),
                 .last = NEW_ARRAY(u->a, int, count + 1),
                 .siblings = NEW_ARRAY(u->a, int, count + 1)};
     for (int i = 0; i < count; i++) {
-        j.parent[i] = j.next[i] = i;
+        j.parent[i] = j.next[i] = j.newest[i] = i;
         if (is_root(u, i)) {
             fusion_reads(u->a, u->f, i, &j.of[i].reads);
             window_reads(u, i, &j.of[i].around);

@@ -25,7 +25,7 @@ bool fuse_is_pointwise(const net *n, int node); /* convolution; of node -1, fals
 bool fuse_is_depthwise(const net *n, int node);
 void fuse_add_read(arena *a, node_list *list, int node); /* once */
 
-bool fuse_reads_little(const fuser *u, int map); /* full-size tensors: as few as each reader may read */
+bool fuse_reads_little(const fuser *u, int map); /* so few full-size tensors that it is cheap to compute again */
 
 /* The one norm that reads a sum of rows; -1: there is none, or several. `alone`: nothing else reads it. */
 int fuse_norm_of(const fuser *u, int sum, bool *alone);

@@ -25,7 +25,7 @@
 #include "loop/loop.h"
 #include "plan/program.h"
 
-enum { NET_BATCH = -1, NET_CHUNK_MOST = 8, NET_OPERANDS_MAX = 256 };
+enum { NET_BATCH = -1, NET_CHUNK = 8, NET_OPERANDS_MAX = 256 };
 
 typedef struct net_type {
     enum dtype dtype;
@@ -224,7 +224,7 @@ typedef struct net {
     int masks;                     /* number of masks */
     VEC(struct net_mask { double rate_scale; int channels; int64_t offset; }) mask_list;
     int region;                    /* where net_add puts nodes; leaves always stand in region 0 */
-    int chunk;                     /* images of a row of a chunked tensor, at most; NET_CHUNK_MOST in a new net, or net_chunk_of */
+    int chunk;                     /* images of a row of a chunked tensor, at most; NET_CHUNK in a new net */
     struct net_names *names;       /* build.c: leaves by name */
 } net;
 
@@ -232,8 +232,8 @@ typedef struct net {
  * net_add returns the new value's id, or -1 with a diagnostic where the shape rule refuses (where = attr name path). Leaves:
  * -1 where their name stands for another one, or where they have 2^31 elements or more. */
 net *net_new(arena *a);
-/* Images a chunk for batches of this size: at least four rows, so that as many threads share a small batch, and of a large
- * one at least eight, as long as divide it; the sums, and with them the bits, depend on the batch and not on the threads. */
+/* Images a chunk for batches of this size: NET_CHUNK, less where there were not four chunks for as many threads, and 9, 10 or
+ * 12 where eight chunks or more of these are the batch. Sums, and with them the bits, depend on the batch, not on threads. */
 int net_chunk_of(int batch);
 int net_add(net *n, enum net_prim prim, const int *operand, int count, const net_attr *attr, const char *name, nasc_diag *d);
 int net_images(net *n, int h, int w, int c);

@@ -144,7 +144,7 @@ static void print_param(text *t, const net_param *p)
 
 void net_print(text *t, const net *n)
 {
-    if (n->chunk != NET_CHUNK_MOST)
+    if (n->chunk != NET_CHUNK)
         text_add(t, "chunk %d\n", n->chunk);
     for (int r = 1; r < n->regions.count; r++)
         text_add(t, "region %d select %d candidate %d parent %d%s\n", r, n->regions.at[r].select,
