@@ -13,10 +13,10 @@ typedef struct dependency { /* of each root: the roots that it reads, and those 
 /* Roots as a graph of merged sets; answers whether joining two would close a cycle. */
 typedef struct joiner {
     fuser *u;
-    dependency *of; /* by root id */
-    int *parent;    /* union-find over roots */
-    int *next;      /* ring of the roots of a set */
-    int *newest;    /* of each set, its newest root */
+    dependency *of;       /* by root id */
+    int *parent;          /* union-find over roots */
+    int *next;            /* ring of the roots of a set */
+    int *oldest, *newest; /* of each set, its oldest root, its newest */
     int *mark, stamp;
     int *queue;
     int *last;     /* of each map, the last convolution that reads it, + 1 */
@@ -41,9 +41,7 @@ static bool is_root(const fuser *u, int node)
  * not older than the oldest of `to` can. */
 static bool reads_around(joiner *j, int from, int to)
 {
-    int head = 0, tail = 0, target = find(j, to), start = find(j, from), oldest = target;
-    for (int r = j->next[target]; r != target; r = j->next[r])
-        oldest = r < oldest ? r : oldest;
+    int head = 0, tail = 0, target = find(j, to), start = find(j, from), oldest = j->oldest[target];
     j->stamp++;
     j->mark[start] = j->stamp;
     j->queue[tail++] = start;
@@ -105,6 +103,7 @@ static bool join(joiner *j, int a, int b)
         reads_past_a_tile(j, b, a) || reads_around(j, a, b) || reads_around(j, b, a))
         return false;
     j->parent[y] = x;
+    j->oldest[x] = j->oldest[x] < j->oldest[y] ? j->oldest[x] : j->oldest[y];
     j->newest[x] = j->newest[x] > j->newest[y] ? j->newest[x] : j->newest[y];
     int swap = j->next[x]; /* splice the rings */
     j->next[x] = j->next[y];
@@ -324,13 +323,14 @@ void fuse_groups(fuser *u)
                 .of = NEW_ARRAY(u->a, dependency, count + 1),
                 .parent = NEW_ARRAY(u->a, int, count + 1),
                 .next = NEW_ARRAY(u->a, int, count + 1),
+                .oldest = NEW_ARRAY(u->a, int, count + 1),
                 .newest = NEW_ARRAY(u->a, int, count + 1),
                 .mark = NEW_ARRAY(u->a, int, count + 1),
                 .queue = NEW_ARRAY(u->a, int, count + 1),
                 .last = NEW_ARRAY(u->a, int, count + 1),
                 .siblings = NEW_ARRAY(u->a, int, count + 1)};
     for (int i = 0; i < count; i++) {
-        j.parent[i] = j.next[i] = j.newest[i] = i;
+        j.parent[i] = j.next[i] = j.oldest[i] = j.newest[i] = i;
         if (is_root(u, i)) {
             fusion_reads(u->a, u->f, i, &j.of[i].reads);
             window_reads(u, i, &j.of[i].around);

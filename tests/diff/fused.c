@@ -72,7 +72,7 @@ static void odd_maps_by_definition(void **state)
 }
 
 /* Channels that fill vectors in part, of maps that no cache holds: of several convolutions of one kernel each has a tail,
- * and rows that it gathers. */
+ * and rows that it gathers; and states that a convolution's kernel makes and reads again. */
 static void tails_by_definition(void **state)
 {
     (void)state;

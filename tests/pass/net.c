@@ -29,8 +29,6 @@ static const net *run_pass(arena *a, net *n, const char *path, nasc_diag *d)
         return net_simplify(a, n, d);
     if (strstr(path, "/shares/"))
         return net_chain_shares(a, n, FUSE_TILES, d);
-    if (strstr(path, "/fuse/")) /* what is printed are its groups */
-        return n;
     if (strstr(path, "/sums/"))
         return net_split_sums(a, n, d);
     if (strstr(path, "/grad_weights/"))
@@ -50,11 +48,12 @@ static void check_pair(const char *in)
     net *n = source ? net_parse(&a, source, in, &d) : NULL;
     if (!n || !net_verify(n, &d))
         fail_msg("%s: %s", d.where, d.message);
-    const net *after = run_pass(&a, n, in, &d);
+    bool groups = strstr(in, "/fuse/");
+    const net *after = groups ? n : run_pass(&a, n, in, &d);
     if (!after || !net_verify(after, &d))
         fail_msg("%s: %s: %s", in, d.where, d.message);
     text got = {.arena = &a};
-    if (strstr(in, "/fuse/"))
+    if (groups)
         fusion_print(&got, net_fuse(&a, after, FUSE_TILES));
     else
         net_print(&got, after);

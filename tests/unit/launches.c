@@ -60,27 +60,38 @@ typedef struct cost {
     int launches, kernels;
 } cost;
 
-/* What a network with this op takes. */
-static cost count(const char *steps, enum objective_use use)
+/* For this machine, with what a space or genotype asks for and `more` (to a NULL) on top. */
+static program *compile(arena *a, const space *s, const char *const *more, enum objective_use use)
 {
-    char source[4096];
     nasc_diag d = {0};
-    arena a = {0};
     settings set;
     objective built;
     target t = target_host();
+    settings_defaults(&set, space_is_genotype(s) ? SETTINGS_TRAIN : SETTINGS_DARTS);
+    settings_from_space(&set, s);
+    for (; *more; more++)
+        assert_true(settings_assign(&set, *more, "test", &d));
+    if (!objective_build(s, &set, use, a, &built, &d))
+        fail_msg("%s: %s", d.where, d.message);
+    pipeline_options o = {.batch = 8, .grad = built.grad, .sequential = false};
+    program *p = pipeline_compile(a, built.built.net, &t, &o, &d);
+    if (!p)
+        fail_msg("%s: %s", d.where, d.message);
+    return p;
+}
+
+/* What a network with this op takes. */
+static cost count(const char *steps, enum objective_use use)
+{
+    static const char *const nothing[] = {NULL};
+    char source[4096];
+    nasc_diag d = {0};
+    arena a = {0};
     snprintf(source, sizeof source, space_of_one_edge, steps);
     space *s = space_parse(source, strlen(source), "edge", &d);
     if (!s)
         fail_msg("%s: %s", d.where, d.message);
-    settings_defaults(&set, SETTINGS_DARTS);
-    settings_from_space(&set, s);
-    if (!objective_build(s, &set, use, &a, &built, &d))
-        fail_msg("%s: %s", d.where, d.message);
-    pipeline_options o = {.batch = 8, .grad = built.grad, .sequential = false};
-    program *p = pipeline_compile(&a, built.built.net, &t, &o, &d);
-    if (!p)
-        fail_msg("%s: %s", d.where, d.message);
+    const program *p = compile(&a, s, nothing, use);
     cost c = {p->launches.count, p->instances.count};
     arena_free(&a);
     space_free(s);
@@ -125,24 +136,14 @@ static void learning(void **state)
 static void states(void **state)
 {
     (void)state;
+    static const char *const four[] = {"cells=4", "auxiliary=0", NULL};
     nasc_diag d = {0};
     arena a = {0};
-    settings set;
-    objective built;
-    target t = target_host();
     int alone = 0;
     space *s = space_read(SOURCE_DIR "/genotypes/darts_v2.json", &d);
     if (!s)
         fail_msg("%s: %s", d.where, d.message);
-    settings_defaults(&set, SETTINGS_TRAIN);
-    settings_from_space(&set, s);
-    assert_true(settings_assign(&set, "cells=4", "test", &d) && settings_assign(&set, "auxiliary=0", "test", &d));
-    if (!objective_build(s, &set, USE_WEIGHTS, &a, &built, &d))
-        fail_msg("%s: %s", d.where, d.message);
-    pipeline_options o = {.batch = 8, .grad = built.grad, .sequential = false};
-    program *p = pipeline_compile(&a, built.built.net, &t, &o, &d);
-    if (!p)
-        fail_msg("%s: %s", d.where, d.message);
+    const program *p = compile(&a, s, four, USE_WEIGHTS);
     for (int i = 0; i < p->instances.count; i++) {
         const program_instance *at = &p->instances.at[i];
         bool map = strcmp(p->kernels.at[at->kernel]->name, "add") == 0 && strncmp(at->name, "cells.", 6) == 0;
