@@ -5,6 +5,8 @@
  * registers. */
 #include "loop/simd.h"
 
+#include <string.h>
+
 /* ---- loops over channels and columns ----------------------------------------------------------------------------- */
 
 /* Widest vectors first, tails by the next smaller width. */
@@ -329,23 +331,34 @@ static bool goes_by_channel(const simd *s, const stage *g)
            (s->n->nodes.at[g->core].prim == NET_shuffle || s->n->nodes.at[g->core].prim == NET_channel_pad);
 }
 
+static void emit_row(simd *s, const stage *g, loop_index rel);
+static void emit_rows(simd *s, const stage *g);
 static void emit_shuffled_row(simd *s, const stage *g, loop_index rel);
 
+enum { STAGE_RUNS_MAX = 10 };
+
 /* Runs of a stage's channels; what fills part of a vector goes with the last that are whole, where it can. */
-static int stage_runs(const simd *s, const stage *g, int core, int channels, channel_run run[9])
+static int stage_runs(const simd *s, const stage *g, int core, int channels, channel_run run[STAGE_RUNS_MAX])
 {
     int runs = simd_channel_runs(s, channels, simd_block_vectors(s, core, g->w, channels), run);
     int last = runs - 2;
-    if (last < 0 || run[last].lanes != s->t->lanes || !simd_takes_tail(s, core, run[last + 1].lanes))
-        return runs;
-    channel_run whole = run[last], with = whole;
-    with.lo += (whole.count - 1) * whole.vectors * whole.lanes;
-    with.count = 1;
-    with.tail = run[last + 1].lanes;
-    if (--whole.count > 0)
-        run[last++] = whole;
-    run[last] = with;
-    return last + 1;
+    if (last >= 0 && run[last].lanes == s->t->lanes && simd_takes_tail(s, core, run[last + 1].lanes)) {
+        channel_run whole = run[last], with = whole;
+        with.lo += (whole.count - 1) * whole.vectors * whole.lanes;
+        with.count = 1;
+        with.tail = run[last + 1].lanes;
+        if (--whole.count > 0)
+            run[last++] = whole;
+        run[last] = with;
+        runs = last + 1;
+    }
+    if (g->makes >= 0 && run[0].count > 1) { /* the first block of channels, which makes the tile, by itself */
+        memmove(run + 1, run, (size_t)runs++ * sizeof *run);
+        run[0].count = 1;
+        run[1].count--;
+        run[1].lo += run[0].vectors * run[0].lanes;
+    }
+    return runs;
 }
 
 /* The window that shapes the stage's blocks, or -1. */
@@ -361,6 +374,42 @@ static void emit_run(simd *s, const stage *g, block b, const channel_run *run)
     b.lanes = run->lanes;
     b.tail = run->tail;
     emit_columns(s, g, b, g->w, simd_block_pixels(s, shaping_window(g), g->w, b.vectors, b.tail));
+}
+
+/* Rows of a stage that are its tile's own. */
+static int own_rows(const simd *s, const stage *g)
+{
+    return s->tiles == 1 ? g->h : s->rows * g->ratio;
+}
+
+/* The most columns of a block of the stage's first channels. */
+static int first_columns(simd *s, const stage *g)
+{
+    stage wide = *g;
+    channel_run run[STAGE_RUNS_MAX];
+    wide.w *= simd_rows_at_once(s, g, own_rows(s, g));
+    stage_runs(s, &wide, shaping_window(g), g->c, run);
+    return simd_block_pixels(s, shaping_window(g), wide.w, run[0].vectors, run[0].tail);
+}
+
+/* From here on, do blocks make the tile that the stage reads? */
+static void make_meanwhile(simd *s, const stage *g, bool begins)
+{
+    bool makes = begins && g->makes >= 0 && s->meanwhile.lead < s->meanwhile.pixels;
+    s->meanwhile.tile = makes ? &s->stages.at[g->makes] : NULL;
+}
+
+/* Of a tile that a convolution makes, what this reads before it has made any. */
+static void emit_first_pixels(simd *s, const stage *g)
+{
+    stage first = *g;
+    s->meanwhile.lead = first_columns(s, &s->stages.at[g->made_by]);
+    s->meanwhile.pixels = own_rows(s, g) * g->w;
+    first.w = s->meanwhile.lead;
+    if (s->meanwhile.lead < s->meanwhile.pixels)
+        emit_row(s, &first, loop_at(0));
+    else
+        emit_rows(s, g);
 }
 
 static void emit_row(simd *s, const stage *g, loop_index rel)
@@ -380,7 +429,7 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
         b.group = loop_for(&s->pen, loop_at(0), loop_at(groups), 1);
         first = loop_plus(first, b.group, channels);
     }
-    channel_run run[9];
+    channel_run run[STAGE_RUNS_MAX];
     int runs = stage_runs(s, g, core, channels, run);
     if (simd_goes_by_rows(s, g)) {
         simd_emit_by_rows(s, g, rel);
@@ -392,6 +441,7 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
     }
     for (int r = 0; r < runs; r++) {
         b.c = loop_sum(first, simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes));
+        make_meanwhile(s, g, r == 0);
         emit_run(s, g, b, &run[r]);
         simd_close(s, run[r].count);
     }
@@ -421,9 +471,10 @@ static bool reads_in_place(const simd *s, const stage *g)
 /* Rows [0, rows), for one block of channels after the other. */
 static void emit_by_channels(simd *s, const stage *g, int rows)
 {
-    channel_run run[9];
+    channel_run run[STAGE_RUNS_MAX];
     int runs = stage_runs(s, g, g->core, g->c, run);
     for (int r = 0; r < runs; r++) {
+        make_meanwhile(s, g, r == 0);
         block b = {.c = simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes)};
         b.rel = simd_open(s, 0, rows, 1);
         emit_run(s, g, b, &run[r]);
@@ -578,10 +629,15 @@ static void emit_stage(simd *s, const stage *g)
         simd_weights(s, g);
         break;
     default:
+        if (g->made_by >= 0) {
+            emit_first_pixels(s, g);
+            break;
+        }
         if (simd_is_narrow(s, g))
             simd_begin_narrow(s, g);
         simd_begin_along(s, g);
         emit_rows(s, g);
+        s->meanwhile.tile = NULL;
         simd_end_along(s);
         simd_end_narrow(s);
     }

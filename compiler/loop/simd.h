@@ -48,6 +48,8 @@ typedef struct stage {
     VEC(int) sums;           /* STORE: chan_sum roots */
     map_list fetches;        /* CHIP, STORE */
     VEC(int) gathered;       /* STORE: scratch for a row of each root, which is streamed from there; -1: none */
+    int made_by; /* TILE: the stage that makes all but its first pixels, as it reads them; -1: it is made first */
+    int makes;   /* CHIP, STORE: that tile; -1: none */
 } stage;
 
 /* A tensor as windows see it: element (rel, x, c) at origin + rel·row + x·column + c. */
@@ -105,13 +107,18 @@ typedef struct simd {
     bool carried;        /* units are images: what a tile has made of the next one's halo moves on */
     int rows;            /* of the smallest map, a tile */
     int tiles;
-    int smallest;               /* height of the smallest map */
-    int images_most;            /* that a tile spans: more than one where maps are small and each pixel stands alone */
-    int unit;                   /* variable of the parallel loop */
-    loop_index image, tile;     /* number of the image; the tile's first row of the smallest map */
-    int slices;                 /* of the channels, that pass one after the other; 0: all pass together */
-    loop_index slice;           /* its first channel: those of blocks and spots count from there */
-    int core, core_reg;         /* a window's result at the present pixel */
+    int smallest;           /* height of the smallest map */
+    int images_most;        /* that a tile spans: more than one where maps are small and each pixel stands alone */
+    int unit;               /* variable of the parallel loop */
+    loop_index image, tile; /* number of the image; the tile's first row of the smallest map */
+    int slices;             /* of the channels, that pass one after the other; 0: all pass together */
+    loop_index slice;       /* its first channel: those of blocks and spots count from there */
+    int core, core_reg;     /* a window's result at the present pixel */
+    struct {
+        const stage *tile; /* that the block at hand makes pixels of; NULL: none */
+        int lead;          /* how far ahead of the block */
+        int pixels;        /* of the whole tile */
+    } meanwhile;
     map_list along;             /* maps of which blocks of the stage at hand fetch lines while they sum */
     int along_ratio;            /* of that stage */
     bool ahead;                 /* maps in memory are fetched for the next row */
@@ -228,6 +235,16 @@ int simd_column_phases(const simd *s, int core);
 /* simd_flat_rows.c: how many of a stage's rows are taken as one; divides `rows` */
 int simd_rows_at_once(simd *s, const stage *g, int rows);
 bool simd_gathers(const stage *g); /* is a row of a root gathered in scratch before it is stored? */
+/* Is what a map reads of `node` laid out row after row, as the stage's pixels are? */
+bool simd_is_read_flat(simd *s, const stage *g, int node);
+/* simd_meanwhile.c: tiles that a convolution makes as it reads them: for each of so many pixels of a block, in so many
+ * parts, `each` pixels that lie `lead` further; `pixels` · `parts` rounds in all, at most the `steps` of the block's sum */
+typedef struct meanwhile_rounds {
+    int pixels, parts, each;
+} meanwhile_rounds;
+void simd_plan_meanwhile(simd *s);
+meanwhile_rounds simd_meanwhile_rounds(const simd *s, const block *b, int steps);
+void simd_make_meanwhile(simd *s, const block *b, const meanwhile_rounds *q, loop_index round, loop_index part);
 /* simd_narrow.c: maps of few channels, a row as one run; begun before and ended behind a stage's rows */
 bool simd_is_narrow(const simd *s, const stage *g);
 void simd_begin_narrow(simd *s, const stage *g);

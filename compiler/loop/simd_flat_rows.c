@@ -3,8 +3,8 @@
  * of them, and blocks of columns come out even however narrow the map is. */
 #include "loop/simd.h"
 
-/* Is what a map reads of `node` laid out row after row? What counts rows or has columns around it is not. */
-static bool is_read_flat(simd *s, const stage *g, int node)
+/* What counts rows or has columns around it is not. */
+bool simd_is_read_flat(simd *s, const stage *g, int node)
 {
     const net_node *v = &s->n->nodes.at[node];
     const stage *chip;
@@ -21,7 +21,7 @@ static bool is_read_flat(simd *s, const stage *g, int node)
     }
     bool flat = v->prim != NET_pool_scale;
     for (int k = 0; k < v->count && flat; k++)
-        flat = is_read_flat(s, g, v->operand[k]);
+        flat = simd_is_read_flat(s, g, v->operand[k]);
     return flat;
 }
 
@@ -39,13 +39,16 @@ static bool is_flat(simd *s, const stage *g)
         simd_gathers(g))
         return false;
     const net_node *v = &s->n->nodes.at[g->core];
-    if (v->prim != NET_conv || !net_is_pointwise(&v->attr.window))
+    if (!simd_is_dense(s, g->core) || !net_is_pointwise(&v->attr.window))
         return false;
     view x = simd_source(s, g->core);
     bool flat = x.row == g->w * x.column;
-    for (int r = 0; r < g->roots.count && flat; r++)
-        for (int k = 0; k < s->n->nodes.at[g->roots.at[r]].count && g->roots.at[r] != g->core && flat; k++)
-            flat = is_read_flat(s, g, s->n->nodes.at[g->roots.at[r]].operand[k]);
+    for (int r = 0; r < g->roots.count && flat; r++) {
+        const net_node *root = &s->n->nodes.at[g->roots.at[r]];
+        flat = root->prim != NET_pool_scale;
+        for (int k = 0; k < root->count && g->roots.at[r] != g->core && flat; k++)
+            flat = simd_is_read_flat(s, g, root->operand[k]);
+    }
     return flat;
 }
 

@@ -139,7 +139,16 @@ static stage *tile_of(simd *s, int value, reading how)
 
 static stage *add_stage(simd *s, enum stage_kind kind, int value, const net_type *t)
 {
-    stage g = {.kind = kind, .value = value, .core = -1, .across = -1, .h = t->h, .w = t->w, .c = t->c, .pixel = t->c};
+    stage g = {.kind = kind,
+               .value = value,
+               .core = -1,
+               .across = -1,
+               .made_by = -1,
+               .makes = -1,
+               .h = t->h,
+               .w = t->w,
+               .c = t->c,
+               .pixel = t->c};
     VEC_PUSH(s->a, &s->stages, g);
     return &s->stages.at[s->stages.count - 1];
 }
@@ -703,6 +712,7 @@ void simd_plan(simd *s)
     if (s->layout->large)
         simd_plan_fetches(s);
     simd_plan_slices(s);
+    simd_plan_meanwhile(s);
     s->carried = s->o->tiles_least <= 1 && has_dear_halo(s);
     choose_rows(s);
     s->images_most = images_of(s);

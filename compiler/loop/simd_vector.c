@@ -132,7 +132,7 @@ static void finish_norm(simd *s, loop_index c, int lanes)
     store_norm(s, c, lanes, mean, var, 3);
 }
 
-enum { EXACT_VECTORS = 4 }; /* at once: chains of additions that do not wait for each other */
+enum { EXACT_VECTORS = 8 }; /* at once, at most: a line or more of each pixel */
 
 /* Σ over images and pixels of x (or of (x - mean)²), in float64, of `vectors` vectors of channels from c on. */
 static void sum_pixels(simd *s, loop_index c, int lanes, int vectors, const int *mean, int sum[])
@@ -179,7 +179,7 @@ static void exact_norm(simd *s, loop_index c, int lanes)
 /* Passes over all images take their time: a unit is some vectors of channels, where these leave none over. */
 static void exact_norms(simd *s, int channels)
 {
-    int lanes = wide_lanes(s), vectors = EXACT_VECTORS;
+    int lanes = wide_lanes(s), vectors = s->t->registers >= 32 ? EXACT_VECTORS : EXACT_VECTORS / 2;
     while (vectors > 1 && channels % (vectors * lanes))
         vectors--;
     if (s->t->capability || channels % (vectors * lanes)) {

@@ -325,6 +325,25 @@ static void dense_channel(simd *s, const sweep *q, const block *b, loop_index ky
         dense_step(s, q, b, ky, kx, rank, k, acc);
 }
 
+/* Input channels from k on, UNROLLED_CHANNELS at each of so many steps. */
+static void dense_channels(simd *s, const sweep *q, const block *b, loop_index ky, int rank, loop_index k, int steps,
+                           const int acc[])
+{
+    int unrolled = s->o->small ? 1 : UNROLLED_CHANNELS;
+    k = loop_sum(k, simd_open(s, 0, steps, unrolled));
+    if (q->panel && q->kh * q->kw == 1 && !s->o->small)
+        fetch_panel(s, q, b, k);
+    bool rolled = s->o->rolled && unrolled > 1;
+    if (rolled) {
+        int i = loop_for(&s->pen, k, loop_offset(k, unrolled), 1);
+        dense_channel(s, q, b, ky, rank, loop_plus(loop_at(0), i, 1), acc);
+        loop_end(&s->pen);
+    }
+    for (int i = 0; i < unrolled && !rolled; i++)
+        dense_channel(s, q, b, ky, rank, loop_offset(k, i), acc);
+    simd_close(s, steps);
+}
+
 /* The `rank`th tap in a row of each pixel: pixels of different phases, whose taps differ, keep each other company. */
 static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, int rank, const int acc[])
 {
@@ -332,26 +351,34 @@ static void dense_tap(simd *s, const sweep *q, const block *b, loop_index ky, in
     if (whole <= unrolled)
         whole = 0;
     if (whole) {
-        int rounds = rank == 0 ? simd_fetch_rounds(s, b, whole / unrolled) : 1, steps = whole / unrolled / rounds;
+        int all = whole / unrolled, rounds = rank == 0 ? simd_fetch_rounds(s, b, all) : 1, steps = all / rounds;
         loop_index round = simd_open(s, 0, rounds, 1);
         if (rank == 0)
             simd_fetch_along(s, b, round, rounds);
-        loop_index k = loop_sum(loop_times(round, (int64_t)steps * unrolled), simd_open(s, 0, steps, unrolled));
-        if (q->panel && q->kh * q->kw == 1 && !s->o->small)
-            fetch_panel(s, q, b, k);
-        bool rolled = s->o->rolled && unrolled > 1;
-        if (rolled) {
-            int i = loop_for(&s->pen, k, loop_offset(k, unrolled), 1);
-            dense_channel(s, q, b, ky, rank, loop_plus(loop_at(0), i, 1), acc);
-            loop_end(&s->pen);
-        }
-        for (int i = 0; i < unrolled && !rolled; i++)
-            dense_channel(s, q, b, ky, rank, loop_offset(k, i), acc);
-        simd_close(s, steps);
+        dense_channels(s, q, b, ky, rank, loop_times(round, (int64_t)steps * unrolled), steps, acc);
         simd_close(s, rounds);
     }
     for (int i = whole; i < q->inner; i++)
         dense_channel(s, q, b, ky, rank, loop_at(i), acc);
+}
+
+/* The sum of a pointwise convolution that makes a tile as it goes. */
+static void dense_and_make(simd *s, const sweep *q, const block *b, const int acc[])
+{
+    int all = q->inner / UNROLLED_CHANNELS;
+    meanwhile_rounds m = simd_meanwhile_rounds(s, b, all);
+    int steps = all / (m.pixels * m.parts), left = all % (m.pixels * m.parts);
+    loop_index round = simd_open(s, 0, m.pixels, 1);
+    simd_fetch_along(s, b, round, m.pixels);
+    loop_index part = simd_open(s, 0, m.parts, 1), k = loop_sum(loop_times(round, m.parts), part);
+    simd_make_meanwhile(s, b, &m, round, part);
+    dense_channels(s, q, b, loop_at(0), 0, loop_times(k, (int64_t)steps * UNROLLED_CHANNELS), steps, acc);
+    simd_close(s, m.parts);
+    simd_close(s, m.pixels);
+    if (left)
+        dense_channels(s, q, b, loop_at(0), 0, loop_at((int64_t)(all - left) * UNROLLED_CHANNELS), left, acc);
+    for (int i = all * UNROLLED_CHANNELS; i < q->inner; i++)
+        dense_channel(s, q, b, loop_at(0), 0, loop_at(i), acc);
 }
 
 /* The most taps of a row that a pixel of the block sees. */
@@ -385,6 +412,10 @@ static void convolve(simd *s, int core, const block *b, const int acc[])
     sweep q = sweep_of(s, core, b);
     if (q.clipped) {
         clipped_rows(s, &q, b, acc);
+        return;
+    }
+    if (s->meanwhile.tile) {
+        dense_and_make(s, &q, b, acc);
         return;
     }
     int first = 0, apart = 1; /* rows of taps that meet rows of the source: which, and how far from each to the next */
