@@ -270,6 +270,7 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
     if (b.tail)
         begin_sums(s, g, &t, &tail_sums);
     int blocks = width / pixels, rest = width % pixels, phases = simd_column_phases(s, g->core);
+    bool streams = simd_streams_blocks(s, g, pixels);
     bool alike = pixels % phases == 0; /* else (a stride wider than a block) each block is written out */
     int first = 0, end = blocks;       /* those that are alike */
     while (first < end && (!alike || simd_meets_edge(s, g, first * pixels, pixels)))
@@ -284,13 +285,18 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
         if (many)
             b.x = loop_times(simd_open(s, first * pixels / phases, end - first, pixels / phases), phases);
         emit_block(s, g, &b, &sums, &tail_sums);
+        if (streams)
+            simd_stream_block(s, g, b.rel, b.x, pixels);
         simd_close(s, many ? end - first : 1);
     }
     if (rest) {
         b.pixels = rest;
         b.x = loop_at((int64_t)blocks * pixels);
         emit_block(s, g, &b, &sums, &tail_sums);
+        if (streams)
+            simd_stream_block(s, g, b.rel, b.x, pixels);
     }
+    s->streamed = streams ? (rest ? blocks : blocks - 1) * pixels : 0;
     end_sums(s, g, &b, &sums);
     if (b.tail)
         end_sums(s, g, &t, &tail_sums);
@@ -442,6 +448,7 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
     for (int r = 0; r < runs; r++) {
         b.c = loop_sum(first, simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes));
         make_meanwhile(s, g, r == 0);
+        s->pixels_end = r == runs - 1 && run[r].count == 1;
         emit_run(s, g, b, &run[r]);
         simd_close(s, run[r].count);
     }

@@ -119,6 +119,8 @@ typedef struct simd {
         int lead;          /* how far ahead of the block */
         int pixels;        /* of the whole tile */
     } meanwhile;
+    bool pixels_end;            /* are the channels at hand the last of their pixels? */
+    int streamed;               /* columns of the row at hand that have gone to memory already */
     map_list along;             /* maps of which blocks of the stage at hand fetch lines while they sum */
     int along_ratio;            /* of that stage */
     bool ahead;                 /* maps in memory are fetched for the next row */
@@ -186,7 +188,11 @@ void simd_plan_streams(simd *s);
 void simd_begin_along(simd *s, const stage *g);
 void simd_end_along(simd *s);
 void simd_store_map(simd *s, int root, const spot *at, int value);
-void simd_stream_rows(simd *s, const stage *g, loop_index rel); /* what a row's stores have gathered */
+/* What a row's stores have gathered goes to memory while blocks of so many columns compute, if it is whole lines: behind
+ * each, the block before. The rest goes when the row ends. */
+bool simd_streams_blocks(const simd *s, const stage *g, int pixels);
+void simd_stream_block(simd *s, const stage *g, loop_index rel, loop_index x, int pixels);
+void simd_stream_rows(simd *s, const stage *g, loop_index rel);
 /* simd_window.c: windows in registers: acc[p * vectors + v] for `pixels` columns from x on, `vectors` vectors from c on;
  * acc[pixels * vectors + p] for the channels behind them, where these fill part of a vector and are computed along */
 typedef struct block {

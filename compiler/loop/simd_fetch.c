@@ -384,22 +384,49 @@ void simd_store_map(simd *s, int root, const spot *at, int value)
     loop_store(&s->pen, simd_arg(s, root, LOOP_OUT), e, value);
 }
 
+/* So many columns of a row of root r, from x on: whole lines. */
+static void stream(simd *s, const stage *g, int r, loop_index rel, loop_index x, int columns)
+{
+    int root = g->roots.at[r], lanes = s->t->lanes, to = simd_arg(s, root, LOOP_OUT);
+    int64_t stride = s->layout->stride[root];
+    spot first = {
+        .rel = rel, .x = loop_at(0), .c = loop_at(0), .lanes = lanes, .h = g->h, .w = g->w, .ratio = g->ratio};
+    loop_index row = simd_element(s, root, &first);
+    int i = loop_for(&s->pen, loop_at(0), loop_at(columns * stride), lanes);
+    loop_index e = loop_plus(loop_times(x, stride), i, 1);
+    int value = loop_load(&s->pen, DT_F32, lanes, g->gathered.at[r], e);
+    if (lanes > 1)
+        loop_stream(&s->pen, to, loop_sum(row, e), value);
+    else
+        loop_store(&s->pen, to, loop_sum(row, e), value);
+    loop_end(&s->pen);
+}
+
+bool simd_streams_blocks(const simd *s, const stage *g, int pixels)
+{
+    bool lines = s->pixels_end && simd_gathers(g);
+    for (int r = 0; r < g->gathered.count; r++)
+        lines &= g->gathered.at[r] < 0 || pixels * s->layout->stride[g->roots.at[r]] % SIMD_LINE == 0;
+    return lines;
+}
+
+void simd_stream_block(simd *s, const stage *g, loop_index rel, loop_index x, int pixels)
+{
+    if (x.count == 0 && x.base < pixels)
+        return;
+    if (x.count)
+        loop_if(&s->pen, loop_at(0), x);
+    for (int r = 0; r < g->gathered.count; r++)
+        if (g->gathered.at[r] >= 0)
+            stream(s, g, r, rel, loop_offset(x, -pixels), pixels);
+    if (x.count)
+        loop_end(&s->pen);
+}
+
 void simd_stream_rows(simd *s, const stage *g, loop_index rel)
 {
-    for (int r = 0; r < g->gathered.count; r++) {
-        if (g->gathered.at[r] < 0)
-            continue;
-        int root = g->roots.at[r], lanes = s->t->lanes, to = simd_arg(s, root, LOOP_OUT);
-        int64_t count = (int64_t)s->n->nodes.at[root].type.w * s->layout->stride[root];
-        spot first = {
-            .rel = rel, .x = loop_at(0), .c = loop_at(0), .lanes = lanes, .h = g->h, .w = g->w, .ratio = g->ratio};
-        loop_index at = simd_element(s, root, &first);
-        loop_index e = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(count), lanes), 1);
-        int value = loop_load(&s->pen, DT_F32, lanes, g->gathered.at[r], e);
-        if (lanes > 1)
-            loop_stream(&s->pen, to, loop_sum(at, e), value);
-        else
-            loop_store(&s->pen, to, loop_sum(at, e), value);
-        loop_end(&s->pen);
-    }
+    for (int r = 0; r < g->gathered.count; r++)
+        if (g->gathered.at[r] >= 0)
+            stream(s, g, r, rel, loop_at(s->streamed), s->n->nodes.at[g->roots.at[r]].type.w - s->streamed);
+    s->streamed = 0;
 }
