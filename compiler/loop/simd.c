@@ -54,9 +54,9 @@ void simd_fill(simd *s, int buffer, loop_index to, int64_t count, double value)
 /* Row `to` of a stage's scratch becomes what row `from` is. */
 static void copy_row(simd *s, const stage *g, loop_index to, loop_index from)
 {
-    int64_t row = (int64_t)(g->w + g->left + g->right) * g->pixel;
+    int64_t row = simd_row_elements(g), count = (int64_t)(g->w + g->left + g->right) * g->pixel;
     channel_run run[8];
-    int runs = simd_channel_runs(s, (int)row, 1, run);
+    int runs = simd_channel_runs(s, (int)count, 1, run);
     for (int r = 0; r < runs; r++) {
         loop_index at = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
         loop_index e = loop_sum(loop_times(loop_offset(from, g->lo), row), at);
@@ -527,18 +527,20 @@ static void emit_shuffled_row(simd *s, const stage *g, loop_index rel)
 /* Scratch columns left and right of the map, in one row. */
 static void fill_sides(simd *s, const stage *g, loop_index rel)
 {
-    int64_t columns = g->w + g->left + g->right;
-    loop_index row = loop_times(loop_offset(rel, g->lo), columns * g->pixel);
-    if (g->left)
-        simd_fill(s, g->scratch, row, (int64_t)g->left * g->pixel, g->fill);
-    if (g->right)
-        simd_fill(s, g->scratch, loop_offset(row, (int64_t)(g->left + g->w) * g->pixel), (int64_t)g->right * g->pixel,
-                  g->fill);
+    view v = simd_stage_view(g);
+    for (int piece = 0; piece < (g->split ? 2 : 1); piece++) {
+        int64_t pixel = piece ? v.rest_column : v.column;
+        loop_index c = loop_at(piece ? g->split : 0);
+        if (g->left)
+            simd_fill(s, g->scratch, simd_view_element(&v, rel, loop_at(-g->left), c), g->left * pixel, g->fill);
+        if (g->right)
+            simd_fill(s, g->scratch, simd_view_element(&v, rel, loop_at(g->w), c), g->right * pixel, g->fill);
+    }
 }
 
 static void fill_rows(simd *s, const stage *g, int lo, int hi)
 {
-    int64_t row = (int64_t)(g->w + g->left + g->right) * g->pixel;
+    int64_t row = simd_row_elements(g);
     if (lo < hi)
         simd_fill(s, g->scratch, loop_at((lo + g->lo) * row), (hi - lo) * row, g->fill);
 }
@@ -612,7 +614,7 @@ static void emit_rows(simd *s, const stage *g)
     CHECK(simd_row_phases(s, g->core) == 1);
     loop_index from = simd_carries(s) ? carry_rows(s, g, own) : loop_at(-g->lo);
     loop_index rel = loop_plus(loop_at(0), loop_for(&s->pen, from, loop_at(own + g->hi), 1), 1);
-    int64_t row = (int64_t)(g->w + g->left + g->right) * g->pixel;
+    int64_t row = simd_row_elements(g);
     loop_index y = loop_sum(rel, loop_times(s->tile, g->ratio));
     loop_if(&s->pen, loop_at(-1), y);
     loop_if(&s->pen, y, loop_at(g->h));

@@ -44,19 +44,22 @@ typedef struct stage {
     int lo, hi, left, right; /* rows and columns around the tile's own share */
     int scratch;             /* buffer */
     int pixel;               /* elements a pixel in it */
-    VEC(int) roots;          /* STORE */
-    VEC(int) sums;           /* STORE: chan_sum roots */
-    map_list fetches;        /* CHIP, STORE */
-    VEC(int) gathered;       /* STORE: scratch for a row of each root, which is streamed from there; -1: none */
-    int made_by; /* TILE: the stage that makes all but its first pixels, as it reads them; -1: it is made first */
-    int makes;   /* CHIP, STORE: that tile; -1: none */
+    int split; /* channels that stand together where those behind them stand apart (simd_split.c); 0: all together */
+    VEC(int) roots;    /* STORE */
+    VEC(int) sums;     /* STORE: chan_sum roots */
+    map_list fetches;  /* CHIP, STORE */
+    VEC(int) gathered; /* STORE: scratch for a row of each root, which is streamed from there; -1: none */
+    int made_by;       /* TILE: the stage that makes all but its first pixels, as it reads them; -1: it is made first */
+    int makes;         /* CHIP, STORE: that tile; -1: none */
 } stage;
 
-/* A tensor as windows see it: element (rel, x, c) at origin + rel·row + x·column + c. */
+/* A tensor as windows see it: element (rel, x, c) at origin + rel·row + x·column + c; from channel `split` on, if there is
+ * one, at rest + rel·row + x·rest_column + c - split. */
 typedef struct view {
     int buffer;
-    loop_index origin;
-    int64_t row, column;
+    loop_index origin, rest;
+    int64_t row, column, rest_column;
+    int split;
 } view;
 
 /* Where maps are evaluated: a pixel and `lanes` channels from `c` on. */
@@ -243,6 +246,10 @@ int simd_rows_at_once(simd *s, const stage *g, int rows);
 bool simd_gathers(const stage *g); /* is a row of a root gathered in scratch before it is stored? */
 /* Is what a map reads of `node` laid out row after row, as the stage's pixels are? */
 bool simd_is_read_flat(simd *s, const stage *g, int node);
+/* simd_split.c: scratch whose pixels are in two pieces */
+void simd_plan_splits(simd *s);
+int64_t simd_row_elements(const stage *g); /* of a row of the stage's scratch */
+loop_index simd_view_element(const view *v, loop_index row, loop_index column, loop_index c);
 /* simd_meanwhile.c: tiles that a convolution makes as it reads them: for each of so many pixels of a block, in so many
  * parts, `each` pixels that lie `lead` further; `pixels` · `parts` rounds in all, at most the `steps` of the block's sum */
 typedef struct meanwhile_rounds {

@@ -13,7 +13,7 @@ bool simd_is_read_flat(simd *s, const stage *g, int node)
         return node == g->core;
     case PLACE_CHIP:
         chip = simd_stage_of(s, node, STAGE_CHIP);
-        return chip && !chip->left && !chip->right && !chip->lo;
+        return chip && !chip->left && !chip->right && !chip->lo && !chip->split;
     case PLACE_INLINE:
         break;
     default:

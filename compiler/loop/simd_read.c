@@ -69,9 +69,8 @@ loop_index simd_element(simd *s, int node, const spot *at)
 
 loop_index simd_scratch_element(const stage *g, const spot *at)
 {
-    int64_t columns = g->w + g->left + g->right;
-    loop_index e = loop_times(loop_offset(at->rel, g->lo), columns * g->pixel);
-    return loop_sum(loop_sum(e, loop_times(loop_offset(at->x, g->left), g->pixel)), at->c);
+    view v = simd_stage_view(g);
+    return simd_view_element(&v, at->rel, at->x, at->c);
 }
 
 static int load_scratch(simd *s, const stage *g, const spot *at)

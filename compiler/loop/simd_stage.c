@@ -301,8 +301,15 @@ static void need_weights(simd *s, int root)
 
 view simd_stage_view(const stage *g)
 {
-    int64_t columns = g->w + g->left + g->right;
-    return (view){g->scratch, loop_at((g->lo * columns + g->left) * g->pixel), columns * g->pixel, g->pixel};
+    int64_t row = simd_row_elements(g), columns = g->w + g->left + g->right;
+    int together = g->split ? g->split : g->pixel, apart = g->pixel - together;
+    return (view){.buffer = g->scratch,
+                  .origin = loop_at(g->lo * row + (int64_t)g->left * together),
+                  .rest = loop_at(g->lo * row + columns * together + (int64_t)g->left * apart),
+                  .row = row,
+                  .column = together,
+                  .rest_column = apart,
+                  .split = g->split};
 }
 
 /* The scratch that holds what is read so, or NULL: it is read where it lies in memory. */
@@ -321,7 +328,10 @@ static view view_of(simd *s, int x, reading how)
     const net_type *t = &s->n->nodes.at[x].type;
     int64_t stride = s->f->place[x] == PLACE_MEMORY ? s->layout->stride[x] : t->c;
     spot first = {.rel = loop_at(0), .x = loop_at(0), .c = loop_at(0), .lanes = 1, .ratio = t->h / s->smallest};
-    return (view){simd_arg(s, x, LOOP_IN), simd_element(s, x, &first), t->w * stride, stride};
+    return (view){.buffer = simd_arg(s, x, LOOP_IN),
+                  .origin = simd_element(s, x, &first),
+                  .row = t->w * stride,
+                  .column = stride};
 }
 
 view simd_source(simd *s, int core)
@@ -483,7 +493,7 @@ enum { AGAIN = 10 }; /* cost of an element that is read and written once more, i
 
 static int64_t scratch_elements(const simd *s, const stage *g, int rows)
 {
-    return rows_of(s, g, rows) * (g->w + g->left + g->right) * (int64_t)g->pixel;
+    return rows_of(s, g, rows) * simd_row_elements(g);
 }
 
 static bool keeps_to_scratch(const simd *s, int rows)
@@ -712,6 +722,7 @@ void simd_plan(simd *s)
     if (s->layout->large)
         simd_plan_fetches(s);
     simd_plan_slices(s);
+    simd_plan_splits(s);
     simd_plan_meanwhile(s);
     s->carried = s->o->tiles_least <= 1 && has_dear_halo(s);
     choose_rows(s);

@@ -16,17 +16,17 @@ typedef struct correlation {
     bool depthwise, turned;   /* turned: the block at hand */
 } correlation;
 
-static loop_index x_element(const correlation *q, loop_index y, loop_index x, int ky, int kx)
+static loop_index x_element(const correlation *q, loop_index y, loop_index x, int ky, int64_t further, loop_index c)
 {
     const net_window *w = &q->v->attr.window;
     loop_index row = loop_offset(loop_times(y, w->sh), (int64_t)ky * w->dh - w->top);
-    loop_index column = loop_offset(loop_times(x, w->sw), (int64_t)kx * w->dw - w->left);
-    return loop_sum(loop_sum(q->x.origin, loop_times(row, q->x.row)), loop_times(column, q->x.column));
+    loop_index column = loop_offset(loop_times(x, w->sw), further - w->left);
+    return simd_view_element(&q->x, row, column, c);
 }
 
-static loop_index g_element(const correlation *q, loop_index y, loop_index x)
+static loop_index g_element(const correlation *q, loop_index y, loop_index x, loop_index c)
 {
-    return loop_sum(loop_sum(q->grad.origin, loop_times(y, q->grad.row)), loop_times(x, q->grad.column));
+    return simd_view_element(&q->grad, y, x, c);
 }
 
 /* Loops over the gradient's rows of this tile, and over their pixels. */
@@ -69,8 +69,7 @@ static void depthwise_row(simd *s, const correlation *q, const tap_block *b, int
             if (off < 0 || off % w->dw || off / w->dw >= w->kw || tap < 0 || tap >= b->many)
                 continue;
             if (at < 0)
-                at = loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer,
-                               loop_sum(loop_offset(x_element(q, y, x, ky, 0), column * q->x.column), b->c));
+                at = loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer, x_element(q, y, x, ky, column, b->c));
             simd_fma_to(s, b->acc[tap], at, g[p]);
         }
     }
@@ -80,7 +79,7 @@ static void depthwise_pixels(simd *s, const correlation *q, const tap_block *b, 
 {
     int g[TAP_PIXELS], kw = q->v->attr.window.kw;
     for (int p = 0; p < b->pixels; p++)
-        g[p] = loop_load(&s->pen, DT_F32, b->lanes, q->grad.buffer, loop_sum(g_element(q, y, loop_offset(x, p)), b->c));
+        g[p] = loop_load(&s->pen, DT_F32, b->lanes, q->grad.buffer, g_element(q, y, loop_offset(x, p), b->c));
     for (int ky = b->first / kw; ky * kw < b->first + b->many; ky++)
         depthwise_row(s, q, b, ky, y, x, g);
 }
@@ -153,8 +152,10 @@ static void dense_block(simd *s, const correlation *q, const weight_block *b)
             acc[i * b->vectors + v] =
                 loop_load(&s->pen, DT_F32, b->lanes, out, loop_offset(to, (int64_t)i * width + (int64_t)v * b->lanes));
     open_pixels(s, q, &y, &x);
-    loop_index of_x = loop_sum(x_element(q, y, x, b->tap / kw, b->tap % kw), loop_times(b->group, q->inner));
-    loop_index of_g = loop_sum(g_element(q, y, x), loop_times(b->group, q->outer));
+    int dilation = q->v->attr.window.dw;
+    loop_index of_x =
+        x_element(q, y, x, b->tap / kw, (int64_t)(b->tap % kw) * dilation, loop_times(b->group, q->inner));
+    loop_index of_g = g_element(q, y, x, loop_times(b->group, q->outer));
     loop_index rows = loop_sum(q->turned ? of_g : of_x, b->row), columns = loop_sum(q->turned ? of_x : of_g, b->column);
     int row_buffer = q->turned ? q->grad.buffer : q->x.buffer, column_buffer = q->turned ? q->x.buffer : q->grad.buffer;
     for (int v = 0; v < b->vectors; v++)

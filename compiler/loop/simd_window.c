@@ -155,12 +155,11 @@ static bool meets_row(const sweep *q, const block *b, int ky)
     return (b->rel.base * q->row_step + q->row_shift + ky * q->row_tap) % q->row_over == 0;
 }
 
-static loop_index tap_element(const sweep *q, const block *b, loop_index ky, int64_t tap)
+static loop_index tap_element(const sweep *q, const block *b, loop_index ky, int64_t tap, loop_index c)
 {
     loop_index row = loop_sum(loop_offset(loop_times(b->rel, q->row_step), q->row_shift), loop_times(ky, q->row_tap));
     loop_index column = loop_offset(loop_times(b->x, q->column_step), q->column_shift + tap);
-    loop_index e = loop_sum(q->x.origin, loop_times(divided(row, q->row_over), q->x.row));
-    return loop_sum(e, loop_times(divided(column, q->column_over), q->x.column));
+    return simd_view_element(&q->x, divided(row, q->row_over), divided(column, q->column_over), c);
 }
 
 /* The source at a tap of row ky and `column` from the block's first, in channels from c on. */
@@ -168,7 +167,7 @@ static int depthwise_source(simd *s, const sweep *q, const block *b, loop_index 
 {
     if (!q->clipped)
         return loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer,
-                         loop_sum(tap_element(q, b, ky, column), loop_offset(q->inner_base, c)));
+                         tap_element(q, b, ky, column, loop_offset(q->inner_base, c)));
     spot at = {.x = loop_offset(loop_times(b->x, q->column_step), q->column_shift + column),
                .c = loop_offset(q->inner_base, c),
                .lanes = b->lanes,
@@ -184,12 +183,78 @@ static bool is_inside(const simd *s, const sweep *q, const block *b, int64_t col
     return !q->clipped || b->x.count > 0 || (at >= 0 && at < s->n->nodes.at[q->of].type.w);
 }
 
+/* ---- channels that fill part of a vector ---- */
+
+/* Part i of a vector of so many parts. */
+static int part_of(simd *s, int x, int i, int parts)
+{
+    for (; parts > 1; parts /= 2)
+        x = loop_half(&s->pen, x, i / (parts / 2) % 2);
+    return x;
+}
+
+/* Registers of a power of two, one behind the other. */
+static int joined(simd *s, const int x[], int count)
+{
+    return count == 1 ? x[0] : loop_join(&s->pen, joined(s, x, count / 2), joined(s, x + count / 2, count / 2));
+}
+
+/* Each pixel's value in its part of a vector; missing pixels repeat the last. */
+static int in_parts(simd *s, const int x[], int pixels, int parts)
+{
+    int part[LOOP_LANES_MAX] = {0};
+    for (int i = 0; i < parts; i++)
+        part[i] = part_of(s, x[i < pixels ? i : pixels - 1], i, parts);
+    return joined(s, part, parts);
+}
+
+/* So many weights, for each of the pixels that share a vector. */
+static int repeated_weights(simd *s, const sweep *q, loop_index at, int lanes, int parts)
+{
+    int part[LOOP_LANES_MAX] = {0}, w = loop_load(&s->pen, DT_F32, lanes, q->weights, at);
+    for (int i = 0; i < parts; i++)
+        part[i] = w;
+    return joined(s, part, parts);
+}
+
+/* Channels that stand apart in the source: neighbours share a vector, as many as are whole groups. acc[] of a group's first
+ * pixel is the group's. */
+static int shared_pixels(const simd *s, const sweep *q, const block *b)
+{
+    int parts = s->t->lanes / b->lanes;
+    bool apart = q->x.split && b->c.count == 0 && b->c.base >= q->x.split;
+    return apart && q->column_step == 1 && q->column_over == 1 ? b->pixels / parts * parts : 0;
+}
+
+static void shared_row(simd *s, const sweep *q, const block *b, loop_index ky, const int acc[])
+{
+    int lanes = s->t->lanes, parts = lanes / b->lanes, pixels = shared_pixels(s, q, b);
+    for (int kx = 0; kx < q->kw; kx++) {
+        loop_index tap = loop_offset(loop_times(ky, q->kw * q->weight_tap), kx * q->weight_tap);
+        int w = repeated_weights(s, q, loop_sum(q->weight_base, tap), b->lanes, parts);
+        for (int p = 0; p < pixels; p += parts) {
+            loop_index e = tap_element(q, b, ky, tap_column(q, kx, p), q->inner_base);
+            simd_fma_to(s, acc[p], loop_load(&s->pen, DT_F32, lanes, q->x.buffer, e), w);
+        }
+    }
+}
+
 /* One row of taps: each column of the source is loaded once, for all the pixels and taps that meet there. A pixel still
  * sees its taps from left to right. */
 static void depthwise_row(simd *s, const sweep *q, const block *b, loop_index ky, const int acc[])
 {
     int w[SIMD_ACC_MAX];
+    int shared = shared_pixels(s, q, b);
     CHECK(q->kw <= SIMD_ACC_MAX && q->column_tap != 0);
+    if (shared) {
+        block rest = *b;
+        rest.x = loop_offset(b->x, shared);
+        rest.pixels -= shared;
+        shared_row(s, q, b, ky, acc);
+        if (rest.pixels)
+            depthwise_row(s, q, &rest, ky, acc + shared);
+        return;
+    }
     int64_t first = q->column_tap < 0 ? (q->kw - 1) * q->column_tap : 0;
     int64_t last = (b->pixels - 1) * q->column_step + (q->column_tap > 0 ? (q->kw - 1) * q->column_tap : 0);
     for (int v = 0; v < b->vectors; v++) {
@@ -225,41 +290,6 @@ static int rank_of(const sweep *q, const block *b, int kx, int p)
     return meets_column(q, b, tap_column(q, kx, p)) ? rank : -1;
 }
 
-/* ---- channels that fill part of a vector ---- */
-
-/* Part i of a vector of so many parts. */
-static int part_of(simd *s, int x, int i, int parts)
-{
-    for (; parts > 1; parts /= 2)
-        x = loop_half(&s->pen, x, i / (parts / 2) % 2);
-    return x;
-}
-
-/* Registers of a power of two, one behind the other. */
-static int joined(simd *s, const int x[], int count)
-{
-    return count == 1 ? x[0] : loop_join(&s->pen, joined(s, x, count / 2), joined(s, x + count / 2, count / 2));
-}
-
-/* Each pixel's value in its part of a vector; missing pixels repeat the last. */
-static int in_parts(simd *s, const int x[], int pixels, int parts)
-{
-    int part[LOOP_LANES_MAX] = {0};
-    for (int i = 0; i < parts; i++)
-        part[i] = part_of(s, x[i < pixels ? i : pixels - 1], i, parts);
-    return joined(s, part, parts);
-}
-
-/* The weights of the tail, for each of the pixels that share a vector. */
-static int tail_weights(simd *s, const sweep *q, const block *b, loop_index at)
-{
-    int part[LOOP_LANES_MAX] = {0}, parts = b->lanes / b->tail;
-    int w = loop_load(&s->pen, DT_F32, b->tail, q->weights, loop_offset(at, (int64_t)b->vectors * b->lanes));
-    for (int i = 0; i < parts; i++)
-        part[i] = w;
-    return joined(s, part, parts);
-}
-
 /* After all taps: the tail of each pixel out of the vector that it shared. */
 static void part_tails(simd *s, const block *b, int acc[])
 {
@@ -283,11 +313,13 @@ static void dense_step(simd *s, const sweep *q, const block *b, loop_index ky, i
     int w[SIMD_ACC_MAX], x[SIMD_ACC_MAX] = {0}, parts = b->tail ? b->lanes / b->tail : 1;
     for (int v = 0; v < b->vectors; v++)
         w[v] = loop_load(&s->pen, DT_F32, b->lanes, q->weights, loop_offset(at, (int64_t)v * b->lanes));
-    int tail = b->tail ? tail_weights(s, q, b, at) : -1;
+    int tail = -1;
+    if (b->tail)
+        tail = repeated_weights(s, q, loop_offset(at, (int64_t)b->vectors * b->lanes), b->tail, parts);
     for (int p = 0; p < b->pixels; p++) {
         if (rank_of(q, b, kx, p) != rank)
             continue;
-        loop_index e = loop_sum(loop_sum(tap_element(q, b, ky, tap_column(q, kx, p)), q->inner_base), k);
+        loop_index e = tap_element(q, b, ky, tap_column(q, kx, p), loop_sum(q->inner_base, k));
         x[p] = loop_bcast(&s->pen, DT_F32, b->lanes, q->x.buffer, e);
         for (int v = 0; v < b->vectors; v++)
             simd_fma_to(s, acc[p * b->vectors + v], x[p], w[v]);
@@ -463,7 +495,7 @@ static void pool_row(simd *s, const sweep *q, const block *b, int ky, int vector
                 known++;
             if (known == count) {
                 CHECK(count < SIMD_ACC_MAX);
-                loop_index e = loop_sum(tap_element(q, b, loop_at(ky), column), b->c);
+                loop_index e = tap_element(q, b, loop_at(ky), column, b->c);
                 at[count] = column;
                 loaded[count++] =
                     loop_load(&s->pen, DT_F32, b->lanes, q->x.buffer, loop_offset(e, (int64_t)vector * b->lanes));
@@ -493,6 +525,25 @@ static void pool(simd *s, int core, const block *b, int acc[])
             acc[i] = loop_const(&s->pen, DT_F32, b->lanes, 0);
 }
 
+/* Accumulators of groups of pixels that share a vector; the number of these pixels. */
+static int share_vectors(simd *s, int core, const block *b, int acc[])
+{
+    sweep q = sweep_of(s, core, b);
+    int shared = q.inner ? 0 : shared_pixels(s, &q, b);
+    int zero = shared ? loop_const(&s->pen, DT_F32, s->t->lanes, 0) : -1;
+    for (int p = 0; p < shared; p += s->t->lanes / b->lanes)
+        acc[p] = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
+    return shared;
+}
+
+/* After all taps: each pixel's part of the vector of its group. */
+static void part_group(simd *s, const block *b, int acc[])
+{
+    int parts = s->t->lanes / b->lanes, shared = acc[0];
+    for (int p = 0; p < parts; p++)
+        acc[p] = part_of(s, shared, p, parts);
+}
+
 void simd_window(simd *s, int core, const block *b, int acc[])
 {
     const net_node *v = &s->n->nodes.at[core];
@@ -509,7 +560,10 @@ void simd_window(simd *s, int core, const block *b, int acc[])
     int parts = b->tail ? b->lanes / b->tail : 1, shared = b->tail ? (b->pixels + parts - 1) / parts : 0;
     for (int i = 0; i < b->pixels * b->vectors + shared; i++)
         acc[i] = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
+    int apart = share_vectors(s, core, b, acc);
     convolve(s, core, b, acc);
+    for (int p = 0; p < apart; p += s->t->lanes / b->lanes)
+        part_group(s, b, acc + p);
     if (b->tail)
         part_tails(s, b, acc);
 }
