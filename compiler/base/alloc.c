@@ -2,7 +2,11 @@
  * put itself before it (ld --wrap=mem_alloc) and make the Nth allocation fail without a switch in the library. */
 #include "base.h"
 
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+
+enum { HUGE_PAGE = 2 << 20, HUGE_LEAST = 4 /* pages; less is spread over few small ones */ };
 
 void *mem_alloc(size_t bytes)
 {
@@ -17,4 +21,11 @@ void *mem_resize(void *old, size_t bytes)
 void mem_free(void *p)
 {
     free(p);
+}
+
+void mem_spread(void *p, size_t bytes)
+{
+    uintptr_t first = ((uintptr_t)p + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, end = (uintptr_t)p + bytes;
+    if (bytes >= (size_t)HUGE_LEAST * HUGE_PAGE)
+        (void)madvise((void *)first, (end - first) / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 }

@@ -84,6 +84,8 @@ bool diag_memory(nasc_diag *d);
 void *mem_alloc(size_t bytes); /* NULL when memory has run out */
 void *mem_resize(void *old, size_t bytes);
 void mem_free(void *p);
+/* Large memory asks for huge pages, before it is used: kernels wait for address translation otherwise. */
+void mem_spread(void *p, size_t bytes);
 
 /* ---- growing arrays, owned by an arena ----------------------------------------------------------------------- */
 

@@ -10,7 +10,11 @@ struct arena_block {
     _Alignas(16) unsigned char bytes[];
 };
 
-enum { BLOCK_BYTES = 64 * 1024 };
+enum {
+    BLOCK_BYTES = 64 * 1024,
+    LINE = 64,         /* bytes of a cache line, on which whatever takes several begins */
+    LINES_LEAST = 4096 /* bytes that do */
+};
 
 void arena_unwind(arena *a)
 {
@@ -24,6 +28,7 @@ static bool block_add(arena *a, size_t size)
     struct arena_block *block = mem_alloc(sizeof *block + size);
     if (!block)
         return false;
+    mem_spread(block, size);
     *block = (struct arena_block){.older = a->blocks, .size = size};
     a->blocks = block;
     a->used = 0;
@@ -36,12 +41,12 @@ static void *take(arena *a, size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
         arena_unwind(a);
-    bytes = (bytes + 15) & ~(size_t)15;
-    if ((!a->blocks || bytes > a->blocks->size - a->used) && !block_add(a, bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES))
+    size_t align = bytes >= LINES_LEAST ? LINE : 16, most = bytes + align;
+    if ((!a->blocks || most > a->blocks->size - a->used) && !block_add(a, most > BLOCK_BYTES ? most : BLOCK_BYTES))
         arena_unwind(a);
-    void *p = a->blocks->bytes + a->used;
-    a->used += bytes;
-    return p;
+    uintptr_t free = (uintptr_t)a->blocks->bytes + a->used, at = (free + align - 1) & ~(uintptr_t)(align - 1);
+    a->used += at - free + ((bytes + 15) & ~(size_t)15);
+    return (void *)at;
 }
 
 void *arena_alloc(arena *a, size_t bytes)
