@@ -306,27 +306,59 @@ static void batch_mean(simd *s, loop_index c, int lanes)
 }
 
 enum {
-    TURNED = SIMD_LINE,       /* channels each way of a block that is transposed at once */
-    TURNED_AHEAD = 2 * TURNED /* rows: of each but a line is read, which no processor foresees */
+    TURNED = SIMD_LINE,        /* channels each way of a block that is transposed at once */
+    TURNED_AHEAD = 2 * TURNED, /* rows: of each but a line is read, which no processor foresees */
+    SQUARE = 4                 /* channels each way of what registers turn */
 };
 
-/* Row `co` of the result, from input channel `ci` on: `many` elements. */
-static void transpose_run(simd *s, loop_index tap, loop_index ci, loop_index co, int many)
+/* A transpose of weights (ky, kx, ci, co) to (ky, kx, co, ci), at a tap. */
+typedef struct turning {
+    const net_type *from;
+    loop_index tap;
+} turning;
+
+static loop_index turned_from(const turning *q, loop_index ci, loop_index co)
 {
-    const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
-    loop_index from = loop_sum(loop_sum(tap, loop_times(ci, t->c)), co);
-    loop_index to = loop_sum(loop_sum(tap, loop_times(co, t->w)), ci);
-    for (int i = 0; i < many; i++)
-        loop_store(&s->pen, out(s), loop_offset(to, i),
-                   loop_load(&s->pen, DT_F32, 1, in(s, 0), loop_offset(from, (int64_t)i * t->c)));
+    return loop_sum(loop_sum(q->tap, loop_times(ci, q->from->c)), co);
 }
 
-/* With column `co` of a block: the line of another row that a later block will read. */
-static void fetch_row(simd *s, loop_index tap, loop_index ci, loop_index co, loop_index first)
+static loop_index turned_to(const turning *q, loop_index ci, loop_index co)
 {
-    const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
+    return loop_sum(loop_sum(q->tap, loop_times(co, q->from->w)), ci);
+}
+
+/* Row `co` of the result, from input channel `ci` on: `many` elements. */
+static void transpose_run(simd *s, const turning *q, loop_index ci, loop_index co, int many)
+{
+    for (int i = 0; i < many; i++)
+        loop_store(&s->pen, out(s), turned_to(q, loop_offset(ci, i), co),
+                   loop_load(&s->pen, DT_F32, 1, in(s, 0), turned_from(q, loop_offset(ci, i), co)));
+}
+
+/* Lane i of four. */
+static int lane_of(simd *s, int x, int i)
+{
+    return loop_half(&s->pen, loop_half(&s->pen, x, i / 2), i % 2);
+}
+
+static void transpose_square(simd *s, const turning *q, loop_index ci, loop_index co)
+{
+    int x[SQUARE];
+    for (int i = 0; i < SQUARE; i++)
+        x[i] = loop_load(&s->pen, DT_F32, SQUARE, in(s, 0), turned_from(q, loop_offset(ci, i), co));
+    for (int i = 0; i < SQUARE; i++) {
+        int low = loop_join(&s->pen, lane_of(s, x[0], i), lane_of(s, x[1], i));
+        int high = loop_join(&s->pen, lane_of(s, x[2], i), lane_of(s, x[3], i));
+        loop_store(&s->pen, out(s), turned_to(q, ci, loop_offset(co, i)), loop_join(&s->pen, low, high));
+    }
+}
+
+/* With columns from `co` on of a block: lines of other rows, one a column, that a later block will read. */
+static void fetch_rows(simd *s, const turning *q, loop_index ci, loop_index co, loop_index first, int columns)
+{
     loop_index row = loop_offset(loop_sum(loop_sum(ci, co), loop_times(first, -1)), TURNED_AHEAD);
-    loop_prefetch(&s->pen, in(s, 0), loop_sum(loop_sum(tap, loop_times(row, t->c)), first));
+    for (int i = 0; i < columns; i++)
+        loop_prefetch(&s->pen, in(s, 0), turned_from(q, loop_offset(row, i), first));
 }
 
 /* (ky, kx, ci, co) → (ky, kx, co, ci). A unit is some output channels, which share the lines that they are read from; a GPU's
@@ -335,22 +367,27 @@ static void transpose(simd *s)
 {
     const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
     int channels = s->t->capability ? 1 : TURNED, whole = t->w - t->w % channels;
+    int square = channels > 1 && s->t->lanes >= SQUARE && t->c % SQUARE == 0 ? SQUARE : 1;
     s->unit = loop_parallel(&s->pen);
     loop_index first = loop_plus(loop_at(0), s->unit, channels);
     loop_index end =
         loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, channels), loop_at(t->c), 0), 1);
-    loop_index tap =
+    turning q = {.from = t};
+    q.tap =
         loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at((int64_t)t->n * t->h), 1), (int64_t)t->w * t->c);
     for (int part = 0; part < 2; part++) {
         int lo = part ? whole : 0, hi = part ? t->w : whole;
         if (lo == hi)
             continue;
-        int many = part ? 1 : channels;
+        int many = part ? 1 : channels, columns = many > 1 ? square : 1;
         loop_index ci = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(lo), loop_at(hi), many), 1);
-        loop_index co = loop_plus(loop_at(0), loop_for(&s->pen, first, end, 1), 1);
+        loop_index co = loop_plus(loop_at(0), loop_for(&s->pen, first, end, columns), 1);
         if (many > 1)
-            fetch_row(s, tap, ci, co, first);
-        transpose_run(s, tap, ci, co, many);
+            fetch_rows(s, &q, ci, co, first, columns);
+        for (int i = 0; i < many && columns > 1; i += SQUARE)
+            transpose_square(s, &q, loop_offset(ci, i), co);
+        if (columns == 1)
+            transpose_run(s, &q, ci, co, many);
         loop_end(&s->pen);
         loop_end(&s->pen);
     }

@@ -7,7 +7,6 @@
 #include <omp.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum {
     ALIGN = 64,
@@ -56,21 +55,19 @@ static void region_drop(region *r)
     *r = (region){0};
 }
 
-/* Contents are lost. Large regions ask for huge pages: streaming kernels otherwise wait for address translation. */
+/* Contents are lost. */
 static bool region_grow(region *r, int64_t bytes, nasc_diag *d)
 {
     if (bytes <= r->bytes)
         return true;
     region_drop(r);
-    bool huge = bytes >= 4 * (int64_t)HUGE_PAGE;
-    size_t align = huge ? HUGE_PAGE : ALIGN;
+    size_t align = bytes >= 4 * (int64_t)HUGE_PAGE ? HUGE_PAGE : ALIGN;
     r->taken = mem_alloc((size_t)bytes + align);
     if (!r->taken)
         return diag_fail(d, DIAG_MEMORY, "device", "%.1f MiB are needed and cannot be had", (double)bytes / 1048576);
     r->at = (char *)(((uintptr_t)r->taken + align - 1) / align * align);
     r->bytes = bytes;
-    if (huge)
-        (void)madvise(r->at, (size_t)bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    mem_spread(r->at, (size_t)bytes);
     return true;
 }
 
