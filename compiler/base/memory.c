@@ -44,8 +44,8 @@ static void *take(arena *a, size_t bytes)
     size_t align = bytes >= LINES_LEAST ? LINE : 16, most = bytes + align;
     if ((!a->blocks || most > a->blocks->size - a->used) && !block_add(a, most > BLOCK_BYTES ? most : BLOCK_BYTES))
         arena_unwind(a);
-    uintptr_t free = (uintptr_t)a->blocks->bytes + a->used, at = (free + align - 1) & ~(uintptr_t)(align - 1);
-    a->used += at - free + ((bytes + 15) & ~(size_t)15);
+    uintptr_t next = (uintptr_t)a->blocks->bytes + a->used, at = (next + align - 1) & ~(uintptr_t)(align - 1);
+    a->used += at - next + ((bytes + 15) & ~(size_t)15);
     return (void *)at;
 }
 

@@ -388,8 +388,8 @@ static int own_rows(const simd *s, const stage *g)
     return s->tiles == 1 ? g->h : s->rows * g->ratio;
 }
 
-/* The most columns of a block of the stage's first channels. */
-static int first_columns(simd *s, const stage *g)
+/* How far ahead of its blocks the stage makes its tile: a block's columns, of its first channels. */
+static int lead_of(simd *s, const stage *g)
 {
     stage wide = *g;
     channel_run run[STAGE_RUNS_MAX];
@@ -401,18 +401,22 @@ static int first_columns(simd *s, const stage *g)
 /* From here on, do blocks make the tile that the stage reads? */
 static void make_meanwhile(simd *s, const stage *g, bool begins)
 {
-    bool makes = begins && g->makes >= 0 && s->meanwhile.lead < s->meanwhile.pixels;
-    s->meanwhile.tile = makes ? &s->stages.at[g->makes] : NULL;
+    s->meanwhile.tile = NULL;
+    if (!begins || g->makes < 0)
+        return;
+    const stage *made = &s->stages.at[g->makes];
+    s->meanwhile.lead = lead_of(s, &s->stages.at[made->made_by]);
+    s->meanwhile.pixels = own_rows(s, made) * made->w;
+    if (s->meanwhile.lead < s->meanwhile.pixels)
+        s->meanwhile.tile = made;
 }
 
 /* Of a tile that a convolution makes, what this reads before it has made any. */
 static void emit_first_pixels(simd *s, const stage *g)
 {
     stage first = *g;
-    s->meanwhile.lead = first_columns(s, &s->stages.at[g->made_by]);
-    s->meanwhile.pixels = own_rows(s, g) * g->w;
-    first.w = s->meanwhile.lead;
-    if (s->meanwhile.lead < s->meanwhile.pixels)
+    first.w = lead_of(s, &s->stages.at[g->made_by]);
+    if (first.w < own_rows(s, g) * g->w)
         emit_row(s, &first, loop_at(0));
     else
         emit_rows(s, g);
@@ -448,7 +452,7 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
     for (int r = 0; r < runs; r++) {
         b.c = loop_sum(first, simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes));
         make_meanwhile(s, g, r == 0);
-        s->pixels_end = r == runs - 1 && run[r].count == 1;
+        s->pixels_end = groups == 1 && r == runs - 1 && run[r].count == 1;
         emit_run(s, g, b, &run[r]);
         simd_close(s, run[r].count);
     }
