@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { HUGE_PAGE = 2 << 20, HUGE_LEAST = 4 /* pages; less is spread over few small ones */ };
+enum { HUGE_PAGE = 2 << 20, HUGE_LEAST = 4 /* pages */ };
 
 void *mem_alloc(size_t bytes)
 {
@@ -25,7 +25,12 @@ void mem_free(void *p)
 
 void mem_spread(void *p, size_t bytes)
 {
+#ifdef MADV_HUGEPAGE
     uintptr_t first = ((uintptr_t)p + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, end = (uintptr_t)p + bytes;
     if (bytes >= (size_t)HUGE_LEAST * HUGE_PAGE)
         (void)madvise((void *)first, (end - first) / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#else
+    (void)p;
+    (void)bytes;
+#endif
 }

@@ -411,7 +411,7 @@ static void make_meanwhile(simd *s, const stage *g, bool begins)
         s->meanwhile.tile = made;
 }
 
-/* Of a tile that a convolution makes, what this reads before it has made any. */
+/* Of a tile that a convolution makes, the pixels of its first block. */
 static void emit_first_pixels(simd *s, const stage *g)
 {
     stage first = *g;

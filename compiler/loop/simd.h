@@ -122,7 +122,7 @@ typedef struct simd {
         int lead;          /* how far ahead of the block */
         int pixels;        /* of the whole tile */
     } meanwhile;
-    bool pixels_end;            /* are the channels at hand the last of their pixels? */
+    bool pixels_end;            /* are the channels at hand the last of their pixels, of all groups? */
     int streamed;               /* columns of the row at hand that have gone to memory already */
     map_list along;             /* maps of which blocks of the stage at hand fetch lines while they sum */
     int along_ratio;            /* of that stage */
@@ -306,7 +306,11 @@ typedef struct channel_run {
     int tail; /* see block */
 } channel_run;
 int simd_channel_runs(const simd *s, int channels, int vectors, channel_run run[8]);
-enum { SIMD_ACC_MAX = 64, SIMD_LINE = 16 /* floats of a cache line */ };
+enum {
+    SIMD_ACC_MAX = 64,
+    SIMD_LINE = 16,   /* floats of a cache line */
+    SIMD_LONG_SUM = 8 /* channels: at least two rounds of a block's loop */
+};
 /* Copies or zeroes `count` elements from `to` on with the widest vectors. */
 void simd_fill(simd *s, int buffer, loop_index to, int64_t count, double value);
 /* Opens a loop over a run where it has more than one block; the first channel of the block. simd_close ends it. */

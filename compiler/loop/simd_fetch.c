@@ -9,10 +9,7 @@
  * line it fills. Where its pixels do not begin on lines but its rows do, a row is gathered in scratch first. */
 #include "loop/simd.h"
 
-enum {
-    LONG_SUM = 8, /* channels: at least two rounds of a block's loop */
-    SPREAD = 16,  /* how much better a line is fetched in one of many rounds than behind a block */
-};
+enum { SPREAD = 16 }; /* how much better a line is fetched in one of many rounds than behind a block */
 
 /* Is `node` computed by this kernel? */
 static bool is_own(const simd *s, int node)
@@ -27,7 +24,7 @@ static bool sums_long(const simd *s, const stage *g)
     if (!s->layout->large || s->o->small || g->kind == STAGE_MAXIMA || !simd_is_dense(s, g->core))
         return false;
     const net_window *w = &s->n->nodes.at[g->core].attr.window;
-    return w->kh * w->kw == 1 && simd_work_of(s, g->core) >= LONG_SUM;
+    return w->kh * w->kw == 1 && simd_work_of(s, g->core) >= SIMD_LONG_SUM;
 }
 
 /* The stage that computes most for each map that it fetches, at the pixels of `m`, and best as it sums; NULL: there is

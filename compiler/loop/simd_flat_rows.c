@@ -3,7 +3,7 @@
  * of them, and blocks of columns come out even however narrow the map is. */
 #include "loop/simd.h"
 
-/* What counts rows or has columns around it is not. */
+/* What counts rows or has columns around it is not read flat. */
 bool simd_is_read_flat(simd *s, const stage *g, int node)
 {
     const net_node *v = &s->n->nodes.at[node];

@@ -7,18 +7,14 @@
  * from a block's is a place beyond the block, and each pixel from `lead` on is made once. */
 #include "loop/simd.h"
 
-enum { LEAST_SUM = 8 }; /* channels: two rounds of a block's loop */
-
-/* Does the stage read the scratch of `made` through a window? */
-static bool reads(simd *s, const stage *g, const stage *made)
+/* May the stage read the scratch of `made`? */
+static bool may_read(const simd *s, const stage *g, const stage *made)
 {
-    if (g->kind == STAGE_WEIGHTS)
-        for (int k = 0; k < 2; k++)
-            if (s->n->nodes.at[g->value].operand[k] == made->value)
-                return true;
-    if (g->kind == STAGE_MAXIMA || g->core < 0)
-        return g->kind == STAGE_MAXIMA;
-    return s->n->nodes.at[g->core].operand[0] == made->value;
+    int window = g->kind == STAGE_WEIGHTS ? g->value : g->core;
+    const net_node *v = window >= 0 ? &s->n->nodes.at[window] : NULL;
+    if (g->kind == STAGE_MAXIMA)
+        return true;
+    return v && (v->operand[0] == made->value || (g->kind == STAGE_WEIGHTS && v->operand[1] == made->value));
 }
 
 static bool has_edges(const stage *g)
@@ -33,7 +29,7 @@ static bool can_make(const simd *s, const stage *g)
         !simd_is_dense(s, g->core))
         return false;
     const net_window *w = &s->n->nodes.at[g->core].attr.window;
-    return net_is_pointwise(w) && w->groups <= 1 && simd_work_of(s, g->core) >= LEAST_SUM;
+    return net_is_pointwise(w) && w->groups <= 1 && simd_work_of(s, g->core) >= SIMD_LONG_SUM;
 }
 
 void simd_plan_meanwhile(simd *s)
@@ -43,7 +39,7 @@ void simd_plan_meanwhile(simd *s)
     for (int i = 0; i < s->stages.count; i++) {
         stage *made = &s->stages.at[i];
         int by = i + 1;
-        while (by < s->stages.count && !reads(s, &s->stages.at[by], made))
+        while (by < s->stages.count && !may_read(s, &s->stages.at[by], made))
             by++;
         if (made->kind != STAGE_TILE || made->c < s->t->lanes || made->core >= 0 || made->across >= 0 ||
             has_edges(made) || by == s->stages.count)

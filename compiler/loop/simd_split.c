@@ -1,6 +1,6 @@
-/* Scratch in two pieces: pixels of, say, 36 channels begin on lines once in four, and their last four channels take a
- * vector to themselves. So where depthwise windows read it, the channels of a row that fill vectors stand together, and
- * those behind them apart, behind all of the row's pixels: a vector there is the rest of several neighbours. */
+/* Scratch in two pieces: of pixels of 36 channels one in four begins on a line of 16, and the last four channels of each
+ * take a vector to themselves. So where depthwise windows read it, the channels of a row that fill vectors stand together,
+ * and those behind them apart, behind all of the row's pixels: a vector there is the rest of several neighbours. */
 #include "loop/simd.h"
 
 static bool is_depthwise(const simd *s, int window)
@@ -9,12 +9,10 @@ static bool is_depthwise(const simd *s, int window)
     return (v->prim == NET_conv || v->prim == NET_conv_dx || v->prim == NET_conv_dw) && net_is_depthwise(s->n, v);
 }
 
-/* Does a window of the stage read `value`? */
-static bool reads(const simd *s, const stage *g, int value)
+/* The window of the stage that reads around its pixels, or -1. */
+static int window_of(const stage *g)
 {
-    int window = g->kind == STAGE_WEIGHTS ? g->value : g->across >= 0 ? g->across : g->core;
-    const net_node *v = window >= 0 ? &s->n->nodes.at[window] : NULL;
-    return v && (v->operand[0] == value || (g->kind == STAGE_WEIGHTS && v->operand[1] == value));
+    return g->kind == STAGE_WEIGHTS ? g->value : g->across >= 0 ? g->across : g->core;
 }
 
 /* Do depthwise windows read the stage's scratch, and no others? */
@@ -23,21 +21,55 @@ static bool is_for_depthwise(const simd *s, const stage *g)
     bool any = false;
     for (int i = 0; i < s->stages.count; i++) {
         const stage *reader = &s->stages.at[i];
-        if (reader->kind == STAGE_MAXIMA)
-            return false;
-        if (reader == g || !reads(s, reader, g->value))
+        int window = window_of(reader);
+        const net_node *v = window >= 0 ? &s->n->nodes.at[window] : NULL;
+        bool reads = v && (v->operand[0] == g->value || (reader->kind == STAGE_WEIGHTS && v->operand[1] == g->value));
+        if (reader == g || !reads)
             continue;
-        if (reader->across >= 0 || !is_depthwise(s, reader->kind == STAGE_WEIGHTS ? reader->value : reader->core))
+        if (reader->across >= 0 || !is_depthwise(s, window))
             return false;
         any = true;
     }
     return any;
 }
 
+/* Does computing `node` take channels of a map from others on than its own? A vector of them may begin in one piece and end
+ * in the other. */
+static bool shifts_channels(simd *s, int node)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    if (s->room->seen[node] == s->room->walks)
+        return false;
+    s->room->seen[node] = s->room->walks;
+    bool window = v->prim == NET_conv || v->prim == NET_conv_dx;
+    bool grouped = window && v->attr.window.groups > 1 && !is_depthwise(s, node);
+    if (v->prim == NET_slice || v->prim == NET_shuffle || v->prim == NET_channel_pad || grouped)
+        return true;
+    for (int k = 0; k < v->count; k++) {
+        enum place place = s->f->place[v->operand[k]];
+        if (place != PLACE_MEMORY && place != PLACE_LEAF && shifts_channels(s, v->operand[k]))
+            return true;
+    }
+    return false;
+}
+
+/* Does every stage go over all channels of what it reads, from the first on? */
+static bool channels_stay(simd *s)
+{
+    s->room->walks++;
+    for (int i = 0; i < s->g->roots.count; i++)
+        if (shifts_channels(s, s->g->roots.at[i]))
+            return false;
+    for (int i = 0; i < s->stages.count; i++)
+        if (s->stages.at[i].kind == STAGE_MAXIMA)
+            return false;
+    return true;
+}
+
 void simd_plan_splits(simd *s)
 {
     int lanes = s->t->lanes;
-    if (s->o->small || s->o->rolled || lanes < 4 || s->t->capability || s->slices)
+    if (s->o->small || s->o->rolled || lanes < 4 || s->t->capability || s->slices || !channels_stay(s))
         return;
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];

@@ -222,7 +222,7 @@ static int repeated_weights(simd *s, const sweep *q, loop_index at, int lanes, i
 static int shared_pixels(const simd *s, const sweep *q, const block *b)
 {
     int parts = s->t->lanes / b->lanes;
-    bool apart = q->x.split && b->c.count == 0 && b->c.base >= q->x.split;
+    bool apart = !q->inner && q->x.split && b->c.count == 0 && b->c.base >= q->x.split;
     return apart && q->column_step == 1 && q->column_over == 1 ? b->pixels / parts * parts : 0;
 }
 
@@ -439,33 +439,32 @@ static void clipped_rows(simd *s, const sweep *q, const block *b, const int acc[
     loop_end(&s->pen);
 }
 
-static void convolve(simd *s, int core, const block *b, const int acc[])
+static void convolve(simd *s, const sweep *q, const block *b, const int acc[])
 {
-    sweep q = sweep_of(s, core, b);
-    if (q.clipped) {
-        clipped_rows(s, &q, b, acc);
+    if (q->clipped) {
+        clipped_rows(s, q, b, acc);
         return;
     }
     if (s->meanwhile.tile) {
-        dense_and_make(s, &q, b, acc);
+        dense_and_make(s, q, b, acc);
         return;
     }
     int first = 0, apart = 1; /* rows of taps that meet rows of the source: which, and how far from each to the next */
-    while (first < q.kh && !meets_row(&q, b, first))
+    while (first < q->kh && !meets_row(q, b, first))
         first++;
-    while (first + apart < q.kh && !meets_row(&q, b, first + apart))
+    while (first + apart < q->kh && !meets_row(q, b, first + apart))
         apart++;
-    int rows = (q.kh - first + apart - 1) / apart, taps = taps_in_a_row(&q, b);
-    bool many =
-        s->o->small || (s->o->rolled && q.inner) || rows * taps * (q.inner ? 4 : 1) > UNROLLED_TAPS * (q.inner ? 2 : 1);
+    int rows = (q->kh - first + apart - 1) / apart, taps = taps_in_a_row(q, b);
+    bool many = s->o->small || (s->o->rolled && q->inner) ||
+                rows * taps * (q->inner ? 4 : 1) > UNROLLED_TAPS * (q->inner ? 2 : 1);
     bool rolled = rows > 1 && many;
     int var = rolled ? loop_for(&s->pen, loop_at(0), loop_at(rows), 1) : 0;
     for (int y = 0; y < (rolled ? 1 : rows); y++) {
         loop_index row = rolled ? loop_plus(loop_at(first), var, apart) : loop_at(first + y * apart);
-        if (!q.inner)
-            depthwise_row(s, &q, b, row, acc);
-        for (int rank = 0; rank < taps && q.inner; rank++)
-            dense_tap(s, &q, b, row, rank, acc);
+        if (!q->inner)
+            depthwise_row(s, q, b, row, acc);
+        for (int rank = 0; rank < taps && q->inner; rank++)
+            dense_tap(s, q, b, row, rank, acc);
     }
     if (rolled)
         loop_end(&s->pen);
@@ -525,23 +524,28 @@ static void pool(simd *s, int core, const block *b, int acc[])
             acc[i] = loop_const(&s->pen, DT_F32, b->lanes, 0);
 }
 
-/* Accumulators of groups of pixels that share a vector; the number of these pixels. */
-static int share_vectors(simd *s, int core, const block *b, int acc[])
+/* Sums that begin: one a pixel and vector, one a group of pixels that share a vector. */
+static void begin_block(simd *s, const sweep *q, const block *b, int acc[])
 {
-    sweep q = sweep_of(s, core, b);
-    int shared = q.inner ? 0 : shared_pixels(s, &q, b);
-    int zero = shared ? loop_const(&s->pen, DT_F32, s->t->lanes, 0) : -1;
-    for (int p = 0; p < shared; p += s->t->lanes / b->lanes)
-        acc[p] = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
-    return shared;
+    int parts = b->tail ? b->lanes / b->tail : 1, tails = b->tail ? (b->pixels + parts - 1) / parts : 0;
+    int apart = shared_pixels(s, q, b), count = b->pixels * b->vectors + tails;
+    int wide = apart ? loop_const(&s->pen, DT_F32, s->t->lanes, 0) : -1;
+    int zero = apart < count ? loop_const(&s->pen, DT_F32, b->lanes, 0) : -1;
+    for (int p = 0; p < apart; p += s->t->lanes / b->lanes)
+        acc[p] = loop_math(&s->pen, LOOP_MOVE, wide, -1, -1, -1);
+    for (int i = apart; i < count; i++)
+        acc[i] = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
 }
 
 /* After all taps: each pixel's part of the vector of its group. */
-static void part_group(simd *s, const block *b, int acc[])
+static void part_groups(simd *s, const sweep *q, const block *b, int acc[])
 {
-    int parts = s->t->lanes / b->lanes, shared = acc[0];
-    for (int p = 0; p < parts; p++)
-        acc[p] = part_of(s, shared, p, parts);
+    int apart = shared_pixels(s, q, b), parts = s->t->lanes / b->lanes;
+    for (int first = 0; first < apart; first += parts) {
+        int shared = acc[first];
+        for (int p = 0; p < parts; p++)
+            acc[first + p] = part_of(s, shared, p, parts);
+    }
 }
 
 void simd_window(simd *s, int core, const block *b, int acc[])
@@ -556,14 +560,10 @@ void simd_window(simd *s, int core, const block *b, int acc[])
         pool(s, core, b, acc);
         return;
     }
-    int zero = loop_const(&s->pen, DT_F32, b->lanes, 0);
-    int parts = b->tail ? b->lanes / b->tail : 1, shared = b->tail ? (b->pixels + parts - 1) / parts : 0;
-    for (int i = 0; i < b->pixels * b->vectors + shared; i++)
-        acc[i] = loop_math(&s->pen, LOOP_MOVE, zero, -1, -1, -1);
-    int apart = share_vectors(s, core, b, acc);
-    convolve(s, core, b, acc);
-    for (int p = 0; p < apart; p += s->t->lanes / b->lanes)
-        part_group(s, b, acc + p);
+    sweep q = sweep_of(s, core, b);
+    begin_block(s, &q, b, acc);
+    convolve(s, &q, b, acc);
+    part_groups(s, &q, b, acc);
     if (b->tail)
         part_tails(s, b, acc);
 }

@@ -55,7 +55,7 @@ static void region_drop(region *r)
     *r = (region){0};
 }
 
-/* Contents are lost. */
+/* Contents are lost. Large regions begin on a huge page, of which all of it may consist. */
 static bool region_grow(region *r, int64_t bytes, nasc_diag *d)
 {
     if (bytes <= r->bytes)

@@ -1,0 +1,68 @@
+/* Nets in which stages of a kernel meet in ways that no network of the examples has: what a slice reads of scratch in two
+ * pieces, two tiles that are each made by another convolution, rows of a grouped convolution that are streamed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "fused_compare.h"
+
+/* The net of a file, its logits as long as what it gives. */
+static net *net_of(arena *a, const char *name)
+{
+    char path[256], text[4096];
+    nasc_diag d = {0};
+    snprintf(path, sizeof path, SOURCE_DIR "/tests/diff/stages/%s.net", name);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    net *n = net_parse(a, text, path, &d);
+    fail_with(&d, name);
+    for (int i = 0; i < n->outputs.count; i++)
+        n->slot_size[SLOT_LOGITS] = net_elements(&n->nodes.at[n->outputs.at[i].value].type);
+    return n;
+}
+
+/* On vectors of two widths, tiles of three heights, in the last cache and beyond it. */
+static void compare_net(const char *name)
+{
+    static const char *const targets[] = {"x86-64-v4", "aarch64"};
+    for (int i = 0; i < 12; i++) {
+        int rows = i / 2 % 3;
+        arena a = {0};
+        target t = *target_find(targets[i / 6]);
+        if (i % 2)
+            t.l3_bytes = 1024;
+        compare_fused_for(&t, net_of(&a, name), 0, 3, rows, false, 4, NULL, name);
+        arena_free(&a);
+    }
+}
+
+static void slices_read_split_scratch(void **state)
+{
+    (void)state;
+    compare_net("slice_of_split");
+}
+
+static void each_tile_has_its_maker(void **state)
+{
+    (void)state;
+    compare_net("two_tiles");
+}
+
+static void grouped_rows_are_whole(void **state)
+{
+    (void)state;
+    compare_net("grouped_rows");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(slices_read_split_scratch),
+        cmocka_unit_test(each_tile_has_its_maker),
+        cmocka_unit_test(grouped_rows_are_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
