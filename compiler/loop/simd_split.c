@@ -21,6 +21,8 @@ static bool is_for_depthwise(const simd *s, const stage *g)
     bool any = false;
     for (int i = 0; i < s->stages.count; i++) {
         const stage *reader = &s->stages.at[i];
+        if (reader->kind == STAGE_MAXIMA)
+            return false;
         int window = window_of(reader);
         const net_node *v = window >= 0 ? &s->n->nodes.at[window] : NULL;
         bool reads = v && (v->operand[0] == g->value || (reader->kind == STAGE_WEIGHTS && v->operand[1] == g->value));
@@ -33,49 +35,84 @@ static bool is_for_depthwise(const simd *s, const stage *g)
     return any;
 }
 
-/* Does computing `node` take channels of a map from others on than its own? A vector of them may begin in one piece and end
- * in the other. */
-static bool shifts_channels(simd *s, int node)
+/* Does the node take channels of its operand from others on than its own, or one by one? A vector of them may begin in one
+ * piece and end in the other. */
+static bool shifts_channels(const simd *s, int node)
+{
+    const net_node *v = &s->n->nodes.at[node];
+    bool window = v->prim == NET_conv || v->prim == NET_conv_dx;
+    bool grouped = window && v->attr.window.groups > 1 && !is_depthwise(s, node);
+    return v->prim == NET_slice || v->prim == NET_shuffle || v->prim == NET_channel_pad || grouped;
+}
+
+static bool stands_in_memory(const simd *s, int node)
+{
+    return s->f->place[node] == PLACE_MEMORY || s->f->place[node] == PLACE_LEAF;
+}
+
+/* Those under `node` that do, as far as this group computes. */
+static void add_shifts(simd *s, int node, node_list *shifts)
 {
     const net_node *v = &s->n->nodes.at[node];
     if (s->room->seen[node] == s->room->walks)
-        return false;
+        return;
     s->room->seen[node] = s->room->walks;
-    bool window = v->prim == NET_conv || v->prim == NET_conv_dx;
-    bool grouped = window && v->attr.window.groups > 1 && !is_depthwise(s, node);
-    if (v->prim == NET_slice || v->prim == NET_shuffle || v->prim == NET_channel_pad || grouped)
-        return true;
+    if (shifts_channels(s, node))
+        VEC_PUSH(s->a, shifts, node);
+    for (int k = 0; k < v->count; k++)
+        if (!stands_in_memory(s, v->operand[k]))
+            add_shifts(s, v->operand[k], shifts);
+}
+
+/* Is the window's result on chip read when `node` is computed at a pixel? */
+static bool reads_chip(simd *s, int node, int chip)
+{
+    const net_node *v = &s->n->nodes.at[node];
     for (int k = 0; k < v->count; k++) {
-        enum place place = s->f->place[v->operand[k]];
-        if (place != PLACE_MEMORY && place != PLACE_LEAF && shifts_channels(s, v->operand[k]))
+        int x = v->operand[k];
+        if (x == chip)
+            return true;
+        if (s->f->place[x] == PLACE_CHIP || stands_in_memory(s, x) || s->room->seen[x] == s->room->walks)
+            continue;
+        s->room->seen[x] = s->room->walks;
+        if (reads_chip(s, x, chip))
             return true;
     }
     return false;
 }
 
-/* Does every stage go over all channels of what it reads, from the first on? */
-static bool channels_stay(simd *s)
+/* Are the stage's channels written and read in vectors that lie in one piece? Stages read others on chip at their pixels,
+ * in vectors of their own. */
+static bool keeps_channels(simd *s, const stage *g, const node_list *shifts)
 {
-    s->room->walks++;
-    for (int i = 0; i < s->g->roots.count; i++)
-        if (shifts_channels(s, s->g->roots.at[i]))
+    for (int i = 0; i < s->stages.count; i++) {
+        const stage *at = &s->stages.at[i];
+        if ((at == g || g->kind == STAGE_CHIP) && at->core >= 0 && shifts_channels(s, at->core))
             return false;
-    for (int i = 0; i < s->stages.count; i++)
-        if (s->stages.at[i].kind == STAGE_MAXIMA)
+    }
+    for (int i = 0; i < shifts->count && g->kind == STAGE_CHIP; i++) {
+        s->room->walks++;
+        if (reads_chip(s, shifts->at[i], g->value))
             return false;
+    }
     return true;
 }
 
 void simd_plan_splits(simd *s)
 {
     int lanes = s->t->lanes;
-    if (s->o->small || s->o->rolled || lanes < 4 || s->t->capability || s->slices || !channels_stay(s))
+    node_list shifts = {0};
+    if (s->o->small || s->o->rolled || lanes < 4 || s->t->capability || s->slices)
         return;
+    s->room->walks++;
+    for (int i = 0; i < s->g->roots.count; i++)
+        add_shifts(s, s->g->roots.at[i], &shifts);
     for (int i = 0; i < s->stages.count; i++) {
         stage *g = &s->stages.at[i];
         int rest = g->c % lanes;
         bool vectors = g->c > lanes && (rest == lanes / 2 || rest == lanes / 4);
-        if (vectors && simd_is_in_scratch(g) && g->across < 0 && is_for_depthwise(s, g) && !simd_goes_by_rows(s, g))
+        if (vectors && simd_is_in_scratch(g) && g->across < 0 && is_for_depthwise(s, g) &&
+            keeps_channels(s, g, &shifts) && !simd_goes_by_rows(s, g))
             g->split = g->c - rest;
     }
 }
