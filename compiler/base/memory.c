@@ -12,8 +12,8 @@ struct arena_block {
 
 enum {
     BLOCK_BYTES = 64 * 1024,
-    LINE = 64,         /* bytes of a cache line, on which whatever takes several begins */
-    LINES_LEAST = 4096 /* bytes that do */
+    LINE = 64,         /* bytes of a cache line, on which whatever takes many begins */
+    LINES_LEAST = 4096 /* bytes that are many lines */
 };
 
 void arena_unwind(arena *a)

@@ -297,6 +297,20 @@ int loop_join(loop_pen *p, int lower, int upper)
     return reg;
 }
 
+int loop_part(loop_pen *p, int value, int i, int parts)
+{
+    for (; parts > 1; parts /= 2)
+        value = loop_half(p, value, i / (parts / 2) % 2);
+    return value;
+}
+
+int loop_join_all(loop_pen *p, const int value[], int count)
+{
+    if (count == 1)
+        return value[0];
+    return loop_join(p, loop_join_all(p, value, count / 2), loop_join_all(p, value + count / 2, count / 2));
+}
+
 void loop_math_to(loop_pen *p, int dst, enum loop_op op, int a, int b, int c, int d)
 {
     CHECK(loop_op_info[op].kind == LOOP_MATH);

@@ -252,6 +252,8 @@ void loop_dot4_to(loop_pen *p, int dst, int a, int b, bool a_signed);
 int loop_quads(loop_pen *p, int a, int b, int c, int d);
 int loop_requantise(loop_pen *p, int a, int s, int m, int z, int step);
 int loop_join(loop_pen *p, int lower, int upper);
+int loop_part(loop_pen *p, int value, int i, int parts);      /* part i of a register of so many, a power of two */
+int loop_join_all(loop_pen *p, const int value[], int count); /* registers of a power of two, one behind the other */
 int loop_math(loop_pen *p, enum loop_op op, int a, int b, int c,
               int d); /* a new register = op(a, b, c, d); unused: -1 */
 /* The same into a register that stands already: accumulators. */

@@ -270,7 +270,6 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
     if (b.tail)
         begin_sums(s, g, &t, &tail_sums);
     int blocks = width / pixels, rest = width % pixels, phases = simd_column_phases(s, g->core);
-    bool streams = simd_streams_blocks(s, g, pixels);
     bool alike = pixels % phases == 0; /* else (a stride wider than a block) each block is written out */
     int first = 0, end = blocks;       /* those that are alike */
     while (first < end && (!alike || simd_meets_edge(s, g, first * pixels, pixels)))
@@ -279,6 +278,7 @@ static void emit_columns(simd *s, const stage *g, block b, int width, int pixels
         end--;
     b.pixels = pixels;
     b.columns = width;
+    bool streams = simd_streams_blocks(s, g, &b);
     for (int i = 0; i < blocks; i = i == first && end > first ? end : i + 1) {
         bool many = i == first && end > first + 1;
         b.x = loop_at((int64_t)i * pixels);
@@ -382,41 +382,34 @@ static void emit_run(simd *s, const stage *g, block b, const channel_run *run)
     emit_columns(s, g, b, g->w, simd_block_pixels(s, shaping_window(g), g->w, b.vectors, b.tail));
 }
 
-/* Rows of a stage that are its tile's own. */
-static int own_rows(const simd *s, const stage *g)
+/* How far ahead of its blocks a convolution makes this tile: a block's columns, of its first channels. 0: the tile is no
+ * longer than that, and is made before. */
+static int lead_of(simd *s, const stage *made)
 {
-    return s->tiles == 1 ? g->h : s->rows * g->ratio;
-}
-
-/* How far ahead of its blocks the stage makes its tile: a block's columns, of its first channels. */
-static int lead_of(simd *s, const stage *g)
-{
+    const stage *g = &s->stages.at[made->made_by];
     stage wide = *g;
     channel_run run[STAGE_RUNS_MAX];
-    wide.w *= simd_rows_at_once(s, g, own_rows(s, g));
+    wide.w *= simd_rows_at_once(s, g, simd_own_rows(s, g));
     stage_runs(s, &wide, shaping_window(g), g->c, run);
-    return simd_block_pixels(s, shaping_window(g), wide.w, run[0].vectors, run[0].tail);
+    int lead = simd_block_pixels(s, shaping_window(g), wide.w, run[0].vectors, run[0].tail);
+    return lead < simd_own_rows(s, made) * made->w ? lead : 0;
 }
 
 /* From here on, do blocks make the tile that the stage reads? */
 static void make_meanwhile(simd *s, const stage *g, bool begins)
 {
-    s->meanwhile.tile = NULL;
-    if (!begins || g->makes < 0)
-        return;
-    const stage *made = &s->stages.at[g->makes];
-    s->meanwhile.lead = lead_of(s, &s->stages.at[made->made_by]);
-    s->meanwhile.pixels = own_rows(s, made) * made->w;
-    if (s->meanwhile.lead < s->meanwhile.pixels)
-        s->meanwhile.tile = made;
+    const stage *made = begins && g->makes >= 0 ? &s->stages.at[g->makes] : NULL;
+    s->meanwhile.lead = made ? lead_of(s, made) : 0;
+    s->meanwhile.pixels = made ? simd_own_rows(s, made) * made->w : 0;
+    s->meanwhile.tile = s->meanwhile.lead ? made : NULL;
 }
 
 /* Of a tile that a convolution makes, the pixels of its first block. */
 static void emit_first_pixels(simd *s, const stage *g)
 {
     stage first = *g;
-    first.w = lead_of(s, &s->stages.at[g->made_by]);
-    if (first.w < own_rows(s, g) * g->w)
+    first.w = lead_of(s, g);
+    if (first.w)
         emit_row(s, &first, loop_at(0));
     else
         emit_rows(s, g);
@@ -452,7 +445,7 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
     for (int r = 0; r < runs; r++) {
         b.c = loop_sum(first, simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes));
         make_meanwhile(s, g, r == 0);
-        s->pixels_end = groups == 1 && r == runs - 1 && run[r].count == 1;
+        b.ends = groups == 1 && r == runs - 1 && run[r].count == 1;
         emit_run(s, g, b, &run[r]);
         simd_close(s, run[r].count);
     }
@@ -605,13 +598,10 @@ static loop_index carry_rows(simd *s, const stage *g, int own)
 
 static void emit_rows(simd *s, const stage *g)
 {
-    if (s->tiles == 1) {
+    int own = simd_own_rows(s, g);
+    if (s->tiles == 1)
         fill_above_and_below(s, g);
-        emit_own_rows(s, g, g->h);
-        return;
-    }
-    int own = s->rows * g->ratio;
-    if (!g->lo && !g->hi) {
+    if (s->tiles == 1 || (!g->lo && !g->hi)) {
         emit_own_rows(s, g, own);
         return;
     }

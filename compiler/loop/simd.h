@@ -122,7 +122,6 @@ typedef struct simd {
         int lead;          /* how far ahead of the block */
         int pixels;        /* of the whole tile */
     } meanwhile;
-    bool pixels_end;            /* are the channels at hand the last of their pixels, of all groups? */
     int streamed;               /* columns of the row at hand that have gone to memory already */
     map_list along;             /* maps of which blocks of the stage at hand fetch lines while they sum */
     int along_ratio;            /* of that stage */
@@ -177,6 +176,10 @@ bool simd_is_folded(const simd *s, int core);
  */
 view simd_source(simd *s, int core);
 view simd_stage_view(const stage *g);
+int simd_own_rows(const simd *s, const stage *g); /* of its tile, without those around it */
+int simd_window_under(const stage *g);            /* the window that the stage computes, or -1 */
+bool simd_reads(const simd *s, const stage *g,
+                int value);              /* as an operand of that window, around its pixels or at them */
 bool simd_is_in_scratch(const stage *g); /* does a later stage read what it makes from scratch? */
 /* Operand k of a conv_dw likewise. */
 view simd_operand_view(simd *s, int node, int k);
@@ -191,21 +194,22 @@ void simd_plan_streams(simd *s);
 void simd_begin_along(simd *s, const stage *g);
 void simd_end_along(simd *s);
 void simd_store_map(simd *s, int root, const spot *at, int value);
-/* What a row's stores have gathered goes to memory while blocks of so many columns compute, if it is whole lines: behind
- * each, the block before. The rest goes when the row ends. */
-bool simd_streams_blocks(const simd *s, const stage *g, int pixels);
-void simd_stream_block(simd *s, const stage *g, loop_index rel, loop_index x, int pixels);
-void simd_stream_rows(simd *s, const stage *g, loop_index rel);
+void simd_stream_rows(simd *s, const stage *g, loop_index rel); /* what a row's stores have gathered */
 /* simd_window.c: windows in registers: acc[p * vectors + v] for `pixels` columns from x on, `vectors` vectors from c on;
  * acc[pixels * vectors + p] for the channels behind them, where these fill part of a vector and are computed along */
 typedef struct block {
     loop_index rel, x, c;
     int pixels, vectors, lanes;
     int columns; /* of the whole row */
+    bool ends;   /* are its channels the last of their pixels? */
     int tail;    /* of the channels behind: lanes; 0: none */
     int group;   /* variable of the loop over a grouped convolution's groups; 0: none */
 } block;
 void simd_window(simd *s, int core, const block *b, int acc[]);
+/* simd_fetch.c: what a row's stores have gathered goes to memory while blocks like this compute, if it is whole lines: behind
+ * each, the block before. The rest goes when the row ends. */
+bool simd_streams_blocks(const simd *s, const stage *g, const block *b);
+void simd_stream_block(simd *s, const stage *g, loop_index rel, loop_index x, int pixels);
 /* simd_across.c: a row of taps of each pixel, folded, of a stage that has one */
 void simd_across(simd *s, const stage *g, const block *b, int acc[]);
 enum loop_op simd_fold_of(const net_node *pool); /* how a pool joins its taps */
@@ -233,6 +237,7 @@ int simd_block_vectors(const simd *s, int core, int width, int channels);
 int simd_block_pixels(const simd *s, int core, int width, int vectors, int tail);
 /* Is the core a convolution, or its gradient by its input, that sums over channels? */
 bool simd_is_dense(const simd *s, int core);
+bool simd_is_depthwise(const simd *s, int window); /* or a gradient of one, by input or weights */
 /* Can a block compute the channels behind its last vector along? */
 bool simd_takes_tail(const simd *s, int core, int tail);
 /* Do the taps of a block of so many columns from x on reach beyond the edge, where nothing stands? */

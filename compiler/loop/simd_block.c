@@ -36,6 +36,12 @@ bool simd_is_dense(const simd *s, int core)
     return v && (v->prim == NET_conv || v->prim == NET_conv_dx) && !net_is_depthwise(s->n, v);
 }
 
+bool simd_is_depthwise(const simd *s, int window)
+{
+    const net_node *v = &s->n->nodes.at[window];
+    return (v->prim == NET_conv || v->prim == NET_conv_dx || v->prim == NET_conv_dw) && net_is_depthwise(s->n, v);
+}
+
 /* Two or three of `whole` vectors at a time: three where two would leave one alone, which has a broadcast to itself for each
  * multiply-add. */
 static int few_vectors(const target *t, int whole)

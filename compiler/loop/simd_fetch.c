@@ -399,11 +399,11 @@ static void stream(simd *s, const stage *g, int r, loop_index rel, loop_index x,
     loop_end(&s->pen);
 }
 
-bool simd_streams_blocks(const simd *s, const stage *g, int pixels)
+bool simd_streams_blocks(const simd *s, const stage *g, const block *b)
 {
-    bool lines = s->pixels_end && simd_gathers(g);
+    bool lines = b->ends && simd_gathers(g);
     for (int r = 0; r < g->gathered.count; r++)
-        lines &= g->gathered.at[r] < 0 || pixels * s->layout->stride[g->roots.at[r]] % SIMD_LINE == 0;
+        lines &= g->gathered.at[r] < 0 || b->pixels * s->layout->stride[g->roots.at[r]] % SIMD_LINE == 0;
     return lines;
 }
 

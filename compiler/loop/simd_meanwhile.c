@@ -4,18 +4,8 @@
  * many rounds. Only the first block's are made before.
  *
  * Pixels of a tile without edges lie one behind the other, in scratch as in memory, whatever the row: `lead` pixels on
- * from a block's is a place beyond the block, and each pixel from `lead` on is made once. */
+ * from a block's is a place beyond the block, and blocks make all pixels from `lead` on, the last perhaps again. */
 #include "loop/simd.h"
-
-/* May the stage read the scratch of `made`? */
-static bool may_read(const simd *s, const stage *g, const stage *made)
-{
-    int window = g->kind == STAGE_WEIGHTS ? g->value : g->core;
-    const net_node *v = window >= 0 ? &s->n->nodes.at[window] : NULL;
-    if (g->kind == STAGE_MAXIMA)
-        return true;
-    return v && (v->operand[0] == made->value || (g->kind == STAGE_WEIGHTS && v->operand[1] == made->value));
-}
 
 static bool has_edges(const stage *g)
 {
@@ -29,17 +19,16 @@ static bool can_make(const simd *s, const stage *g)
         !simd_is_dense(s, g->core))
         return false;
     const net_window *w = &s->n->nodes.at[g->core].attr.window;
-    return net_is_pointwise(w) && w->groups <= 1 && simd_work_of(s, g->core) >= SIMD_LONG_SUM;
+    return net_is_pointwise(w) && simd_work_of(s, g->core) >= SIMD_LONG_SUM;
 }
 
 void simd_plan_meanwhile(simd *s)
 {
-    if (s->o->small || s->o->rolled || s->t->lanes == 1 || s->t->capability || s->slices)
-        return;
     for (int i = 0; i < s->stages.count; i++) {
         stage *made = &s->stages.at[i];
         int by = i + 1;
-        while (by < s->stages.count && !may_read(s, &s->stages.at[by], made))
+        while (by < s->stages.count && s->stages.at[by].kind != STAGE_MAXIMA &&
+               !simd_reads(s, &s->stages.at[by], made->value))
             by++;
         if (made->kind != STAGE_TILE || made->c < s->t->lanes || made->core >= 0 || made->across >= 0 ||
             has_edges(made) || by == s->stages.count)

@@ -8,11 +8,8 @@ static bool is_depthwise(const simd *s, const stage *g)
 {
     if (g->kind == STAGE_TILE && g->core < 0)
         return true;
-    int window = g->kind == STAGE_WEIGHTS ? g->value : g->core;
-    if (window < 0 || g->kind == STAGE_MAXIMA)
-        return false;
-    const net_node *v = &s->n->nodes.at[window];
-    return (v->prim == NET_conv || v->prim == NET_conv_dx || v->prim == NET_conv_dw) && net_is_depthwise(s->n, v);
+    int window = simd_window_under(g);
+    return window >= 0 && g->kind != STAGE_MAXIMA && simd_is_depthwise(s, window);
 }
 
 /* Have all maps that the group reads and stores so many channels? */

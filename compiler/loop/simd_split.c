@@ -3,18 +3,6 @@
  * and those behind them apart, behind all of the row's pixels: a vector there is the rest of several neighbours. */
 #include "loop/simd.h"
 
-static bool is_depthwise(const simd *s, int window)
-{
-    const net_node *v = &s->n->nodes.at[window];
-    return (v->prim == NET_conv || v->prim == NET_conv_dx || v->prim == NET_conv_dw) && net_is_depthwise(s->n, v);
-}
-
-/* The window of the stage that reads around its pixels, or -1. */
-static int window_of(const stage *g)
-{
-    return g->kind == STAGE_WEIGHTS ? g->value : g->across >= 0 ? g->across : g->core;
-}
-
 /* Do depthwise windows read the stage's scratch, and no others? */
 static bool is_for_depthwise(const simd *s, const stage *g)
 {
@@ -23,12 +11,9 @@ static bool is_for_depthwise(const simd *s, const stage *g)
         const stage *reader = &s->stages.at[i];
         if (reader->kind == STAGE_MAXIMA)
             return false;
-        int window = window_of(reader);
-        const net_node *v = window >= 0 ? &s->n->nodes.at[window] : NULL;
-        bool reads = v && (v->operand[0] == g->value || (reader->kind == STAGE_WEIGHTS && v->operand[1] == g->value));
-        if (reader == g || !reads)
+        if (reader == g || !simd_reads(s, reader, g->value))
             continue;
-        if (reader->across >= 0 || !is_depthwise(s, window))
+        if (!simd_is_depthwise(s, simd_window_under(reader)))
             return false;
         any = true;
     }
@@ -41,7 +26,7 @@ static bool shifts_channels(const simd *s, int node)
 {
     const net_node *v = &s->n->nodes.at[node];
     bool window = v->prim == NET_conv || v->prim == NET_conv_dx;
-    bool grouped = window && v->attr.window.groups > 1 && !is_depthwise(s, node);
+    bool grouped = window && v->attr.window.groups > 1 && !simd_is_depthwise(s, node);
     return v->prim == NET_slice || v->prim == NET_shuffle || v->prim == NET_channel_pad || grouped;
 }
 
@@ -102,8 +87,6 @@ void simd_plan_splits(simd *s)
 {
     int lanes = s->t->lanes;
     node_list shifts = {0};
-    if (s->o->small || s->o->rolled || lanes < 4 || s->t->capability || s->slices)
-        return;
     s->room->walks++;
     for (int i = 0; i < s->g->roots.count; i++)
         add_shifts(s, s->g->roots.at[i], &shifts);

@@ -430,6 +430,23 @@ static int64_t rows_of(const simd *s, const stage *g, int rows)
     return (rows == s->smallest ? g->h : (int64_t)rows * g->ratio) + g->lo + g->hi;
 }
 
+int simd_own_rows(const simd *s, const stage *g)
+{
+    return s->tiles == 1 ? g->h : s->rows * g->ratio;
+}
+
+int simd_window_under(const stage *g)
+{
+    return g->kind == STAGE_WEIGHTS ? g->value : g->core;
+}
+
+bool simd_reads(const simd *s, const stage *g, int value)
+{
+    int window = simd_window_under(g);
+    const net_node *v = window >= 0 ? &s->n->nodes.at[window] : NULL;
+    return v && (v->operand[0] == value || (g->kind == STAGE_WEIGHTS && v->operand[1] == value));
+}
+
 bool simd_is_in_scratch(const stage *g)
 {
     return g->kind == STAGE_TILE || g->kind == STAGE_CHIP || g->kind == STAGE_MAXIMA;
@@ -608,7 +625,7 @@ static bool maps_are_alike(simd *s, const stage *g)
 /* Does the stage make or use each pixel from that pixel alone? */
 static bool stands_alone(const simd *s, const stage *g)
 {
-    int window = g->kind == STAGE_WEIGHTS ? g->value : g->core;
+    int window = simd_window_under(g);
     if (g->kind == STAGE_MAXIMA || g->lo || g->hi || g->left || g->right)
         return false;
     if (window < 0)
@@ -722,8 +739,10 @@ void simd_plan(simd *s)
     if (s->layout->large)
         simd_plan_fetches(s);
     simd_plan_slices(s);
-    simd_plan_splits(s);
-    simd_plan_meanwhile(s);
+    if (!s->o->small && !s->o->rolled && !s->t->capability && s->t->lanes > 1 && !s->slices) {
+        simd_plan_splits(s);
+        simd_plan_meanwhile(s);
+    }
     s->carried = s->o->tiles_least <= 1 && has_dear_halo(s);
     choose_rows(s);
     s->images_most = images_of(s);

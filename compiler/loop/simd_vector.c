@@ -335,21 +335,15 @@ static void transpose_run(simd *s, const turning *q, loop_index ci, loop_index c
                    loop_load(&s->pen, DT_F32, 1, in(s, 0), turned_from(q, loop_offset(ci, i), co)));
 }
 
-/* Lane i of four. */
-static int lane_of(simd *s, int x, int i)
-{
-    return loop_half(&s->pen, loop_half(&s->pen, x, i / 2), i % 2);
-}
-
 static void transpose_square(simd *s, const turning *q, loop_index ci, loop_index co)
 {
-    int x[SQUARE];
+    int x[SQUARE], column[SQUARE];
     for (int i = 0; i < SQUARE; i++)
         x[i] = loop_load(&s->pen, DT_F32, SQUARE, in(s, 0), turned_from(q, loop_offset(ci, i), co));
     for (int i = 0; i < SQUARE; i++) {
-        int low = loop_join(&s->pen, lane_of(s, x[0], i), lane_of(s, x[1], i));
-        int high = loop_join(&s->pen, lane_of(s, x[2], i), lane_of(s, x[3], i));
-        loop_store(&s->pen, out(s), turned_to(q, ci, loop_offset(co, i)), loop_join(&s->pen, low, high));
+        for (int k = 0; k < SQUARE; k++)
+            column[k] = loop_part(&s->pen, x[k], i, SQUARE);
+        loop_store(&s->pen, out(s), turned_to(q, ci, loop_offset(co, i)), loop_join_all(&s->pen, column, SQUARE));
     }
 }
 
@@ -367,7 +361,7 @@ static void transpose(simd *s)
 {
     const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
     int channels = s->t->capability ? 1 : TURNED, whole = t->w - t->w % channels;
-    int square = channels > 1 && s->t->lanes >= SQUARE && t->c % SQUARE == 0 ? SQUARE : 1;
+    bool squares = !s->t->capability && s->t->lanes >= SQUARE && t->c % SQUARE == 0;
     s->unit = loop_parallel(&s->pen);
     loop_index first = loop_plus(loop_at(0), s->unit, channels);
     loop_index end =
@@ -379,7 +373,7 @@ static void transpose(simd *s)
         int lo = part ? whole : 0, hi = part ? t->w : whole;
         if (lo == hi)
             continue;
-        int many = part ? 1 : channels, columns = many > 1 ? square : 1;
+        int many = part ? 1 : channels, columns = squares && !part ? SQUARE : 1;
         loop_index ci = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(lo), loop_at(hi), many), 1);
         loop_index co = loop_plus(loop_at(0), loop_for(&s->pen, first, end, columns), 1);
         if (many > 1)

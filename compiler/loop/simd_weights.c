@@ -32,8 +32,7 @@ static loop_index g_element(const correlation *q, loop_index y, loop_index x, lo
 /* Loops over the gradient's rows of this tile, and over their pixels. */
 static loop_index open_rows(simd *s, const correlation *q)
 {
-    int rows = s->tiles == 1 ? q->g->h : s->rows * q->g->ratio;
-    return loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(rows), 1), 1);
+    return loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(simd_own_rows(s, q->g)), 1), 1);
 }
 
 static void open_pixels(simd *s, const correlation *q, loop_index *y, loop_index *x)

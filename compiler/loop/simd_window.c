@@ -185,27 +185,13 @@ static bool is_inside(const simd *s, const sweep *q, const block *b, int64_t col
 
 /* ---- channels that fill part of a vector ---- */
 
-/* Part i of a vector of so many parts. */
-static int part_of(simd *s, int x, int i, int parts)
-{
-    for (; parts > 1; parts /= 2)
-        x = loop_half(&s->pen, x, i / (parts / 2) % 2);
-    return x;
-}
-
-/* Registers of a power of two, one behind the other. */
-static int joined(simd *s, const int x[], int count)
-{
-    return count == 1 ? x[0] : loop_join(&s->pen, joined(s, x, count / 2), joined(s, x + count / 2, count / 2));
-}
-
 /* Each pixel's value in its part of a vector; missing pixels repeat the last. */
 static int in_parts(simd *s, const int x[], int pixels, int parts)
 {
     int part[LOOP_LANES_MAX] = {0};
     for (int i = 0; i < parts; i++)
-        part[i] = part_of(s, x[i < pixels ? i : pixels - 1], i, parts);
-    return joined(s, part, parts);
+        part[i] = loop_part(&s->pen, x[i < pixels ? i : pixels - 1], i, parts);
+    return loop_join_all(&s->pen, part, parts);
 }
 
 /* So many weights, for each of the pixels that share a vector. */
@@ -214,7 +200,7 @@ static int repeated_weights(simd *s, const sweep *q, loop_index at, int lanes, i
     int part[LOOP_LANES_MAX] = {0}, w = loop_load(&s->pen, DT_F32, lanes, q->weights, at);
     for (int i = 0; i < parts; i++)
         part[i] = w;
-    return joined(s, part, parts);
+    return loop_join_all(&s->pen, part, parts);
 }
 
 /* Channels that stand apart in the source: neighbours share a vector, as many as are whole groups. acc[] of a group's first
@@ -296,7 +282,7 @@ static void part_tails(simd *s, const block *b, int acc[])
     int *tail = acc + b->pixels * b->vectors, shared[SIMD_ACC_MAX], parts = b->lanes / b->tail;
     memcpy(shared, tail, (size_t)b->pixels * sizeof *tail);
     for (int p = 0; p < b->pixels; p++)
-        tail[p] = part_of(s, shared[p / parts], p % parts, parts);
+        tail[p] = loop_part(&s->pen, shared[p / parts], p % parts, parts);
 }
 
 /* One input channel of one tap: a vector of weights, a broadcast of each pixel that it is the `rank`th tap of. */
@@ -544,7 +530,7 @@ static void part_groups(simd *s, const sweep *q, const block *b, int acc[])
     for (int first = 0; first < apart; first += parts) {
         int shared = acc[first];
         for (int p = 0; p < parts; p++)
-            acc[first + p] = part_of(s, shared, p, parts);
+            acc[first + p] = loop_part(&s->pen, shared, p, parts);
     }
 }
 

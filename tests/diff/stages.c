@@ -10,14 +10,11 @@
 /* The net of a file, its logits as long as what it gives. */
 static net *net_of(arena *a, const char *name)
 {
-    char path[256], text[4096];
+    size_t size;
     nasc_diag d = {0};
-    snprintf(path, sizeof path, SOURCE_DIR "/tests/diff/stages/%s.net", name);
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    text[fread(text, 1, sizeof text - 1, f)] = '\0';
-    fclose(f);
-    net *n = net_parse(a, text, path, &d);
+    const char *path = arena_printf(a, SOURCE_DIR "/tests/diff/stages/%s.net", name);
+    const char *source = file_read(a, path, &size, &d);
+    net *n = source ? net_parse(a, source, path, &d) : NULL;
     fail_with(&d, name);
     for (int i = 0; i < n->outputs.count; i++)
         n->slot_size[SLOT_LOGITS] = net_elements(&n->nodes.at[n->outputs.at[i].value].type);
