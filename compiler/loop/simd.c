@@ -26,6 +26,21 @@ int simd_channel_runs(const simd *s, int channels, int vectors, channel_run run[
     return runs;
 }
 
+int simd_part(channel_run run[], int *runs, int most)
+{
+    int parts = 0;
+    for (; parts < most && parts < *runs; parts++) {
+        channel_run *first = &run[parts];
+        if (first->count == 1)
+            continue;
+        memmove(first + 1, first, (size_t)(*runs)++ * sizeof *run - (size_t)parts * sizeof *run);
+        first[0].count = 1;
+        first[1].count--;
+        first[1].lo += first->vectors * first->lanes;
+    }
+    return parts;
+}
+
 loop_index simd_open(simd *s, int lo, int count, int step)
 {
     if (count == 1)
@@ -47,21 +62,6 @@ void simd_fill(simd *s, int buffer, loop_index to, int64_t count, double value)
         int zero = loop_const(&s->pen, DT_F32, run[r].lanes, value);
         loop_index at = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
         loop_store(&s->pen, buffer, loop_sum(to, at), zero);
-        simd_close(s, run[r].count);
-    }
-}
-
-/* Row `to` of a stage's scratch becomes what row `from` is. */
-static void copy_row(simd *s, const stage *g, loop_index to, loop_index from)
-{
-    int64_t row = simd_row_elements(g), count = (int64_t)(g->w + g->left + g->right) * g->pixel;
-    channel_run run[8];
-    int runs = simd_channel_runs(s, (int)count, 1, run);
-    for (int r = 0; r < runs; r++) {
-        loop_index at = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
-        loop_index e = loop_sum(loop_times(loop_offset(from, g->lo), row), at);
-        int value = loop_load(&s->pen, DT_F32, run[r].lanes, g->scratch, e);
-        loop_store(&s->pen, g->scratch, loop_sum(loop_times(loop_offset(to, g->lo), row), at), value);
         simd_close(s, run[r].count);
     }
 }
@@ -337,8 +337,6 @@ static bool goes_by_channel(const simd *s, const stage *g)
            (s->n->nodes.at[g->core].prim == NET_shuffle || s->n->nodes.at[g->core].prim == NET_channel_pad);
 }
 
-static void emit_row(simd *s, const stage *g, loop_index rel);
-static void emit_rows(simd *s, const stage *g);
 static void emit_shuffled_row(simd *s, const stage *g, loop_index rel);
 
 enum { STAGE_RUNS_MAX = 10 };
@@ -358,12 +356,8 @@ static int stage_runs(const simd *s, const stage *g, int core, int channels, cha
         run[last] = with;
         runs = last + 1;
     }
-    if (g->makes >= 0 && run[0].count > 1) { /* the first block of channels, which makes the tile, by itself */
-        memmove(run + 1, run, (size_t)runs++ * sizeof *run);
-        run[0].count = 1;
-        run[1].count--;
-        run[1].lo += run[0].vectors * run[0].lanes;
-    }
+    if (g->makes.count) /* the first block of channels makes the tile */
+        simd_part(run, &runs, 1);
     return runs;
 }
 
@@ -382,40 +376,16 @@ static void emit_run(simd *s, const stage *g, block b, const channel_run *run)
     emit_columns(s, g, b, g->w, simd_block_pixels(s, shaping_window(g), g->w, b.vectors, b.tail));
 }
 
-/* How far ahead of its blocks a convolution makes this tile: a block's columns, of its first channels. 0: the tile is no
- * longer than that, and is made before. */
-static int lead_of(simd *s, const stage *made)
+int simd_first_columns(simd *s, const stage *g)
 {
-    const stage *g = &s->stages.at[made->made_by];
     stage wide = *g;
     channel_run run[STAGE_RUNS_MAX];
     wide.w *= simd_rows_at_once(s, g, simd_own_rows(s, g));
     stage_runs(s, &wide, shaping_window(g), g->c, run);
-    int lead = simd_block_pixels(s, shaping_window(g), wide.w, run[0].vectors, run[0].tail);
-    return lead < simd_own_rows(s, made) * made->w ? lead : 0;
+    return simd_block_pixels(s, shaping_window(g), wide.w, run[0].vectors, run[0].tail);
 }
 
-/* From here on, do blocks make the tile that the stage reads? */
-static void make_meanwhile(simd *s, const stage *g, bool begins)
-{
-    const stage *made = begins && g->makes >= 0 ? &s->stages.at[g->makes] : NULL;
-    s->meanwhile.lead = made ? lead_of(s, made) : 0;
-    s->meanwhile.pixels = made ? simd_own_rows(s, made) * made->w : 0;
-    s->meanwhile.tile = s->meanwhile.lead ? made : NULL;
-}
-
-/* Of a tile that a convolution makes, the pixels of its first block. */
-static void emit_first_pixels(simd *s, const stage *g)
-{
-    stage first = *g;
-    first.w = lead_of(s, g);
-    if (first.w)
-        emit_row(s, &first, loop_at(0));
-    else
-        emit_rows(s, g);
-}
-
-static void emit_row(simd *s, const stage *g, loop_index rel)
+void simd_emit_row(simd *s, const stage *g, loop_index rel)
 {
     int groups = groups_of(s, g->core), channels = g->c / groups, core = shaping_window(g);
     if (goes_by_channel(s, g)) {
@@ -442,13 +412,16 @@ static void emit_row(simd *s, const stage *g, loop_index rel)
         emit_maps(s, g, b, run, runs, simd_block_pixels(s, core, g->w, 1, 0));
         return;
     }
+    int makings = 0; /* the first run's blocks make them */
     for (int r = 0; r < runs; r++) {
         b.c = loop_sum(first, simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes));
-        make_meanwhile(s, g, r == 0);
         b.ends = groups == 1 && r == runs - 1 && run[r].count == 1;
         emit_run(s, g, b, &run[r]);
         simd_close(s, run[r].count);
+        makings = r == 0 ? s->makings : makings;
+        s->makings = 0;
     }
+    s->makings = makings;
     if (groups > 1)
         loop_end(&s->pen);
 }
@@ -478,12 +451,12 @@ static void emit_by_channels(simd *s, const stage *g, int rows)
     channel_run run[STAGE_RUNS_MAX];
     int runs = stage_runs(s, g, g->core, g->c, run);
     for (int r = 0; r < runs; r++) {
-        make_meanwhile(s, g, r == 0);
         block b = {.c = simd_open(s, run[r].lo, run[r].count, run[r].vectors * run[r].lanes)};
         b.rel = simd_open(s, 0, rows, 1);
         emit_run(s, g, b, &run[r]);
         simd_close(s, rows);
         simd_close(s, run[r].count);
+        s->makings = 0; /* the first run's blocks have made them */
     }
 }
 
@@ -521,32 +494,11 @@ static void emit_shuffled_row(simd *s, const stage *g, loop_index rel)
 
 /* ---- stages ------------------------------------------------------------------------------------------------------ */
 
-/* Scratch columns left and right of the map, in one row. */
-static void fill_sides(simd *s, const stage *g, loop_index rel)
-{
-    view v = simd_stage_view(g);
-    for (int piece = 0; piece < (g->split ? 2 : 1); piece++) {
-        int64_t pixel = piece ? v.rest_column : v.column;
-        loop_index c = loop_at(piece ? g->split : 0);
-        if (g->left)
-            simd_fill(s, g->scratch, simd_view_element(&v, rel, loop_at(-g->left), c), g->left * pixel, g->fill);
-        if (g->right)
-            simd_fill(s, g->scratch, simd_view_element(&v, rel, loop_at(g->w), c), g->right * pixel, g->fill);
-    }
-}
-
-static void fill_rows(simd *s, const stage *g, int lo, int hi)
-{
-    int64_t row = simd_row_elements(g);
-    if (lo < hi)
-        simd_fill(s, g->scratch, loop_at((lo + g->lo) * row), (hi - lo) * row, g->fill);
-}
-
 static void emit_filled_row(simd *s, const stage *g, loop_index rel)
 {
     if (g->kind != STAGE_STORE)
-        fill_sides(s, g, rel);
-    emit_row(s, g, rel);
+        simd_fill_sides(s, g, rel);
+    simd_emit_row(s, g, rel);
     simd_stream_rows(s, g, rel);
 }
 
@@ -557,7 +509,7 @@ static void emit_own_rows(simd *s, const stage *g, int rows)
     if (many > 1) {
         stage wide = *g;
         wide.w *= many;
-        emit_row(s, &wide, simd_open(s, 0, rows / many, many));
+        simd_emit_row(s, &wide, simd_open(s, 0, rows / many, many));
         simd_close(s, rows / many);
         return;
     }
@@ -576,39 +528,18 @@ static void emit_own_rows(simd *s, const stage *g, int rows)
         emit_filled_row(s, g, loop_at(i));
 }
 
-/* What lies above and below the map, where a tile is all of it. */
-static void fill_above_and_below(simd *s, const stage *g)
-{
-    fill_rows(s, g, -g->lo, 0);
-    fill_rows(s, g, g->h, g->h + g->hi);
-}
-
-/* Rows that the tile before has made already move up; the first that is left to be made. Of an image's first tile none
- * is there. */
-static loop_index carry_rows(simd *s, const stage *g, int own)
-{
-    int halo = g->lo + g->hi;
-    loop_index made = loop_offset(loop_times(s->tile, halo), -g->lo);
-    loop_index from = loop_plus(loop_at(0), loop_int(&s->pen, LOOP_INT_MIN, made, loop_at(g->hi), 0), 1);
-    loop_index rel = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(-g->lo), from, 1), 1);
-    copy_row(s, g, rel, loop_offset(rel, own));
-    loop_end(&s->pen);
-    return from;
-}
-
-static void emit_rows(simd *s, const stage *g)
+void simd_emit_rows(simd *s, const stage *g)
 {
     int own = simd_own_rows(s, g);
     if (s->tiles == 1)
-        fill_above_and_below(s, g);
+        simd_fill_around(s, g);
     if (s->tiles == 1 || (!g->lo && !g->hi)) {
         emit_own_rows(s, g, own);
         return;
     }
     CHECK(simd_row_phases(s, g->core) == 1);
-    loop_index from = simd_carries(s) ? carry_rows(s, g, own) : loop_at(-g->lo);
+    loop_index from = simd_carries(s) ? simd_carry_rows(s, g, own) : loop_at(-g->lo);
     loop_index rel = loop_plus(loop_at(0), loop_for(&s->pen, from, loop_at(own + g->hi), 1), 1);
-    int64_t row = simd_row_elements(g);
     loop_index y = loop_sum(rel, loop_times(s->tile, g->ratio));
     loop_if(&s->pen, loop_at(-1), y);
     loop_if(&s->pen, y, loop_at(g->h));
@@ -616,10 +547,10 @@ static void emit_rows(simd *s, const stage *g)
     loop_end(&s->pen);
     loop_end(&s->pen);
     loop_if(&s->pen, y, loop_at(0));
-    simd_fill(s, g->scratch, loop_times(loop_offset(rel, g->lo), row), row, g->fill);
+    simd_fill_row(s, g, rel);
     loop_end(&s->pen);
     loop_if(&s->pen, loop_at(g->h - 1), y);
-    simd_fill(s, g->scratch, loop_times(loop_offset(rel, g->lo), row), row, g->fill);
+    simd_fill_row(s, g, rel);
     loop_end(&s->pen);
     loop_end(&s->pen);
 }
@@ -629,21 +560,25 @@ static void emit_stage(simd *s, const stage *g)
     forget_channels(s);
     switch (g->kind) {
     case STAGE_WEIGHTS:
+        simd_begin_meanwhile(s, g);
+        simd_begin_along(s, g);
         simd_weights(s, g);
+        simd_end_along(s);
         break;
     default:
-        if (g->made_by >= 0) {
-            emit_first_pixels(s, g);
+        if (g->made == MADE_LEADING)
+            simd_make_first_pixels(s, g);
+        if (g->made != MADE_ALONE)
             break;
-        }
+        simd_begin_meanwhile(s, g);
         if (simd_is_narrow(s, g))
             simd_begin_narrow(s, g);
         simd_begin_along(s, g);
-        emit_rows(s, g);
-        s->meanwhile.tile = NULL;
+        simd_emit_rows(s, g);
         simd_end_along(s);
         simd_end_narrow(s);
     }
+    simd_end_meanwhile(s);
 }
 
 static void emit_stages(simd *s)
@@ -735,6 +670,8 @@ static void emit_unit(simd *s, int images)
     loop_index first = loop_plus(loop_at(0), s->unit, images), whole = first;
     loop_index end = loop_plus(
         loop_at(0), loop_int(&s->pen, LOOP_INT_MIN, loop_offset(first, images), loop_plus(loop_at(0), 0, 1), 0), 1);
+    s->images_end = end;
+    simd_begin_ahead(s, first);
     if (s->images_most > 1) {
         loop_index count = loop_sum(end, loop_times(first, -1));
         whole = loop_plus(first, loop_int(&s->pen, LOOP_INT_DIV, count, loop_at(0), s->images_most), s->images_most);

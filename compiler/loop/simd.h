@@ -19,6 +19,13 @@ enum stage_kind {
     STAGE_WEIGHTS, /* memory = a convolution's partial weight gradient */
 };
 
+enum made_when {
+    MADE_ALONE,   /* before its readers */
+    MADE_LEADING, /* by its first reader, some pixels before it reads them */
+    MADE_PASSING, /* by an earlier stage of the tile, at its pixels */
+    MADE_AHEAD,   /* for the next tile, by a stage behind the last that reads it */
+};
+
 /* A map in memory of which a stage fetches, at each of its pixels, what it or the next tile reads. */
 typedef struct fetch {
     int node;
@@ -28,6 +35,7 @@ typedef struct fetch {
     int below;       /* rows of the next tile that this one has read already */
     int wider;       /* channels of the map for each of the fetcher's, at most */
     bool soon;       /* its reader comes later in the same tile */
+    int tiles;       /* else, after so many */
     bool written;
 } fetch;
 
@@ -45,12 +53,13 @@ typedef struct stage {
     int scratch;             /* buffer */
     int pixel;               /* elements a pixel in it */
     int split; /* channels that stand together where those behind them stand apart (simd_split.c); 0: all together */
-    VEC(int) roots;    /* STORE */
-    VEC(int) sums;     /* STORE: chan_sum roots */
-    map_list fetches;  /* CHIP, STORE */
-    VEC(int) gathered; /* STORE: scratch for a row of each root, which is streamed from there; -1: none */
-    int made_by;       /* TILE: the stage that makes all but its first pixels, as it reads them; -1: it is made first */
-    int makes;         /* CHIP, STORE: that tile; -1: none */
+    VEC(int) roots;      /* STORE */
+    VEC(int) sums;       /* STORE: chan_sum roots */
+    map_list fetches;    /* CHIP, STORE */
+    VEC(int) gathered;   /* STORE: scratch for a row of each root, which is streamed from there; -1: none */
+    enum made_when made; /* TILE (simd_meanwhile.c) */
+    int made_by;         /* TILE: the stage that makes it as it sums; -1: it is made by itself */
+    VEC(int) makes;      /* CHIP, STORE, WEIGHTS: those tiles */
 } stage;
 
 /* A tensor as windows see it: element (rel, x, c) at origin + rel·row + x·column + c; from channel `split` on, if there is
@@ -110,18 +119,16 @@ typedef struct simd {
     bool carried;        /* units are images: what a tile has made of the next one's halo moves on */
     int rows;            /* of the smallest map, a tile */
     int tiles;
-    int smallest;           /* height of the smallest map */
-    int images_most;        /* that a tile spans: more than one where maps are small and each pixel stands alone */
-    int unit;               /* variable of the parallel loop */
-    loop_index image, tile; /* number of the image; the tile's first row of the smallest map */
-    int slices;             /* of the channels, that pass one after the other; 0: all pass together */
-    loop_index slice;       /* its first channel: those of blocks and spots count from there */
-    int core, core_reg;     /* a window's result at the present pixel */
-    struct {
-        const stage *tile; /* that the block at hand makes pixels of; NULL: none */
-        int lead;          /* how far ahead of the block */
-        int pixels;        /* of the whole tile */
-    } meanwhile;
+    int smallest;               /* height of the smallest map */
+    int images_most;            /* that a tile spans: more than one where maps are small and each pixel stands alone */
+    int unit;                   /* variable of the parallel loop */
+    loop_index image, tile;     /* number of the image; the tile's first row of the smallest map */
+    int slices;                 /* of the channels, that pass one after the other; 0: all pass together */
+    loop_index slice;           /* its first channel: those of blocks and spots count from there */
+    int core, core_reg;         /* a window's result at the present pixel */
+    loop_index images_end;      /* of the unit */
+    struct making *making;      /* tiles that the stage at hand makes */
+    int makings;                /* of them; 0 too where its blocks make none */
     int streamed;               /* columns of the row at hand that have gone to memory already */
     map_list along;             /* maps of which blocks of the stage at hand fetch lines while they sum */
     int along_ratio;            /* of that stage */
@@ -160,6 +167,10 @@ void simd_fill_shares(simd *s); /* at the start of a unit: the tables that avera
 /* simd_stage.c: which stages a group needs, their rows, their scratch */
 void simd_plan(simd *s);
 net_window simd_window_of(const simd *s, int node); /* padding is a window of one tap */
+/* simd_tile.c: the height of a tile; images that one spans; elements of a stage's scratch in a tile of so many rows */
+void simd_choose_rows(simd *s);
+int simd_images_of(simd *s);
+int64_t simd_scratch_elements(const simd *s, const stage *g, int rows);
 /* From here on a tile spans so many images, of which 1 or images_most: stages see one map that is so much taller, or one row
  * of all pixels where nothing is summed row by row. */
 void simd_span(simd *s, int images);
@@ -187,8 +198,9 @@ view simd_operand_view(simd *s, int node, int k);
 void simd_plan_fetches(simd *s);
 void simd_fetch_ahead(simd *s, const stage *g, const spot *at);
 bool simd_goes_ahead(const simd *s, int lanes,
-                     int vector);              /* do the reads of a block's vector fetch the next row's line? */
-bool simd_is_fetched(const simd *s, int node); /* by a stage that does so while it sums */
+                     int vector);                /* do the reads of a block's vector fetch the next row's line? */
+bool simd_is_fetched(const simd *s, int node);   /* by a stage that does so while it sums */
+bool simd_is_made_here(const simd *s, int node); /* by this kernel, all of it or, of a concat, a part */
 void simd_plan_streams(simd *s);
 /* Around the rows of a stage: may its blocks fetch along? Where they do, nothing is fetched when they are stored. */
 void simd_begin_along(simd *s, const stage *g);
@@ -217,6 +229,16 @@ enum loop_op simd_fold_of(const net_node *pool); /* how a pool joins its taps */
  * further (simd_fetch.c): about a pixel's in each. Where nothing is fetched it is one round. */
 int simd_fetch_rounds(const simd *s, const block *b, int steps);
 void simd_fetch_along(simd *s, const block *b, loop_index round, int rounds);
+/* The same where rows of w pixels pass in so many rounds: of maps [first, end) a line or more with each pixel, and what is
+ * left with each row. */
+typedef struct fetch_share {
+    int first, end;
+    loop_index round;
+    int rounds;
+    int begun; /* rounds before */
+} fetch_share;
+void simd_fetch_beside(simd *s, const fetch_share *q, loop_index rel, loop_index x, int w);
+void simd_fetch_rest(simd *s, const fetch_share *q, loop_index rel, int w);
 /* What a convolution, forward or back, multiplies with for output channel c, of group `group`: weight k of a tap is at
  * base + tap · per_tap + k · per_inner and meets channel k from `first` on of the source. */
 typedef struct filter {
@@ -255,14 +277,22 @@ bool simd_is_read_flat(simd *s, const stage *g, int node);
 void simd_plan_splits(simd *s);
 int64_t simd_row_elements(const stage *g); /* of a row of the stage's scratch */
 loop_index simd_view_element(const view *v, loop_index row, loop_index column, loop_index c);
-/* simd_meanwhile.c: tiles that a convolution makes as it reads them: for each of so many pixels of a block, in so many
- * parts, `each` pixels that lie `lead` further; `pixels` · `parts` rounds in all, at most the `steps` of the block's sum */
+/* simd_meanwhile.c: tiles that a stage makes as it sums */
+void simd_plan_meanwhile(simd *s);
+bool simd_is_long_gradient(const simd *s, const stage *g); /* by weights, of pixels alone, in blocks of whole vectors */
+void simd_make_first_pixels(simd *s, const stage *g);      /* of a tile that leads its maker */
+void simd_begin_ahead(simd *s, loop_index image); /* before a unit's first image: the tiles that others make ahead */
+/* Around the blocks of a stage that make its tiles, if it has any. */
+void simd_begin_meanwhile(simd *s, const stage *g);
+void simd_end_meanwhile(simd *s);
+/* With each of so many pixels of a block, in so many parts, `each` pixels; `pixels` · `parts` rounds in all, at most the
+ * `steps` of the block's sum. */
 typedef struct meanwhile_rounds {
     int pixels, parts, each;
 } meanwhile_rounds;
-void simd_plan_meanwhile(simd *s);
 meanwhile_rounds simd_meanwhile_rounds(const simd *s, const block *b, int steps);
 void simd_make_meanwhile(simd *s, const block *b, const meanwhile_rounds *q, loop_index round, loop_index part);
+void simd_make_beside(simd *s, loop_index rel, loop_index x); /* one pixel */
 /* simd_narrow.c: maps of few channels, a row as one run; begun before and ended behind a stage's rows */
 bool simd_is_narrow(const simd *s, const stage *g);
 void simd_begin_narrow(simd *s, const stage *g);
@@ -311,6 +341,8 @@ typedef struct channel_run {
     int tail; /* see block */
 } channel_run;
 int simd_channel_runs(const simd *s, int channels, int vectors, channel_run run[8]);
+int simd_part(channel_run run[], int *runs,
+              int most); /* the first `most` blocks become runs of their own; how many there are */
 enum {
     SIMD_ACC_MAX = 64,
     SIMD_LINE = 16,   /* floats of a cache line */
@@ -321,5 +353,19 @@ void simd_fill(simd *s, int buffer, loop_index to, int64_t count, double value);
 /* Opens a loop over a run where it has more than one block; the first channel of the block. simd_close ends it. */
 loop_index simd_open(simd *s, int lo, int count, int step);
 void simd_close(simd *s, int count);
+/* simd.c: a stage's rows; one of them; and the columns of its first block */
+void simd_emit_rows(simd *s, const stage *g);
+void simd_emit_row(simd *s, const stage *g, loop_index rel);
+int simd_first_columns(simd *s, const stage *g);
+/* simd_edge.c: scratch columns left and right of the map, in one row; rows that hold nothing of it; rows above and below,
+ * where a tile is all of the map */
+void simd_fill_sides(simd *s, const stage *g, loop_index rel);
+void simd_fill_row(simd *s, const stage *g, loop_index rel);
+void simd_fill_rows(simd *s, const stage *g, int lo, int hi);
+void simd_fill_around(simd *s, const stage *g);
+/* Rows that the tile before has made already move up, it had so many of its own; the first that is left to be made. Of an
+ * image's first tile none is there. */
+loop_index simd_carry_rows(simd *s, const stage *g, int own);
+void simd_move_rows(simd *s, const stage *g, int own); /* the same where it is not the first */
 
 #endif

@@ -27,25 +27,10 @@ static bool sums_long(const simd *s, const stage *g)
     return w->kh * w->kw == 1 && simd_work_of(s, g->core) >= SIMD_LONG_SUM;
 }
 
-/* The stage that computes most for each map that it fetches, at the pixels of `m`, and best as it sums; NULL: there is
- * none. More channels than the stage has take one that sums: it has the time. */
-static stage *fetcher_of(simd *s, const fetch *m)
+/* Does it sum over pixels, the channels of each in many blocks? */
+static bool sums_pixels(const simd *s, const stage *g)
 {
-    const net_type *t = &s->n->nodes.at[m->node].type;
-    stage *best = NULL;
-    double most = 0;
-    for (int i = 0; i < s->stages.count; i++) {
-        stage *g = &s->stages.at[i];
-        bool fits = g->h == t->h && g->w == t->w && (m->channels == g->c || (m->channels > g->c && sums_long(s, g)));
-        if (!fits || g->core < 0 || (g->kind != STAGE_CHIP && g->kind != STAGE_STORE))
-            continue;
-        double work = simd_work_of(s, g->core) * (sums_long(s, g) ? SPREAD : 1) / (1 + g->fetches.count);
-        if (work > most) {
-            best = g;
-            most = work;
-        }
-    }
-    return best;
+    return s->layout->large && !s->o->small && simd_is_long_gradient(s, g);
 }
 
 /* ---- which maps -------------------------------------------------------------------------------------------------- */
@@ -71,6 +56,11 @@ static bool has_own_part(const simd *s, int node)
         if (is_own(s, v->operand[k]))
             return true;
     return false;
+}
+
+bool simd_is_made_here(const simd *s, int node)
+{
+    return is_own(s, node) || has_own_part(s, node);
 }
 
 /* The maps in memory that computing `node` reads, but for what lies under `core`; a concat is one map. Of slices
@@ -115,6 +105,46 @@ static void add_passing_maps(simd *s, const stage *g, map_list *maps)
             add_maps(s, s->n->nodes.at[g->sums.at[i]].operand[k], g->core, 0, 0, maps);
 }
 
+/* Channels that the stage fetches at each of its pixels. */
+static int load_of(simd *s, const stage *g)
+{
+    map_list maps = {0};
+    int channels = 0;
+    if (sums_long(s, g))
+        add_passing_maps(s, g, &maps);
+    for (int i = 0; i < maps.count; i++)
+        channels += maps.at[i].channels;
+    for (int i = 0; i < g->fetches.count; i++)
+        channels += g->fetches.at[i].channels;
+    return channels;
+}
+
+/* The stage that computes most for each channel that it fetches, at the pixels of `m`, and best as it sums; of stages that
+ * are about as good the last before stage `reader`, which the tile before has too. NULL: there is none. More channels than
+ * the stage has take one that sums: it has the time. */
+static stage *fetcher_of(simd *s, const fetch *m, int reader)
+{
+    enum { ABOUT = 4 }; /* a quarter */
+    const net_type *t = &s->n->nodes.at[m->node].type;
+    int count = s->stages.count;
+    stage *best = NULL;
+    double most = 0;
+    for (int k = 1; k <= count; k++) {
+        stage *g = &s->stages.at[(reader + k) % count];
+        bool sums = sums_long(s, g) || sums_pixels(s, g);
+        bool fits = g->h == t->h && g->w == t->w && (m->channels == g->c || (m->channels > g->c && sums));
+        if (!fits || (!sums && (g->core < 0 || (g->kind != STAGE_CHIP && g->kind != STAGE_STORE))))
+            continue;
+        double work = simd_work_of(s, simd_window_under(g)) * g->c * (sums ? SPREAD : 1);
+        double each = work / (load_of(s, g) + m->channels);
+        if (each * (1 + ABOUT) > most * ABOUT) {
+            best = g;
+            most = each > most ? each : most;
+        }
+    }
+    return best;
+}
+
 /* Those that another stage had better fetch: of stages that do not fetch along, and of windows that read them where they
  * lie. */
 static void add_tile_maps(simd *s, const stage *g, map_list *maps)
@@ -140,7 +170,9 @@ static int rows_below(const stage *g)
 static void plan_fetch(simd *s, const fetch *m, const stage *reader)
 {
     const net_node *v = &s->n->nodes.at[m->node];
-    stage *by = fetcher_of(s, m);
+    bool ahead = reader->made == MADE_AHEAD;
+    const stage *at = ahead || reader->made == MADE_PASSING ? &s->stages.at[reader->made_by] : reader;
+    stage *by = fetcher_of(s, m, (int)(at - s->stages.at));
     for (int k = 0; k < v->count && v->prim == NET_concat && m->channels == v->type.c && !by; k++) {
         fetch part = *m;
         part.node = v->operand[k];
@@ -151,7 +183,8 @@ static void plan_fetch(simd *s, const fetch *m, const stage *reader)
     if (!by || by == reader)
         return;
     fetch f = *m;
-    f.soon = by < reader;
+    f.soon = by < at && !ahead;
+    f.tiles = by >= at && ahead ? 2 : 1;
     f.wider = (m->channels + by->c - 1) / by->c;
     VEC_PUSH(s->a, &by->fetches, f);
 }
@@ -183,7 +216,7 @@ bool simd_is_fetched(const simd *s, int node)
     }
     for (int i = 0; i < s->stages.count; i++) {
         const stage *g = &s->stages.at[i];
-        for (int k = 0; k < g->fetches.count && sums_long(s, g); k++)
+        for (int k = 0; k < g->fetches.count && (sums_long(s, g) || sums_pixels(s, g)); k++)
             if (g->fetches.at[k].node == node)
                 return true;
     }
@@ -198,7 +231,7 @@ static int64_t until_read(const simd *s, const stage *g, const fetch *f)
         return 0;
     if (s->slices && s->tiles == 1) /* the next slice's */
         return g->c;
-    return (s->rows * g->ratio + (s->tiles > 1 ? f->below : 0)) * row_of(s, f->node);
+    return (f->tiles * s->rows * g->ratio + (s->tiles > 1 ? f->below : 0)) * row_of(s, f->node);
 }
 
 bool simd_goes_ahead(const simd *s, int lanes, int vector)
@@ -317,7 +350,7 @@ void simd_begin_along(simd *s, const stage *g)
 {
     s->along = (map_list){0};
     s->along_ratio = g->ratio;
-    if (!sums_long(s, g))
+    if (!sums_long(s, g) && !sums_pixels(s, g))
         return;
     add_passing_maps(s, g, &s->along);
     add_stores(s, g, &s->along);
@@ -359,6 +392,64 @@ void simd_fetch_along(simd *s, const block *b, loop_index round, int rounds)
                 fetch_line(s, &s->along.at[i], &at);
             }
         }
+}
+
+/* Lines of a row of a map, from the row's first on. */
+static void fetch_lines(simd *s, const fetch *f, loop_index rel, loop_index line, int many)
+{
+    spot first = {.rel = rel, .x = loop_at(0), .c = loop_at(0), .ratio = s->along_ratio};
+    for (int i = 0; i < many; i++) {
+        fetch at = *f;
+        loop_index e = loop_offset(simd_element(s, f->node, &first), at.channel + at.further);
+        e = loop_sum(e, loop_times(loop_offset(line, i), SIMD_LINE));
+        loop_prefetch(&s->pen, simd_arg(s, f->node, f->written ? LOOP_INOUT : LOOP_IN), e);
+    }
+}
+
+/* Lines of a row, and how many of them a pixel of each of the rounds fetches. */
+static int lines_of(const simd *s, const fetch *f, int w)
+{
+    return (int)(((int64_t)w * s->layout->stride[f->node] + SIMD_LINE - 1) / SIMD_LINE);
+}
+
+static bool is_whole(const simd *s, const fetch *f)
+{
+    return f->channels == s->layout->stride[f->node];
+}
+
+void simd_fetch_beside(simd *s, const fetch_share *q, loop_index rel, loop_index x, int w)
+{
+    for (int m = q->first; m < q->end; m++) {
+        const fetch *f = &s->along.at[m];
+        if (is_whole(s, f)) {
+            int each = lines_of(s, f, w) / (q->rounds * w);
+            each = each < 1 ? 1 : each;
+            fetch_lines(s, f, rel, loop_times(loop_sum(loop_times(q->round, w), x), each), each);
+            continue;
+        }
+        int lines = (f->channels + SIMD_LINE - 1) / SIMD_LINE, each = (lines + q->rounds - 1) / q->rounds;
+        bool all = each * q->rounds == lines;
+        if (!all)
+            loop_if(&s->pen, loop_times(q->round, each), loop_at(lines));
+        for (int i = 0; i < each; i++) {
+            spot at = {.rel = rel, .x = x, .ratio = s->along_ratio};
+            at.c = loop_times(loop_offset(loop_times(q->round, each), i), SIMD_LINE);
+            fetch_line(s, f, &at);
+        }
+        if (!all)
+            loop_end(&s->pen);
+    }
+}
+
+void simd_fetch_rest(simd *s, const fetch_share *q, loop_index rel, int w)
+{
+    for (int m = q->first; m < q->end; m++) {
+        const fetch *f = &s->along.at[m];
+        int lines = lines_of(s, f, w), done = lines / (q->rounds * w) * (q->rounds * w),
+            each = (lines - done + q->rounds - 1) / q->rounds;
+        if (is_whole(s, f) && done && each)
+            fetch_lines(s, f, rel, loop_offset(loop_times(q->round, each), done), each);
+    }
 }
 
 /* ---- stores ------------------------------------------------------------------------------------------------------ */

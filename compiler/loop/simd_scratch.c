@@ -16,7 +16,7 @@ typedef struct life {
 
 static bool is_handed(const simd *s, const stage *g)
 {
-    return simd_is_in_scratch(g) && !(simd_carries(s) && (g->lo || g->hi));
+    return simd_is_in_scratch(g) && g->made != MADE_AHEAD && !(simd_carries(s) && (g->lo || g->hi));
 }
 
 static void see_uses(const simd *s, const stage_run *run, life lives[])

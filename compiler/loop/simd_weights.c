@@ -2,6 +2,8 @@
  * block of weights in registers while a tile passes. */
 #include "loop/simd.h"
 
+#include <limits.h>
+
 enum { TAP_PIXELS = 4 };
 
 typedef struct correlation {
@@ -13,7 +15,9 @@ typedef struct correlation {
     int inner, outer, groups; /* channels of a group: of x, of g */
     int whole, tail, across;  /* channels of g that fill vectors, and others; of x, those that turned blocks have */
     int sums;                 /* scratch of turned blocks: [tap][tail][across] */
-    bool depthwise, turned;   /* turned: the block at hand */
+    loop_index first;         /* row of the part at hand, which has so many */
+    int rows;
+    bool depthwise, turned; /* turned: the block at hand */
 } correlation;
 
 static loop_index x_element(const correlation *q, loop_index y, loop_index x, int ky, int64_t further, loop_index c)
@@ -29,22 +33,10 @@ static loop_index g_element(const correlation *q, loop_index y, loop_index x, lo
     return simd_view_element(&q->grad, y, x, c);
 }
 
-/* Loops over the gradient's rows of this tile, and over their pixels. */
+/* Loops over the gradient's rows of this part of the tile. */
 static loop_index open_rows(simd *s, const correlation *q)
 {
-    return loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(simd_own_rows(s, q->g)), 1), 1);
-}
-
-static void open_pixels(simd *s, const correlation *q, loop_index *y, loop_index *x)
-{
-    *y = open_rows(s, q);
-    *x = simd_open(s, 0, q->g->w, 1);
-}
-
-static void close_pixels(simd *s, const correlation *q)
-{
-    simd_close(s, q->g->w);
-    loop_end(&s->pen);
+    return loop_sum(q->first, simd_open(s, 0, q->rows, 1));
 }
 
 /* Depthwise: taps [first, first + many) of one vector of channels. */
@@ -98,7 +90,7 @@ static void depthwise_taps(simd *s, const correlation *q, tap_block b)
     b.pixels = width % TAP_PIXELS;
     if (b.pixels)
         depthwise_pixels(s, q, &b, y, loop_at((int64_t)blocks * TAP_PIXELS));
-    loop_end(&s->pen);
+    simd_close(s, q->rows);
     for (int i = 0; i < b.many; i++)
         loop_store(&s->pen, q->out, loop_offset(to, (int64_t)(b.first + i) * channels), b.acc[i]);
 }
@@ -128,6 +120,10 @@ typedef struct weight_block {
     int tap;
     loop_index group, row, column;
     int rows, vectors, lanes;
+    loop_index at; /* its number, among so many that differ by their rows */
+    int blocks;
+    int run, runs; /* of the blocks that fetch: this one's number among those of other columns */
+    fetch_share fetches;
 } weight_block;
 
 /* Turned blocks add up in scratch, where columns lie side by side, and go to the partial rows when the unit ends. */
@@ -141,17 +137,11 @@ static loop_index block_target(const correlation *q, const weight_block *b)
     return loop_sum(to, loop_sum(b->column, loop_times(b->group, q->outer)));
 }
 
-static void dense_block(simd *s, const correlation *q, const weight_block *b)
+/* A pixel's products: each row's value with all columns. */
+static void dense_pixel(simd *s, const correlation *q, const weight_block *b, loop_index y, loop_index x,
+                        const int acc[])
 {
-    int acc[SIMD_ACC_MAX], column[SIMD_ACC_MAX], kw = q->v->attr.window.kw;
-    int out = q->turned ? q->sums : q->out, width = q->turned ? q->across : q->v->type.c;
-    loop_index to = block_target(q, b), y, x;
-    for (int i = 0; i < b->rows; i++)
-        for (int v = 0; v < b->vectors; v++)
-            acc[i * b->vectors + v] =
-                loop_load(&s->pen, DT_F32, b->lanes, out, loop_offset(to, (int64_t)i * width + (int64_t)v * b->lanes));
-    open_pixels(s, q, &y, &x);
-    int dilation = q->v->attr.window.dw;
+    int column[SIMD_ACC_MAX], kw = q->v->attr.window.kw, dilation = q->v->attr.window.dw;
     loop_index of_x =
         x_element(q, y, x, b->tap / kw, (int64_t)(b->tap % kw) * dilation, loop_times(b->group, q->inner));
     loop_index of_g = g_element(q, y, x, loop_times(b->group, q->outer));
@@ -164,7 +154,51 @@ static void dense_block(simd *s, const correlation *q, const weight_block *b)
         for (int v = 0; v < b->vectors; v++)
             simd_fma_to(s, acc[i * b->vectors + v], value, column[v]);
     }
-    close_pixels(s, q);
+}
+
+/* Pixels of a row of which this block makes others as well (simd_meanwhile.c): one with each of as many as leave all
+ * blocks, of which this is number `at` of `blocks`, the same number of them. */
+static void dense_row_and_make(simd *s, const correlation *q, const weight_block *b, loop_index y, const int acc[])
+{
+    int w = q->g->w, each = (w + b->blocks - 1) / b->blocks, apart = w / each, left = w - each * apart;
+    simd_fetch_rest(s, &b->fetches, y, w);
+    loop_index i = simd_open(s, 0, each, 1), made = loop_sum(loop_times(b->at, each), i);
+    bool all_inside = each * b->blocks == w;
+    if (!all_inside)
+        loop_if(&s->pen, made, loop_at(w));
+    simd_make_beside(s, y, made);
+    if (!all_inside)
+        loop_end(&s->pen);
+    loop_index x = loop_sum(loop_times(i, apart), simd_open(s, 0, apart, 1));
+    simd_fetch_beside(s, &b->fetches, y, x, w);
+    dense_pixel(s, q, b, y, x, acc);
+    simd_close(s, apart);
+    simd_close(s, each);
+    if (left) {
+        x = simd_open(s, each * apart, left, 1);
+        simd_fetch_beside(s, &b->fetches, y, x, w);
+        dense_pixel(s, q, b, y, x, acc);
+        simd_close(s, left);
+    }
+}
+
+static void dense_block(simd *s, const correlation *q, const weight_block *b)
+{
+    int acc[SIMD_ACC_MAX];
+    int out = q->turned ? q->sums : q->out, width = q->turned ? q->across : q->v->type.c;
+    loop_index to = block_target(q, b), y;
+    for (int i = 0; i < b->rows; i++)
+        for (int v = 0; v < b->vectors; v++)
+            acc[i * b->vectors + v] =
+                loop_load(&s->pen, DT_F32, b->lanes, out, loop_offset(to, (int64_t)i * width + (int64_t)v * b->lanes));
+    y = open_rows(s, q);
+    if (s->makings || s->along.count) {
+        dense_row_and_make(s, q, b, y, acc);
+    } else {
+        dense_pixel(s, q, b, y, simd_open(s, 0, q->g->w, 1), acc);
+        simd_close(s, q->g->w);
+    }
+    simd_close(s, q->rows);
     for (int i = 0; i < b->rows; i++)
         for (int v = 0; v < b->vectors; v++)
             loop_store(&s->pen, out, loop_offset(to, (int64_t)i * width + (int64_t)v * b->lanes),
@@ -183,19 +217,45 @@ static int block_rows(const simd *s, int count, int vectors)
     return most;
 }
 
+/* What block `at` of `blocks` fetches: each map belongs to some that follow each other, or a block has several. */
+static fetch_share share_of(const simd *s, int at, int blocks)
+{
+    int maps = s->along.count, m = 0;
+    if (maps == 0 || blocks == 0)
+        return (fetch_share){.rounds = INT_MAX};
+    if (maps > blocks)
+        return (fetch_share){.first = maps * at / blocks, .end = maps * (at + 1) / blocks, .rounds = 1};
+    while (blocks * (m + 1) / maps <= at)
+        m++;
+    int begin = blocks * m / maps;
+    return (fetch_share){.first = m, .end = m + 1, .rounds = blocks * (m + 1) / maps - begin, .begun = at - begin};
+}
+
 /* Rows [first, first + count) with the columns of a run. */
 static void dense_rows(simd *s, const correlation *q, weight_block b, int first, int count)
 {
-    int most = block_rows(s, count, b.vectors), blocks = count / most;
+    int most = block_rows(s, count, b.vectors), whole = count / most;
     b.rows = most;
-    b.row = simd_open(s, first, blocks, most);
-    dense_block(s, q, &b);
-    simd_close(s, blocks);
+    b.blocks = (count + most - 1) / most;
+    for (int i = 0, many; i < whole; i += many) { /* as many as fetch of the same map */
+        b.fetches = share_of(s, b.run * whole + i, b.runs * whole);
+        many = b.fetches.rounds - b.fetches.begun;
+        many = many < whole - i ? many : whole - i;
+        b.at = simd_open(s, i, many, 1);
+        b.fetches.round = loop_offset(b.at, b.fetches.begun - i);
+        b.row = loop_offset(loop_times(b.at, most), first);
+        dense_block(s, q, &b);
+        simd_close(s, many);
+    }
+    b.fetches = (fetch_share){.rounds = 1};
     b.rows = count % most;
-    b.row = loop_at(first + (int64_t)blocks * most);
+    b.at = loop_at(whole);
+    b.row = loop_at(first + (int64_t)whole * most);
     if (b.rows)
         dense_block(s, q, &b);
 }
+
+enum { FETCHING = 4 }; /* blocks of columns that fetch, at most */
 
 /* Rows [first, first + rows) and columns [lo, lo + columns). */
 static void dense_part(simd *s, const correlation *q, weight_block b, int first, int rows, int lo, int columns)
@@ -203,14 +263,18 @@ static void dense_part(simd *s, const correlation *q, weight_block b, int first,
     int whole = columns / s->t->lanes, vectors = whole >= 2 ? 2 : 1;
     if (s->o->vectors > 0 && s->o->vectors <= whole)
         vectors = s->o->vectors;
-    channel_run run[8];
-    int runs = simd_channel_runs(s, columns, vectors, run);
+    channel_run run[8 + FETCHING];
+    int runs = simd_channel_runs(s, columns, vectors, run), fetching = s->along.count ? FETCHING : 1;
+    b.runs = s->along.count || s->makings ? simd_part(run, &runs, fetching) : 0;
     for (int r = 0; r < runs; r++) {
+        b.run = r;
         b.column = simd_open(s, lo + run[r].lo, run[r].count, run[r].vectors * run[r].lanes);
         b.vectors = run[r].vectors;
         b.lanes = run[r].lanes;
         dense_rows(s, q, b, first, rows);
         simd_close(s, run[r].count);
+        s->makings = 0;                                       /* the first blocks of columns have made them, */
+        s->along.count = r + 1 < b.runs ? s->along.count : 0; /* the first few have fetched */
     }
 }
 
@@ -303,6 +367,26 @@ void simd_store_turned(simd *s, const stage *g)
     simd_close(s, taps);
 }
 
+/* The most rows of so many bytes that stay in the first cache level, a part of the tile's; 0: too few pixels that blocks
+ * are worth taking up. */
+static int rows_within(const simd *s, const correlation *q, int own, int64_t bytes)
+{
+    enum { ENOUGH = 64 };
+    for (int rows = own; rows * q->g->w >= ENOUGH; rows--)
+        if (own % rows == 0 && bytes * rows * 10 <= s->t->l1_bytes * 9)
+            return rows;
+    return 0;
+}
+
+/* Each block passes over all pixels: as many rows at a time as stay in the first cache level meanwhile, or of x a line of
+ * each pixel, which two blocks read. */
+static int part_rows(const simd *s, const correlation *q, int own)
+{
+    int64_t x = q->x.row * q->v->attr.window.sh * 4, g = q->grad.row * 4, line = (int64_t)q->g->w * SIMD_LINE * 4;
+    int rows = rows_within(s, q, own, x + g);
+    return rows ? rows : (rows = rows_within(s, q, own, (x < line ? x : line) + g)) ? rows : own;
+}
+
 void simd_weights(simd *s, const stage *g)
 {
     correlation q = correlation_of(s, g->value);
@@ -312,6 +396,7 @@ void simd_weights(simd *s, const stage *g)
     q.out = simd_arg(s, g->value, LOOP_INOUT);
     q.sums = g->scratch;
     q.row = row_of(s, g->value);
+    q.rows = simd_own_rows(s, g);
     if (q.depthwise) {
         depthwise_weights(s, &q);
         return;
@@ -320,8 +405,13 @@ void simd_weights(simd *s, const stage *g)
     weight_block b = {.group = loop_at(0)};
     if (q.groups > 1)
         b.group = loop_plus(b.group, loop_for(&s->pen, loop_at(0), loop_at(q.groups), 1), 1);
+    int own = q.rows;
+    q.rows = part_rows(s, &q, own);
+    q.first = simd_open(s, 0, own / q.rows, 1);
+    q.first = loop_times(q.first, q.rows);
     for (b.tap = 0; b.tap < taps; b.tap++)
         dense_tap(s, &q, b);
+    simd_close(s, own / q.rows);
     if (q.groups > 1)
         loop_end(&s->pen);
 }

@@ -431,7 +431,7 @@ static void convolve(simd *s, const sweep *q, const block *b, const int acc[])
         clipped_rows(s, q, b, acc);
         return;
     }
-    if (s->meanwhile.tile) {
+    if (s->makings) {
         dense_and_make(s, q, b, acc);
         return;
     }
