@@ -22,7 +22,6 @@ enum stage_kind {
 enum made_when {
     MADE_ALONE,   /* before its readers */
     MADE_LEADING, /* by its first reader, some pixels before it reads them */
-    MADE_PASSING, /* by an earlier stage of the tile, at its pixels */
     MADE_AHEAD,   /* for the next tile, by a stage behind the last that reads it */
 };
 

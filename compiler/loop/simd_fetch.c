@@ -171,7 +171,7 @@ static void plan_fetch(simd *s, const fetch *m, const stage *reader)
 {
     const net_node *v = &s->n->nodes.at[m->node];
     bool ahead = reader->made == MADE_AHEAD;
-    const stage *at = ahead || reader->made == MADE_PASSING ? &s->stages.at[reader->made_by] : reader;
+    const stage *at = ahead ? &s->stages.at[reader->made_by] : reader;
     stage *by = fetcher_of(s, m, (int)(at - s->stages.at));
     for (int k = 0; k < v->count && v->prim == NET_concat && m->channels == v->type.c && !by; k++) {
         fetch part = *m;

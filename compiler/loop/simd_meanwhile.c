@@ -1,13 +1,11 @@
 /* Tiles made meanwhile: what windows read, mapped into scratch, takes loads and stores; a dense sum takes multiply-adds.
  * Made one after the other, each waits for units that the other leaves idle. So a stage that sums over channels, or a
  * weight gradient that sums over pixels, makes tiles as it goes: with each of its pixels one of theirs, a few vectors in
- * each of many rounds. Which pixel that is depends on when the tile is read.
+ * each of many rounds.
  *
  * Leading: the convolution itself reads the tile. It makes the pixels of a later block, and only the first block's come
  * before. Pixels of a tile without columns around them lie one behind the other, in scratch as in memory, whatever the
  * row: `lead` pixels on from a block's is a place beyond the block.
- *
- * Passing: a later stage reads it. The pixel is the same.
  *
  * Ahead: it has been read for the last time, and the next tile's is made in its place, of this image or the next one.
  * Rows that both tiles have move up first; the pixel is that of the row behind them. */
@@ -99,14 +97,14 @@ static bool can_lead(simd *s, const stage *by, const stage *tile, const readers 
            passes_over(s, by, tile);
 }
 
-/* Of stages [first, end) that may make the tile at their own pixels, that which sums most for each that it makes; -1. */
-static int idle_maker(simd *s, const stage *tile, int first, int end, bool weights)
+/* Of the stages from `first` on that pass over the tile's pixels, that which sums most for each tile that it makes; -1. */
+static int idle_maker(simd *s, const stage *tile, int first)
 {
     int best = -1;
     double most = 0;
-    for (int i = first; i < end; i++) {
+    for (int i = first; i < s->stages.count; i++) {
         const stage *g = &s->stages.at[i];
-        bool sums = is_long_sum(s, g) || (weights && simd_is_long_gradient(s, g));
+        bool sums = is_long_sum(s, g) || simd_is_long_gradient(s, g);
         if (!sums || g->lo || g->hi || !passes_over(s, g, tile) || leads(s, g))
             continue;
         const net_node *v = &s->n->nodes.at[simd_window_under(g)];
@@ -119,29 +117,29 @@ static int idle_maker(simd *s, const stage *tile, int first, int end, bool weigh
     return best;
 }
 
+static void plan_tile(simd *s, int i)
+{
+    const stage *tile = &s->stages.at[i];
+    readers r = readers_of(s, i);
+    bool edges = tile->lo || tile->hi || has_columns_around(tile);
+    if (r.first < 0 || !may_be_made(s, tile))
+        return;
+    if (can_lead(s, &s->stages.at[r.first], tile, &r)) {
+        let_make(s, r.first, i, MADE_LEADING);
+        return;
+    }
+    int ahead = edges && s->chunked && reads_memory(s, tile->value) ? idle_maker(s, tile, r.last + 1) : -1;
+    if (ahead >= 0)
+        let_make(s, ahead, i, MADE_AHEAD);
+}
+
 void simd_plan_meanwhile(simd *s)
 {
-    for (int i = 0; i < s->stages.count; i++) {
-        const stage *tile = &s->stages.at[i];
-        readers r = readers_of(s, i);
-        if (tile->kind == STAGE_MAXIMA)
+    for (int i = 0; i < s->stages.count; i++)
+        if (s->stages.at[i].kind == STAGE_MAXIMA) /* reads tiles by itself */
             return;
-        if (r.first < 0 || !may_be_made(s, tile))
-            continue;
-        bool edges = tile->lo || tile->hi || has_columns_around(tile);
-        if (can_lead(s, &s->stages.at[r.first], tile, &r)) {
-            let_make(s, r.first, i, MADE_LEADING);
-            continue;
-        }
-        if (!reads_memory(s, tile->value))
-            continue;
-        int passing = edges ? -1 : idle_maker(s, tile, 0, r.first, false);
-        int ahead = edges && s->chunked ? idle_maker(s, tile, r.last + 1, s->stages.count, true) : -1;
-        if (passing >= 0)
-            let_make(s, passing, i, MADE_PASSING);
-        else if (ahead >= 0)
-            let_make(s, ahead, i, MADE_AHEAD);
-    }
+    for (int i = 0; i < s->stages.count; i++)
+        plan_tile(s, i);
 }
 
 /* ---- where, in this tile ----------------------------------------------------------------------------------------- */
