@@ -54,7 +54,7 @@ typedef struct stage {
     int split; /* channels that stand together where those behind them stand apart (simd_split.c); 0: all together */
     VEC(int) roots;      /* STORE */
     VEC(int) sums;       /* STORE: chan_sum roots */
-    map_list fetches;    /* CHIP, STORE */
+    map_list fetches;    /* CHIP, STORE, WEIGHTS */
     VEC(int) gathered;   /* STORE: scratch for a row of each root, which is streamed from there; -1: none */
     enum made_when made; /* TILE (simd_meanwhile.c) */
     int made_by;         /* TILE: the stage that makes it as it sums; -1: it is made by itself */

@@ -394,27 +394,33 @@ void simd_fetch_along(simd *s, const block *b, loop_index round, int rounds)
         }
 }
 
-/* Lines of a row of a map, from the row's first on. */
-static void fetch_lines(simd *s, const fetch *f, loop_index rel, loop_index line, int many)
-{
-    spot first = {.rel = rel, .x = loop_at(0), .c = loop_at(0), .ratio = s->along_ratio};
-    for (int i = 0; i < many; i++) {
-        fetch at = *f;
-        loop_index e = loop_offset(simd_element(s, f->node, &first), at.channel + at.further);
-        e = loop_sum(e, loop_times(loop_offset(line, i), SIMD_LINE));
-        loop_prefetch(&s->pen, simd_arg(s, f->node, f->written ? LOOP_INOUT : LOOP_IN), e);
-    }
-}
-
-/* Lines of a row, and how many of them a pixel of each of the rounds fetches. */
-static int lines_of(const simd *s, const fetch *f, int w)
-{
-    return (int)(((int64_t)w * s->layout->stride[f->node] + SIMD_LINE - 1) / SIMD_LINE);
-}
-
+/* Does it fetch all of a pixel's channels? Then a row is lines that follow each other; else each pixel has its own. */
 static bool is_whole(const simd *s, const fetch *f)
 {
     return f->channels == s->layout->stride[f->node];
+}
+
+static int lines_of(const simd *s, const fetch *f, int w)
+{
+    int64_t elements = is_whole(s, f) ? w * s->layout->stride[f->node] : f->channels;
+    return (int)((elements + SIMD_LINE - 1) / SIMD_LINE);
+}
+
+/* Lines [line, line + many) of what is fetched with the pixel. */
+static void fetch_lines(simd *s, const fetch *f, loop_index rel, loop_index x, loop_index line, int many)
+{
+    for (int i = 0; i < many; i++) {
+        spot at = {.rel = rel, .x = x, .ratio = s->along_ratio};
+        at.c = loop_times(loop_offset(line, i), SIMD_LINE);
+        fetch_line(s, f, &at);
+    }
+}
+
+/* So many lines of a row each pixel of each round fetches, at least one. */
+static int lines_a_pixel(const simd *s, const fetch *f, const fetch_share *q, int w)
+{
+    int each = lines_of(s, f, w) / (q->rounds * w);
+    return each < 1 ? 1 : each;
 }
 
 void simd_fetch_beside(simd *s, const fetch_share *q, loop_index rel, loop_index x, int w)
@@ -422,22 +428,16 @@ void simd_fetch_beside(simd *s, const fetch_share *q, loop_index rel, loop_index
     for (int m = q->first; m < q->end; m++) {
         const fetch *f = &s->along.at[m];
         if (is_whole(s, f)) {
-            int each = lines_of(s, f, w) / (q->rounds * w);
-            each = each < 1 ? 1 : each;
-            fetch_lines(s, f, rel, loop_times(loop_sum(loop_times(q->round, w), x), each), each);
+            int each = lines_a_pixel(s, f, q, w);
+            loop_index line = loop_times(loop_sum(loop_times(q->round, w), x), each);
+            fetch_lines(s, f, rel, loop_at(0), line, each);
             continue;
         }
-        int lines = (f->channels + SIMD_LINE - 1) / SIMD_LINE, each = (lines + q->rounds - 1) / q->rounds;
-        bool all = each * q->rounds == lines;
-        if (!all)
-            loop_if(&s->pen, loop_times(q->round, each), loop_at(lines));
-        for (int i = 0; i < each; i++) {
-            spot at = {.rel = rel, .x = x, .ratio = s->along_ratio};
-            at.c = loop_times(loop_offset(loop_times(q->round, each), i), SIMD_LINE);
-            fetch_line(s, f, &at);
-        }
-        if (!all)
-            loop_end(&s->pen);
+        int lines = lines_of(s, f, w), each = (lines + q->rounds - 1) / q->rounds;
+        loop_index line = loop_times(q->round, each);
+        loop_if(&s->pen, line, loop_at(lines));
+        fetch_lines(s, f, rel, x, line, each);
+        loop_end(&s->pen);
     }
 }
 
@@ -445,10 +445,10 @@ void simd_fetch_rest(simd *s, const fetch_share *q, loop_index rel, int w)
 {
     for (int m = q->first; m < q->end; m++) {
         const fetch *f = &s->along.at[m];
-        int lines = lines_of(s, f, w), done = lines / (q->rounds * w) * (q->rounds * w),
-            each = (lines - done + q->rounds - 1) / q->rounds;
-        if (is_whole(s, f) && done && each)
-            fetch_lines(s, f, rel, loop_offset(loop_times(q->round, each), done), each);
+        int left = lines_of(s, f, w) - lines_a_pixel(s, f, q, w) * q->rounds * w;
+        int each = (left + q->rounds - 1) / q->rounds;
+        if (is_whole(s, f) && left > 0)
+            fetch_lines(s, f, rel, loop_at(0), loop_offset(loop_times(q->round, each), lines_of(s, f, w) - left), each);
     }
 }
 
