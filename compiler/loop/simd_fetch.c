@@ -132,8 +132,10 @@ static stage *fetcher_of(simd *s, const fetch *m, int reader)
     for (int k = 1; k <= count; k++) {
         stage *g = &s->stages.at[(reader + k) % count];
         bool sums = sums_long(s, g) || sums_pixels(s, g);
+        bool stores = (g->kind == STAGE_CHIP || g->kind == STAGE_STORE) && g->core >= 0;
+        bool has_time = stores || sums_pixels(s, g);
         bool fits = g->h == t->h && g->w == t->w && (m->channels == g->c || (m->channels > g->c && sums));
-        if (!fits || (!sums && (g->core < 0 || (g->kind != STAGE_CHIP && g->kind != STAGE_STORE))))
+        if (!has_time || !fits)
             continue;
         double work = simd_work_of(s, simd_window_under(g)) * g->c * (sums ? SPREAD : 1);
         double each = work / (load_of(s, g) + m->channels);

@@ -90,9 +90,10 @@ static bool leads(const simd *s, const stage *g)
     return false;
 }
 
+/* Maps one column wide are read by rows alone. */
 static bool can_lead(simd *s, const stage *by, const stage *tile, const readers *r)
 {
-    bool alike = by->hi == tile->hi && (!tile->hi || s->chunked) && !tile->lo;
+    bool alike = by->hi == tile->hi && (!tile->hi || s->chunked) && !tile->lo && tile->w > 1;
     return is_long_sum(s, by) && !leads(s, by) && r->at_pixels && alike && !has_columns_around(tile) &&
            passes_over(s, by, tile);
 }

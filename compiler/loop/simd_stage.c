@@ -296,18 +296,25 @@ static void need_weights(simd *s, int root)
     add_stage(s, STAGE_WEIGHTS, root, &s->n->nodes.at[v->operand[1]].type);
 }
 
-/* Of the gradient by a pointwise convolution's weights: that by the weights of the depthwise one before it, which reads what
- * a convolution on chip makes of the same gradient. -1: there is none. */
+/* Does root `other` sum the gradient by a depthwise convolution's weights that reads what a convolution on chip makes of
+ * `gradient`? */
+static bool is_partner(const simd *s, int other, int gradient)
+{
+    const net_node *v = &s->n->nodes.at[other];
+    if (v->prim != NET_conv_dw || !net_is_depthwise(s->n, v) || v->attr.window.kh * v->attr.window.kw == 1)
+        return false;
+    const net_node *made = &s->n->nodes.at[v->operand[1]];
+    return made->prim == NET_conv_dx && made->operand[0] == gradient && s->f->place[v->operand[1]] == PLACE_CHIP;
+}
+
+/* Of the gradient by a pointwise convolution's weights: that by the weights of the depthwise one before it. -1: there is
+ * none. */
 static int depthwise_partner(const simd *s, int root)
 {
     int gradient = s->n->nodes.at[root].operand[1];
-    for (int i = 0; i < s->g->roots.count; i++) {
-        int other = s->g->roots.at[i];
-        const net_node *v = &s->n->nodes.at[other], *made = &s->n->nodes.at[v->operand[1]];
-        if (v->prim == NET_conv_dw && other != root && made->prim == NET_conv_dx && made->operand[0] == gradient &&
-            s->f->place[v->operand[1]] == PLACE_CHIP)
-            return other;
-    }
+    for (int i = 0; i < s->g->roots.count; i++)
+        if (is_partner(s, s->g->roots.at[i], gradient))
+            return s->g->roots.at[i];
     return -1;
 }
 

@@ -62,13 +62,18 @@ static void tiles_are_made_ahead(void **state)
     compare_net("tiles_ahead");
 }
 
+static void columns_are_read_by_rows(void **state)
+{
+    (void)state;
+    compare_net("one_column");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slices_read_split_scratch),
-        cmocka_unit_test(each_tile_has_its_maker),
-        cmocka_unit_test(grouped_rows_are_whole),
-        cmocka_unit_test(tiles_are_made_ahead),
+        cmocka_unit_test(slices_read_split_scratch), cmocka_unit_test(each_tile_has_its_maker),
+        cmocka_unit_test(grouped_rows_are_whole),    cmocka_unit_test(tiles_are_made_ahead),
+        cmocka_unit_test(columns_are_read_by_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
