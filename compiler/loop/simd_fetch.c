@@ -33,6 +33,12 @@ static bool sums_pixels(const simd *s, const stage *g)
     return s->layout->large && !s->o->small && simd_is_long_gradient(s, g);
 }
 
+/* Do its blocks fetch while they sum? */
+static bool fetches_along(const simd *s, const stage *g)
+{
+    return sums_long(s, g) || sums_pixels(s, g);
+}
+
 /* ---- which maps -------------------------------------------------------------------------------------------------- */
 
 static int64_t row_of(const simd *s, int node)
@@ -131,7 +137,7 @@ static stage *fetcher_of(simd *s, const fetch *m, int reader)
     double most = 0;
     for (int k = 1; k <= count; k++) {
         stage *g = &s->stages.at[(reader + k) % count];
-        bool sums = sums_long(s, g) || sums_pixels(s, g);
+        bool sums = fetches_along(s, g);
         bool stores = (g->kind == STAGE_CHIP || g->kind == STAGE_STORE) && g->core >= 0;
         bool has_time = stores || sums_pixels(s, g);
         bool fits = g->h == t->h && g->w == t->w && (m->channels == g->c || (m->channels > g->c && sums));
@@ -218,7 +224,7 @@ bool simd_is_fetched(const simd *s, int node)
     }
     for (int i = 0; i < s->stages.count; i++) {
         const stage *g = &s->stages.at[i];
-        for (int k = 0; k < g->fetches.count && (sums_long(s, g) || sums_pixels(s, g)); k++)
+        for (int k = 0; k < g->fetches.count && fetches_along(s, g); k++)
             if (g->fetches.at[k].node == node)
                 return true;
     }
@@ -352,7 +358,7 @@ void simd_begin_along(simd *s, const stage *g)
 {
     s->along = (map_list){0};
     s->along_ratio = g->ratio;
-    if (!sums_long(s, g) && !sums_pixels(s, g))
+    if (!fetches_along(s, g))
         return;
     add_passing_maps(s, g, &s->along);
     add_stores(s, g, &s->along);

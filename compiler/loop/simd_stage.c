@@ -504,9 +504,7 @@ double simd_work_of(const simd *s, int core)
     const net_node *v = &s->n->nodes.at[core];
     const net_window *w = &v->attr.window;
     double taps = (double)w->kh * (simd_is_folded(s, core) ? 1 : w->kw);
-    if (v->prim == NET_conv || v->prim == NET_conv_dw)
-        return taps * s->n->nodes.at[v->operand[0]].type.c / w->groups;
-    if (v->prim == NET_conv_dx)
+    if (v->prim == NET_conv || v->prim == NET_conv_dx || v->prim == NET_conv_dw)
         return taps * s->n->nodes.at[v->operand[0]].type.c / w->groups;
     return taps;
 }
