@@ -5,6 +5,7 @@
 
 #include "emit/emit.h"
 #include "net/fuse.h"
+#include "net/gram.h"
 #include "net/row_sums.h"
 #include "net/settle.h"
 #include "net/shares.h"
@@ -47,6 +48,17 @@ static bool pass_simplify(pipeline *p, nasc_diag *d)
     return p->net != NULL;
 }
 
+static enum fuse_kernels kernels_for(const target *t)
+{
+    return t->capability ? FUSE_ELEMENTS : FUSE_TILES;
+}
+
+static bool pass_gram(pipeline *p, nasc_diag *d)
+{
+    p->net = (net *)net_norms_by_gram(p->a, p->net, kernels_for(p->t), d);
+    return p->net != NULL;
+}
+
 static bool pass_settle(pipeline *p, nasc_diag *d)
 {
     p->net = net_settle(p->a, p->net, d);
@@ -58,11 +70,6 @@ static bool pass_library(pipeline *p, nasc_diag *d)
     if (p->o->library)
         p->net = net_give_to_library(p->a, p->net, p->o->library, p->o->batch, d);
     return p->net != NULL;
-}
-
-static enum fuse_kernels kernels_for(const target *t)
-{
-    return t->capability ? FUSE_ELEMENTS : FUSE_TILES;
 }
 
 static bool pass_shares(pipeline *p, nasc_diag *d)
@@ -236,6 +243,7 @@ static const struct {
     {"expand", pass_expand, show_net, NULL, true},
     {"grad", pass_grad, show_net, NULL, true},
     {"simplify", pass_simplify, show_net, NULL, true},
+    {"gram", pass_gram, show_net, NULL, true},
     {"settle", pass_settle, show_net, NULL, true},
     {"library", pass_library, show_net, NULL, true},
     {"shares", pass_shares, show_net, NULL, true},

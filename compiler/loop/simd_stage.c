@@ -256,10 +256,25 @@ static void need_map_root(simd *s, int root)
     VEC_PUSH(s->a, &g->roots, root);
 }
 
-/* A sum rides on the newest stage that stores something it reads, else on a pass of its own. */
+/* The stage that has window `core` in registers, or NULL. */
+static stage *stage_over(simd *s, int core)
+{
+    for (int i = 0; i < s->stages.count; i++)
+        if (s->stages.at[i].core == core && core >= 0)
+            return &s->stages.at[i];
+    return NULL;
+}
+
+/* A sum over a window in registers rides on its stage; any other on the newest that stores something it reads, else on a
+ * pass of its own. */
 static void need_sum(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
+    stage *over = stage_over(s, core_under(s, root));
+    if (over) {
+        VEC_PUSH(s->a, &over->sums, root);
+        return;
+    }
     const net_type *t = &s->n->nodes.at[v->operand[0]].type;
     node_list reads = {0};
     fusion_reads(s->a, s->f, root, &reads);
@@ -319,10 +334,13 @@ static int depthwise_partner(const simd *s, int root)
 }
 
 /* Sums over pixels come behind what can be made while they sum, or can make tiles that they read: a pointwise convolution's
- * behind its partner's, and behind all else where it has none. */
+ * behind its partner's, and behind all else where it has none. So do those over a window in registers: some root has it in a
+ * tile. */
 static bool goes_last(const simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
+    if (v->prim == NET_chan_sum)
+        return core_under(s, root) >= 0;
     return v->prim == NET_conv_dw && net_is_pointwise(&v->attr.window) && depthwise_partner(s, root) < 0;
 }
 

@@ -2,6 +2,7 @@
 #include "loop/simt.h"
 
 enum { BN_MEAN, BN_SCALE, BN_SHIFT, BN_RSTD, BN_VAR }; /* rows of bn_finish */
+enum { COEF_A, COEF_B, COEF_D, COEF_MEAN, COEF_ROWS }; /* of bn_coef */
 
 static int math(simd *s, enum loop_op op, int a, int b)
 {
@@ -132,6 +133,84 @@ static void finish_norm(simd *s, loop_index c, int lanes)
     store_norm(s, c, lanes, mean, var, 3);
 }
 
+/* So many rows of a matrix at once, that their sums need not wait for each other. */
+static int rows_at_once(int rows)
+{
+    int many = 8;
+    while (rows % many)
+        many--;
+    return many;
+}
+
+/* Runs of vectors of float64. */
+static int wide_runs(const simd *s, int channels, channel_run run[8])
+{
+    int runs = simd_channel_runs(s, channels, 1, run);
+    for (int r = 0; r < runs; r++) {
+        int parts = run[r].lanes > wide_lanes(s) ? 2 : 1;
+        run[r].lanes /= parts;
+        run[r].count *= parts;
+    }
+    return runs;
+}
+
+/* Scratch with the totals of operand k's rows, in float64. */
+static int all_totals(simd *s, int k)
+{
+    int64_t elements = net_elements(&s->n->nodes.at[operand(s, k)].type);
+    int rows = simd_chunks(s, operand(s, k)), scratch = loop_scratch(&s->pen, DT_F64, elements);
+    channel_run run[8];
+    int runs = wide_runs(s, (int)elements, run);
+    for (int r = 0; r < runs; r++) {
+        loop_index e = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
+        loop_store(&s->pen, scratch, e, simd_fold_rows(s, in(s, k), rows, elements, e, run[r].lanes));
+        simd_close(s, run[r].count);
+    }
+    return scratch;
+}
+
+/* mean = Σ w·Σx/N, var = wᵀ·Σx·xᵀ·w/N - mean². `gram`, `sum`: scratch. */
+static void gram_norm(simd *s, int gram, int sum, loop_index c, int lanes)
+{
+    const net_type *w = &s->n->nodes.at[operand(s, 2)].type;
+    int count = pixel_count(s, lanes), rows = rows_at_once(w->w), part[8];
+    int mean = math(s, LOOP_MOVE, wide(s, lanes, 0), -1), square = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+    loop_index i = simd_open(s, 0, w->w / rows, rows);
+    for (int r = 0; r < rows; r++)
+        part[r] = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+    int j = loop_for(&s->pen, loop_at(0), loop_at(w->w), 1);
+    int weight = loop_load(&s->pen, DT_F64, lanes, in(s, 2), loop_plus(c, j, w->c));
+    for (int r = 0; r < rows; r++) {
+        loop_index e = loop_plus(loop_times(loop_offset(i, r), w->w), j, 1);
+        simd_fma_to(s, part[r], loop_bcast(&s->pen, DT_F64, lanes, gram, e), weight);
+    }
+    loop_end(&s->pen);
+    for (int r = 0; r < rows; r++) {
+        loop_index row = loop_offset(i, r);
+        weight = loop_load(&s->pen, DT_F64, lanes, in(s, 2), loop_sum(c, loop_times(row, w->c)));
+        simd_fma_to(s, square, part[r], weight);
+        simd_fma_to(s, mean, loop_bcast(&s->pen, DT_F64, lanes, sum, row), weight);
+    }
+    simd_close(s, w->w / rows);
+    mean = math(s, LOOP_DIV, mean, count);
+    int var = math(s, LOOP_SUB, math(s, LOOP_DIV, square, count), math(s, LOOP_MUL, mean, mean));
+    store_norm(s, c, lanes, mean, math(s, LOOP_MAX, var, wide(s, lanes, 0)), 3);
+}
+
+/* Kernels of elements have no such norms. */
+static void gram_norms(simd *s, int channels)
+{
+    CHECK(!s->t->capability);
+    channel_run run[8];
+    s->unit = loop_parallel(&s->pen);
+    int gram = all_totals(s, 0), sum = all_totals(s, 1), runs = wide_runs(s, channels, run);
+    for (int r = 0; r < runs; r++) {
+        gram_norm(s, gram, sum, simd_open(s, run[r].lo, run[r].count, run[r].lanes), run[r].lanes);
+        simd_close(s, run[r].count);
+    }
+    loop_end(&s->pen);
+}
+
 enum { EXACT_VECTORS = 8 }; /* at once, at most: a line or more of each pixel */
 
 /* Σ over images and pixels of x (or of (x - mean)²), in float64, of `vectors` vectors of channels from c on. */
@@ -244,6 +323,68 @@ static void norm_coefficients(simd *s, loop_index c, int lanes)
         store_narrow(s, out(s), loop_offset(c, (int64_t)r * channels), row[r]);
 }
 
+static int spread(simd *s, enum dtype type, int lanes, int k, loop_index at)
+{
+    return loop_bcast(&s->pen, type, lanes, in(s, k), at);
+}
+
+/* Columns [column, column + lanes) of some rows of Σ_co w·b·w. */
+static void add_products(simd *s, loop_index row, int rows, loop_index column, int lanes)
+{
+    const net_type *w = &s->n->nodes.at[operand(s, 0)].type;
+    int acc[8];
+    for (int r = 0; r < rows; r++)
+        acc[r] = math(s, LOOP_MOVE, loop_const(&s->pen, DT_F32, lanes, 0), -1);
+    int co = loop_for(&s->pen, loop_at(0), loop_at(w->w), 1);
+    loop_index from = loop_plus(loop_at(0), co, w->c);
+    int weight = loop_load(&s->pen, DT_F32, lanes, in(s, 0), loop_sum(from, column));
+    weight = math(s, LOOP_MUL, weight, spread(s, DT_F32, lanes, 1, loop_plus(loop_at((int64_t)COEF_B * w->w), co, 1)));
+    for (int r = 0; r < rows; r++)
+        simd_fma_to(s, acc[r], spread(s, DT_F32, lanes, 0, loop_sum(from, loop_offset(row, r))), weight);
+    loop_end(&s->pen);
+    for (int r = 0; r < rows; r++)
+        loop_store(&s->pen, out(s), loop_sum(loop_times(loop_offset(row, r), w->c), column), acc[r]);
+}
+
+static void product_alone(simd *s, loop_index at, int lanes)
+{
+    loop_index column = at, row = simt_split(s, &column, s->n->nodes.at[operand(s, 0)].type.c);
+    add_products(s, row, 1, column, lanes);
+}
+
+static void gradient_weights(simd *s)
+{
+    int channels = s->n->nodes.at[operand(s, 0)].type.c, rows = rows_at_once(channels);
+    if (s->t->capability) {
+        simt_each(s, (int64_t)channels * channels, product_alone);
+        return;
+    }
+    channel_run run[8];
+    int runs = simd_channel_runs(s, channels, 1, run);
+    s->unit = loop_parallel(&s->pen);
+    for (int r = 0; r < runs; r++) {
+        loop_index column = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
+        add_products(s, loop_plus(loop_at(0), s->unit, rows), rows, column, run[r].lanes);
+        simd_close(s, run[r].count);
+    }
+    loop_end(&s->pen);
+    s->out->unit_tiles = channels / rows;
+}
+
+/* Σ_co w·(d - b·mean) */
+static void gradient_bias(simd *s, loop_index c, int lanes)
+{
+    const net_type *w = &s->n->nodes.at[operand(s, 0)].type;
+    int acc = math(s, LOOP_MOVE, wide(s, lanes, 0), -1), row[COEF_ROWS];
+    int co = loop_for(&s->pen, loop_at(0), loop_at(w->w), 1);
+    for (int r = COEF_B; r <= COEF_MEAN; r++)
+        row[r] = spread(s, DT_F64, lanes, 1, loop_plus(loop_at((int64_t)r * w->w), co, 1));
+    int part = math(s, LOOP_SUB, row[COEF_D], math(s, LOOP_MUL, row[COEF_B], row[COEF_MEAN]));
+    simd_fma_to(s, acc, part, loop_load(&s->pen, DT_F64, lanes, in(s, 0), loop_plus(c, co, w->c)));
+    loop_end(&s->pen);
+    store_narrow(s, out(s), c, acc);
+}
+
 /* ---- folds ------------------------------------------------------------------------------------------------------- */
 
 static void fold_elements(simd *s, loop_index c, int lanes)
@@ -311,7 +452,7 @@ enum {
     SQUARE = 4                 /* channels each way of what registers turn */
 };
 
-/* A transpose of weights (ky, kx, ci, co) to (ky, kx, co, ci), at a tap. */
+/* A transpose of weights (ky, kx, ci, co) to (ky, kx, co, ci), at a tap; times a norm's scales of co, where they are given. */
 typedef struct turning {
     const net_type *from;
     loop_index tap;
@@ -327,19 +468,35 @@ static loop_index turned_to(const turning *q, loop_index ci, loop_index co)
     return loop_sum(loop_sum(q->tap, loop_times(co, q->from->w)), ci);
 }
 
+/* Of channels from `co` on; -1: there are none. */
+static int scale_of(simd *s, loop_index co, int lanes)
+{
+    const net_node *v = &s->n->nodes.at[root_of(s)];
+    if (v->count == 1)
+        return -1;
+    return loop_load(&s->pen, DT_F32, lanes, in(s, 1), loop_offset(co, (int64_t)BN_SCALE * v->type.w));
+}
+
+static int scaled(simd *s, int x, int scale)
+{
+    return scale < 0 ? x : math(s, LOOP_MUL, x, scale);
+}
+
 /* Row `co` of the result, from input channel `ci` on: `many` elements. */
 static void transpose_run(simd *s, const turning *q, loop_index ci, loop_index co, int many)
 {
-    for (int i = 0; i < many; i++)
-        loop_store(&s->pen, out(s), turned_to(q, loop_offset(ci, i), co),
-                   loop_load(&s->pen, DT_F32, 1, in(s, 0), turned_from(q, loop_offset(ci, i), co)));
+    int scale = scale_of(s, co, 1);
+    for (int i = 0; i < many; i++) {
+        int x = loop_load(&s->pen, DT_F32, 1, in(s, 0), turned_from(q, loop_offset(ci, i), co));
+        loop_store(&s->pen, out(s), turned_to(q, loop_offset(ci, i), co), scaled(s, x, scale));
+    }
 }
 
 static void transpose_square(simd *s, const turning *q, loop_index ci, loop_index co)
 {
-    int x[SQUARE], column[SQUARE];
+    int x[SQUARE], column[SQUARE], scale = scale_of(s, co, SQUARE);
     for (int i = 0; i < SQUARE; i++)
-        x[i] = loop_load(&s->pen, DT_F32, SQUARE, in(s, 0), turned_from(q, loop_offset(ci, i), co));
+        x[i] = scaled(s, loop_load(&s->pen, DT_F32, SQUARE, in(s, 0), turned_from(q, loop_offset(ci, i), co)), scale);
     for (int i = 0; i < SQUARE; i++) {
         for (int k = 0; k < SQUARE; k++)
             column[k] = loop_part(&s->pen, x[k], i, SQUARE);
@@ -542,6 +699,15 @@ void simd_lower_vector(simd *s, int root)
     switch (v->prim) {
     case NET_bn_finish:
         by_channel(s, root, finish_norm);
+        break;
+    case NET_bn_gram:
+        gram_norms(s, v->type.c);
+        break;
+    case NET_bn_dx_weights:
+        gradient_weights(s);
+        break;
+    case NET_bn_dx_bias:
+        each_channel(s, v->type.c, gradient_bias);
         break;
     case NET_bn_exact:
         exact_norms(s, v->type.c);

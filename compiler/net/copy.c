@@ -57,6 +57,21 @@ bool *net_live(arena *a, const net *n)
     return live;
 }
 
+net *net_sweep(arena *a, const net *n, nasc_diag *d)
+{
+    net *to = net_copy_frame(a, n);
+    bool *live = net_live(a, n);
+    int *map = NEW_ARRAY(a, int, n->nodes.count + 1);
+    for (int i = 0; i < n->nodes.count; i++) {
+        map[i] = live[i] ? net_copy_node(to, n, i, map, d) : -1;
+        if (live[i] && map[i] < 0)
+            return NULL;
+    }
+    to->region = 0;
+    net_copy_outputs(to, n, map);
+    return to;
+}
+
 bool net_is_zero(const net *n, int node)
 {
     return n->nodes.at[node].prim == NET_constant && n->nodes.at[node].attr.value == 0;

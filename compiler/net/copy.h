@@ -11,6 +11,8 @@ int net_copy_node(net *to, const net *from, int node, const int *map, nasc_diag 
 void net_copy_outputs(net *to, const net *from, const int *map);
 /* Nodes that an output needs. */
 bool *net_live(arena *a, const net *n);
+/* A copy of those; leaves that are parameters stay findable by name. NULL with a diagnostic where a shape rule refuses. */
+net *net_sweep(arena *a, const net *n, nasc_diag *d);
 
 int net_picks(const net *n, const net_node *node);      /* length of the node's attr.pick */
 void net_name_leaf(net *n, const char *name, int leaf); /* makes net_weight and its like find the leaf */

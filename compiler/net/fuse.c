@@ -113,6 +113,14 @@ static bool is_depthwise_gradient(const net *n, user end)
            (node->prim == NET_conv_dw && end.operand == 1 && net_is_depthwise(n, node));
 }
 
+/* Ends of what is made once more for the way back: where the gradient passes through a norm. */
+static bool takes_gradient(const net *n, user end)
+{
+    const net_node *node = &n->nodes.at[end.node];
+    return node->prim == NET_chan_sum ||
+           (node->prim == NET_conv_dx && end.operand == 0 && net_is_pointwise(&node->attr.window));
+}
+
 /* A pool costs less to compute again than to store and load, for readers whose kernels have tiles. */
 static bool is_cheap_pool(const fuser *u, int node)
 {
@@ -171,6 +179,8 @@ static bool stays_on_chip(const fuser *u, int node)
         return all_ends(u, node, reads_at_its_pixel);
     if (v->prim == NET_conv_dx && net_is_pointwise(&v->attr.window) && all_ends(u, node, is_depthwise_gradient))
         return true;
+    if (v->attr.fleeting && v->attr.again)
+        return all_ends(u, node, takes_gradient);
     return is_early_share(u, node);
 }
 
@@ -215,9 +225,36 @@ static bool is_worth_rows(const fuser *u, int depthwise)
     return net_elements(x) >= ROWS_ELEMENTS && x->h >= ROWS_WINDOWS * v->attr.window.kh;
 }
 
+/* The pointwise gradient that, but for sums, alone reads what an activation's gradient makes of `node`, the gradient of a
+ * depthwise convolution. -1: there is none. */
+static int gradient_behind(const fuser *u, int node)
+{
+    const net_node *v = &u->n->nodes.at[node];
+    int map = user_count(u, node) == 1 && !u->is_output[node] ? u->users[u->first_user[node]].node : -1, reader = -1;
+    if (v->prim != NET_conv_dx || !net_is_depthwise(u->n, v) || map < 0 || u->n->nodes.at[map].prim != NET_act_dx ||
+        u->is_output[map])
+        return -1;
+    for (int i = u->first_user[map]; i < u->first_user[map + 1]; i++) {
+        user end = u->users[i];
+        const net_node *by = &u->n->nodes.at[end.node];
+        bool pointwise = by->prim == NET_conv_dx && end.operand == 0 && net_is_pointwise(&by->attr.window);
+        if (by->region != v->region || (!pointwise && by->prim != NET_chan_sum) || (pointwise && reader >= 0))
+            return -1;
+        reader = pointwise ? end.node : reader;
+    }
+    return reader;
+}
+
+/* Does it read a tile that sums ride on? Both end in that tile's kernel. */
+static bool reads_summed_tile(const fuser *u, int node)
+{
+    const net_node *v = &u->n->nodes.at[node], *map = &u->n->nodes.at[v->operand[0]];
+    return map->prim == NET_act_dx && gradient_behind(u, map->operand[1]) == node;
+}
+
 /* Is a window finished in registers, maps and all, where the tile is written that its one reader needs? A depthwise
- * convolution before a pointwise one, and the pointwise one before these two: their map between exists a few rows at a
- * time. */
+ * convolution before a pointwise one, forward or back, and the pointwise one before these two: their map between exists a
+ * few rows at a time. */
 static bool ends_in_a_tile(const fuser *u, int node)
 {
     if (u->kernels != FUSE_TILES)
@@ -225,8 +262,12 @@ static bool ends_in_a_tile(const fuser *u, int node)
     int reader = lone_reader(u, node);
     if (fuse_is_depthwise(u->n, node))
         return fuse_is_pointwise(u->n, reader);
-    return fuse_is_pointwise(u->n, node) && fuse_is_depthwise(u->n, reader) && is_worth_rows(u, reader) &&
-           fuse_is_pointwise(u->n, lone_reader(u, reader));
+    if (gradient_behind(u, node) >= 0)
+        return true;
+    if (!fuse_is_pointwise(u->n, node) || !fuse_is_depthwise(u->n, reader))
+        return false;
+    return u->n->nodes.at[node].attr.fleeting ||
+           (is_worth_rows(u, reader) && fuse_is_pointwise(u->n, lone_reader(u, reader)));
 }
 
 /* ---- places ------------------------------------------------------------------------------------------------------ */
@@ -451,7 +492,8 @@ static void place_node(fuser *u, int node)
             *place = PLACE_CHIP;
         } else {
             *place = PLACE_MEMORY;
-            if (ends_in_a_map(u, node, &map) && count_stored_reads(u, map) <= INLINE_READS + 1)
+            if (!reads_summed_tile(u, node) && ends_in_a_map(u, node, &map) &&
+                count_stored_reads(u, map) <= INLINE_READS + 1)
                 place_carrier(u, node, map);
         }
         return;

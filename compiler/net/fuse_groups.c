@@ -148,20 +148,24 @@ static void roots_over(const fuser *u, int node, node_list *roots)
         roots_over(u, u->users[i].node, roots);
 }
 
-/* Gradients of one convolution share their gradient's tile; gradients on chip bring all their readers together. */
+/* Gradients of one convolution share their gradient's tile; gradients on chip bring all their readers together. A Gram matrix
+ * comes with the sums of what it is of. */
 static void join_gradients(joiner *j, int node)
 {
     const fuser *u = j->u;
     const net_node *v = &u->n->nodes.at[node];
     node_list roots = {0};
-    if (v->prim == NET_conv_dx && u->f->place[node] == PLACE_CHIP)
+    if (v->prim == NET_conv_dx && u->f->place[node] != PLACE_MEMORY)
         roots_over(u, node, &roots);
     if (v->prim == NET_conv_dw) {
         int g = v->operand[1];
+        bool gram = g == v->operand[0];
         fuse_add_read(u->a, &roots, node);
-        for (int i = u->first_user[g]; i < u->first_user[g + 1]; i++)
-            if (u->n->nodes.at[u->users[i].node].prim == NET_conv_dx && u->users[i].operand == 0)
+        for (int i = u->first_user[g]; i < u->first_user[g + 1]; i++) {
+            const net_node *by = &u->n->nodes.at[u->users[i].node];
+            if ((by->prim == NET_conv_dx && u->users[i].operand == 0) || (gram && by->prim == NET_chan_sum))
                 roots_over(u, u->users[i].node, &roots);
+        }
     }
     for (int i = 1; i < roots.count; i++)
         join(j, roots.at[0], roots.at[i]);

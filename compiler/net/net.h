@@ -86,7 +86,7 @@ typedef struct net_type {
     X(conv_dw, 2, 2, REDUCE)        /* x, g: partial gradient by w (chunks, ky, kx·ci/groups, co) */                      \
     X(linear_dw, 2, 2, VECTOR)      /* x (N,1,1,ci), g (N,1,1,co): fold of conv_dw at once, as (1,1,ci,co): many weights, \
                                        each of few products */                                                            \
-    X(transpose, 1, 1, VECTOR)      /* (ky,kx,ci,co) → (ky,kx,co,ci) */                                                   \
+    X(transpose, 1, 2, VECTOR)      /* (ky,kx,ci,co) → (ky,kx,co,ci); with a second operand (bn) times bn.scale of co */  \
     X(sum_pool, 1, 1, WINDOW)       /* the taps of each row, then the rows, as max_pool */                                \
     X(sum_pool_dx, 1, 1, WINDOW)    /* g: attr.window of the pool, attr.h, w of x */                                      \
     X(pool_scale, 1, 1, MAP)        /* x / number of window elements inside the map attr.h × attr.w at this pixel */      \
@@ -106,12 +106,18 @@ typedef struct net_type {
     X(bn_finish, 3, 5, VECTOR)      /* Σd, Σd² (chunks), running [, gamma, beta], d = x - running mean:                   \
                                        (1,1,5,C) rows mean, scale, shift, rstd, var (biased); attr.h·w pixels an image */ \
     X(bn_exact, 2, 4, VECTOR)       /* x, running [, gamma, beta]: the same rows in two passes over x, in float64 */      \
+    X(bn_gram, 3, 5, VECTOR)        /* Σx·xᵀ (a conv_dw), Σx (chunks), w (1,1,ci,co) [, gamma, beta]: the same rows of     \
+                                       x's pointwise convolution with w; attr.h·w pixels an image */                      \
     X(bn_fixed, 1, 3, VECTOR)       /* running [, gamma, beta]: the same rows from running statistics */                  \
     X(bn_move, 2, 2, VECTOR)        /* running, bn: running after one step (unbiased variance; attr.momentum,             \
                                        attr.h·w pixels an image) */                                                       \
     X(bn_coef, 3, 4, VECTOR)        /* Σg, Σg·x̂ (chunks), bn [, weights when g reaches the norm times                    \
                                        weights[attr.row][attr.pick[0]]]: (1,1,4,C) rows a, b, d, mean for bn_dx;          \
                                        attr.h·w pixels an image */                                                        \
+    /* bn_dx of that convolution, its x too taken back by w (co,ci: transposed): a convolution of x, and what is the     \
+     * same for all x */                                                                                                  \
+    X(bn_dx_weights, 2, 2, VECTOR)  /* w, coef: (1,1,ci,ci) Σ_co w·coef.b·w */                                            \
+    X(bn_dx_bias, 2, 2, VECTOR)     /* w, coef: (1,1,1,ci) Σ_co w·(coef.d - coef.b·coef.mean) */                          \
     X(fold, 1, 2, VECTOR)           /* chunk rows added in order in float64, as a tensor of attr.type;                    \
                                        with a second operand (weights) times weights[attr.row][attr.pick[0]] */           \
     X(channel_total, 1, -1, VECTOR) /* chunk rows (chunks,1,1,C) each: Σ over chunks and channels, one column an operand  \
@@ -188,6 +194,7 @@ typedef struct net_attr {
     bool train;          /* batch_norm: batch statistics */
     bool move;           /* batch_norm: running statistics move */
     bool again;          /* computed a second time, to save memory: as late as possible */
+    bool fleeting;       /* cheaper to compute, by each pass and tile by tile, than to keep */
 } net_attr;
 
 typedef struct net_node {

@@ -75,7 +75,10 @@
 #define cost_row_sum        cost_map
 #define cost_bn_finish      cost_map
 #define cost_bn_exact       cost_map
+#define cost_bn_gram        cost_free
 #define cost_bn_fixed       cost_map
+#define cost_bn_dx_weights  cost_free
+#define cost_bn_dx_bias     cost_free
 #define cost_bn_move        cost_map
 #define cost_bn_coef        cost_map
 #define cost_fold           cost_map
@@ -146,7 +149,10 @@
 #define grad_channel_pad    grad_none
 #define grad_bn_finish      grad_none
 #define grad_bn_exact       grad_none
+#define grad_bn_gram        grad_none
 #define grad_bn_fixed       grad_none
+#define grad_bn_dx_weights  grad_none
+#define grad_bn_dx_bias     grad_none
 #define grad_bn_move        grad_none
 #define grad_bn_coef        grad_none
 #define grad_fold           grad_none
@@ -199,6 +205,7 @@ typedef struct type_text {
     char at[64];
 } type_text;
 type_text type_show(const net_type *t);
+enum { BN_ROWS = 5, COEF_ROWS = 4 }; /* of bn_finish and its like, of bn_coef */
 bool is_vector(const net_type *t, int rows, int channels); /* (1,1,rows,channels) */
 bool is_image(const net_type *t);                          /* (N,h,w,c), not chunked */
 net_type vector_type(enum dtype dtype, int rows, int channels);

@@ -1,8 +1,6 @@
 /* Batch norm, whole and in parts, and the sums that it and the gradients of vectors stand on. */
 #include "net/rules.h"
 
-enum { BN_ROWS = 5, COEF_ROWS = 4 };
-
 static bool affine_fits(const net *n, const net_node *node, int first, int channels, char *why, size_t size)
 {
     if (node->count != first && node->count != first + 2)
@@ -125,6 +123,43 @@ bool shape_bn_exact(const net *n, const net_node *node, net_type *result, char *
         return false;
     *result = vector_type(x->dtype, BN_ROWS, x->c);
     return true;
+}
+
+bool shape_bn_gram(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *gram = operand_type(n, node, 0), *w = operand_type(n, node, 2);
+    if (!gram->chunked || gram->h != 1 || gram->w != gram->c || !is_vector(w, gram->c, w->c))
+        return refuse(why, size, "Gram matrix is %s and weights %s, expected Kx1xCxC and 1x1xCxO", type_show(gram).at,
+                      type_show(w).at);
+    if (!rows_fit(n, node, 1, gram->c, why, size))
+        return false;
+    if (!affine_fits(n, node, 3, w->c, why, size) || !pixels_given(node, why, size))
+        return false;
+    *result = vector_type(w->dtype, BN_ROWS, w->c);
+    return true;
+}
+
+/* Transposed weights (co,ci) and coefficients a co. */
+static bool taken_back(const net *n, const net_node *node, char *why, size_t size)
+{
+    const net_type *w = operand_type(n, node, 0), *coef = operand_type(n, node, 1);
+    return (is_vector(w, w->w, w->c) && is_vector(coef, COEF_ROWS, w->w)) ||
+           refuse(why, size, "weights %s and coefficients %s, expected 1x1xOxC and 1x1x%dxO", type_show(w).at,
+                  type_show(coef).at, COEF_ROWS);
+}
+
+bool shape_bn_dx_weights(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *w = operand_type(n, node, 0);
+    *result = vector_type(w->dtype, w->c, w->c);
+    return taken_back(n, node, why, size);
+}
+
+bool shape_bn_dx_bias(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *w = operand_type(n, node, 0);
+    *result = vector_type(w->dtype, 1, w->c);
+    return taken_back(n, node, why, size);
 }
 
 bool shape_bn_fixed(const net *n, const net_node *node, net_type *result, char *why, size_t size)

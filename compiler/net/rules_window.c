@@ -174,6 +174,9 @@ bool shape_transpose(const net *n, const net_node *node, net_type *result, char 
     const net_type *w = operand_type(n, node, 0);
     if (w->n == NET_BATCH)
         return refuse(why, size, "operand is %s, expected weights", type_show(w).at);
+    if (node->count > 1 && !is_vector(operand_type(n, node, 1), BN_ROWS, w->c))
+        return refuse(why, size, "batch norm's rows are %s, expected 1x1x%dx%d", type_show(operand_type(n, node, 1)).at,
+                      BN_ROWS, w->c);
     *result = (net_type){w->dtype, false, w->n, w->h, w->c, w->w};
     return true;
 }

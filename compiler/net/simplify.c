@@ -401,22 +401,6 @@ static int simplify_node(simplifier *s, const net *n, int id, const int *map)
     return value >= 0 ? value : new_node(s, old->prim, v.operand, v.count, &v.attr, v.name);
 }
 
-/* Copies what outputs need; leaves that are parameters stay findable by name. */
-static net *sweep(arena *a, const net *n, nasc_diag *d)
-{
-    net *to = net_copy_frame(a, n);
-    bool *live = net_live(a, n);
-    int *map = NEW_ARRAY(a, int, n->nodes.count + 1);
-    for (int i = 0; i < n->nodes.count; i++) {
-        map[i] = live[i] ? net_copy_node(to, n, i, map, d) : -1;
-        if (live[i] && map[i] < 0)
-            return NULL;
-    }
-    to->region = 0;
-    net_copy_outputs(to, n, map);
-    return to;
-}
-
 static bool walk(simplifier *s)
 {
     const net *n = s->from;
@@ -442,7 +426,7 @@ static bool simplify(void *user, arena *a, nasc_diag *d)
     s->bucket = NEW_ARRAY(s->scratch, int, s->buckets);
     for (int i = 0; i < s->buckets; i++)
         s->bucket[i] = -1;
-    s->result = walk(s) ? sweep(a, s->to, d) : NULL;
+    s->result = walk(s) ? net_sweep(a, s->to, d) : NULL;
     return s->result != NULL;
 }
 

@@ -88,7 +88,7 @@ static const net *rewrite(arena *a, const fusion *f, const bool *late, const boo
     }
     net_copy_outputs(r.to, n, r.map);
     r.to->region = 0;
-    return r.to;
+    return net_sweep(a, r.to, d);
 }
 
 /* ---- choosing ---------------------------------------------------------------------------------------------------- */
@@ -173,8 +173,20 @@ static int64_t try_first(chooser *c, int many, nasc_diag *d)
     return arena_within(try_many, c, d) ? c->elements : -1;
 }
 
+/* Values that are not kept are made by each pass. */
+static const net *with_fleeting(arena *a, const net *n, enum fuse_kernels kernels, nasc_diag *d)
+{
+    bool *chosen = NEW_ARRAY(a, bool, n->nodes.count + 1), any = false;
+    for (int i = 0; i < n->nodes.count; i++)
+        any |= chosen[i] = n->nodes.at[i].attr.fleeting;
+    return any ? rewrite(a, net_fuse(a, n, kernels), find_late(a, n), chosen, d) : n;
+}
+
 const net *net_recompute(arena *a, const net *n, enum fuse_kernels kernels, int batch, int64_t budget, nasc_diag *d)
 {
+    n = with_fleeting(a, n, kernels, d);
+    if (!n)
+        return NULL;
     if (budget <= 0 || arena_of(a, n, kernels, batch) <= budget)
         return n;
     chooser c = {.f = net_fuse(a, n, kernels), .kernels = kernels, .late = find_late(a, n), .batch = batch};

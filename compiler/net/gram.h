@@ -1,0 +1,19 @@
+/* Norms of expansions, without what is expanded. */
+#ifndef NASC_GRAM_H
+#define NASC_GRAM_H
+
+#include "net/fuse.h"
+
+/* A pointwise convolution e = conv(x, w) to many more channels than it reads, and a batch norm behind it that a depthwise
+ * convolution reads. The norm's statistics are a linear map's: mean w·E[x], variances diag(w·Cov[x]·wᵀ), of the Gram matrix
+ * Σ x·xᵀ. So e need not be there before it is normalised, and is made where it is read, tile by tile (attr.fleeting).
+ * Backward, too, the gradient by x, wᵀ·(a·g + b·(e - mean) + d), is (a·w)ᵀ·g + (wᵀ·b·w)·x + wᵀ·(d - b·mean), which reads x and
+ * not e, and g before its sums are known.
+ *
+ * For maps large enough that passes over e cost more than products; where e's weights get a gradient, which reads e, all
+ * stays as it is; so where x's mean may be far from zero for its deviation, which is anything but a sum of norms: squares
+ * would leave few digits. A new net; `n` itself for kernels of elements, which have no tiles. requires: net_simplify.
+ * breaks: nothing. */
+const net *net_norms_by_gram(arena *a, const net *n, enum fuse_kernels kernels, nasc_diag *d);
+
+#endif
