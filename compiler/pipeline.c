@@ -4,6 +4,7 @@
 #include "pipeline.h"
 
 #include "emit/emit.h"
+#include "net/choices.h"
 #include "net/fuse.h"
 #include "net/gram.h"
 #include "net/row_sums.h"
@@ -45,6 +46,12 @@ static bool pass_grad(pipeline *p, nasc_diag *d)
 static bool pass_simplify(pipeline *p, nasc_diag *d)
 {
     p->net = net_simplify(p->a, p->net, d);
+    return p->net != NULL;
+}
+
+static bool pass_choices(pipeline *p, nasc_diag *d)
+{
+    p->net = (net *)net_add_in_choices(p->a, p->net, d);
     return p->net != NULL;
 }
 
@@ -243,6 +250,7 @@ static const struct {
     {"expand", pass_expand, show_net, NULL, true},
     {"grad", pass_grad, show_net, NULL, true},
     {"simplify", pass_simplify, show_net, NULL, true},
+    {"choices", pass_choices, show_net, NULL, true},
     {"gram", pass_gram, show_net, NULL, true},
     {"settle", pass_settle, show_net, NULL, true},
     {"library", pass_library, show_net, NULL, true},

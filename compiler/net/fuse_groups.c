@@ -255,13 +255,11 @@ static void join_all(joiner *j)
         if (u->f->place[i] != PLACE_MEMORY)
             continue;
         int newest = v->count ? newest_read(u, &j->of[i], &u->n->nodes.at[v->operand[0]].type) : -1;
-        if (newest >= 0 && rides(u, i, newest))
-            join(j, newest, i);
-        bool alone;
+        bool alone, riding = newest >= 0 && rides(u, i, newest) && join(j, newest, i);
         int norm = fuse_norm_of(u, i, &alone);
         if (fuse_adds_rows(u, norm))
             join(j, i, norm);
-        else if (!tiles && v->prim == NET_chan_sum)
+        else if (!riding && v->prim == NET_chan_sum)
             join_sums(j, i, over, sums);
         if (fuse_class(u->n, i) == NET_MAP && is_flat(&v->type)) { /* steps of optimisers: one pass over the vectors */
             if (flat >= 0 && u->n->nodes.at[flat].type.c == v->type.c)

@@ -12,6 +12,7 @@ enum {
 typedef struct expansion {
     int conv, centre, sum, square, norm, map; /* norm: its rows; map: normalise */
     int bn_dx, dx;                            /* the gradient by the norm's input, and by the convolution's; -1: none */
+    int product;                              /* (a·w)ᵀ·g, in the new net */
 } expansion;
 
 typedef struct seer {
@@ -24,7 +25,8 @@ typedef struct seer {
     struct {
         bool wanted;
         int gram, sum;
-    } *of; /* of each old node that is expanded, in the new net */
+    } *of;    /* of each old node that is expanded, in the new net */
+    int *back; /* of each old node that a gradient passes on to such a norm, the expansion; else -1 */
     VEC(expansion) all;
     nasc_diag *d;
 } seer;
@@ -168,6 +170,8 @@ static void find_all(seer *s)
             if (replaced[k] >= 0)
                 s->expansion[replaced[k]] = s->all.count;
         s->of[at(s, i)->operand[0]].wanted = true;
+        if (e.dx >= 0)
+            s->back[at(s, e.bn_dx)->operand[0]] = s->all.count;
         VEC_PUSH(s->a, &s->all, e);
     }
 }
@@ -200,19 +204,27 @@ static int add_norm(seer *s, const expansion *e)
     return net_add(s->to, NET_bn_gram, operand, count, &norm->attr, norm->name, s->d);
 }
 
-/* (a·w)ᵀ·g + (wᵀ·b·w)·x + wᵀ·(d - b·mean) */
+/* (a·w)ᵀ·g, behind g: the sums over g come after. */
+static bool add_product(seer *s, expansion *e, int g)
+{
+    const net_node *dx = at(s, e->dx);
+    s->to->region = dx->region;
+    int scaled = add(s, NET_transpose, NULL, dx->name, s->map[at(s, e->conv)->operand[1]], s->map[e->norm]);
+    e->product = scaled < 0 ? -1 : add(s, NET_conv_dx, &dx->attr, dx->name, g, scaled);
+    return e->product >= 0;
+}
+
+/* (wᵀ·b·w)·x + wᵀ·(d - b·mean), added to that. */
 static int add_gradient(seer *s, const expansion *e)
 {
-    const net_node *dx = at(s, e->dx), *bn_dx = at(s, e->bn_dx), *conv = at(s, e->conv);
+    const net_node *dx = at(s, e->dx), *bn_dx = at(s, e->bn_dx);
     int turned = s->map[dx->operand[1]], coef = s->map[bn_dx->operand[2]];
-    int scaled = add(s, NET_transpose, NULL, dx->name, s->map[conv->operand[1]], s->map[e->norm]);
-    int g = scaled < 0 ? -1 : add(s, NET_conv_dx, &dx->attr, dx->name, s->map[bn_dx->operand[0]], scaled);
-    int weights = g < 0 ? -1 : add(s, NET_bn_dx_weights, NULL, bn_dx->name, turned, coef);
+    int weights = add(s, NET_bn_dx_weights, NULL, bn_dx->name, turned, coef);
     int bias = weights < 0 ? -1 : add(s, NET_bn_dx_bias, NULL, bn_dx->name, turned, coef);
     net_attr attr = {.window = pixel_window};
-    int x = bias < 0 ? -1 : add(s, NET_conv, &attr, bn_dx->name, s->map[conv->operand[0]], weights);
+    int x = bias < 0 ? -1 : add(s, NET_conv, &attr, bn_dx->name, s->map[at(s, e->conv)->operand[0]], weights);
     int shifted = x < 0 ? -1 : add(s, NET_bias, NULL, bn_dx->name, x, bias);
-    return shifted < 0 ? -1 : add(s, NET_add, NULL, dx->name, g, shifted);
+    return shifted < 0 ? -1 : add(s, NET_add, NULL, dx->name, e->product, shifted);
 }
 
 static int add_fleeting(seer *s, int conv)
@@ -238,7 +250,8 @@ static bool rewrite(seer *s, int node)
         s->map[node] = add_gradient(s, e);
     else
         return true; /* nothing reads it any more */
-    return s->map[node] >= 0 && (!s->of[node].wanted || add_gram(s, node));
+    return s->map[node] >= 0 && (!s->of[node].wanted || add_gram(s, node)) &&
+           (s->back[node] < 0 || add_product(s, &s->all.at[s->back[node]], s->map[node]));
 }
 
 const net *net_norms_by_gram(arena *a, const net *n, enum fuse_kernels kernels, nasc_diag *d)
@@ -246,8 +259,9 @@ const net *net_norms_by_gram(arena *a, const net *n, enum fuse_kernels kernels, 
     seer s = {.a = a, .from = n, .d = d};
     int count = n->nodes.count;
     s.expansion = NEW_ARRAY(a, int, count + 1);
+    s.back = NEW_ARRAY(a, int, count + 1);
     for (int i = 0; i < count; i++)
-        s.expansion[i] = -1;
+        s.expansion[i] = s.back[i] = -1;
     s.of = arena_alloc(a, (size_t)(count + 1) * sizeof *s.of);
     find_users(&s);
     if (kernels == FUSE_TILES)

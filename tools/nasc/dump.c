@@ -78,7 +78,7 @@ static const option_row options[] = {
      .kind = OPTION_TEXT,
      .offset = offsetof(dump_arguments, stage),
      .help =
-         "the level: net, expand, grad, simplify, settle, library, shares, sums, recompute, fuse, plan, loop, c, cuda, "
+         "the level: net, expand, grad, simplify, choices, gram, settle, library, shares, sums, recompute, fuse, plan, loop, c, cuda, "
          "llvm, asm, or all",
      .required = true},
     {.name = "use",
