@@ -64,6 +64,9 @@ bool simd_is_clipped(const simd *s, int core)
     const net_node *map = &s->n->nodes.at[x];
     if (s->f->place[x] == PLACE_INLINE && (map->prim == NET_relu || map->prim == NET_relu6))
         x = map->operand[0];
+    map = &s->n->nodes.at[x];
+    if (s->f->place[x] == PLACE_INLINE && map->prim == NET_normalise && map->type.h <= 4)
+        x = map->operand[0];
     return is_plain(s, x) && s->n->nodes.at[x].prim != NET_select;
 }
 

@@ -176,11 +176,11 @@ static int depthwise_source(simd *s, const sweep *q, const block *b, loop_index 
     return simd_read_apart(s, q->of, &at);
 }
 
-/* Is the column inside of the source? Blocks at an edge stand at a constant place. */
+/* Is the column inside of the source? Blocks at an edge stand at a constant place; beyond it are zeros, where anything is. */
 static bool is_inside(const simd *s, const sweep *q, const block *b, int64_t column)
 {
     int64_t at = b->x.base * q->column_step + q->column_shift + column;
-    return !q->clipped || b->x.count > 0 || (at >= 0 && at < s->n->nodes.at[q->of].type.w);
+    return b->x.count > 0 || (at >= 0 && at < s->n->nodes.at[q->of].type.w * q->column_over);
 }
 
 /* ---- channels that fill part of a vector ---- */
@@ -409,15 +409,21 @@ static int taps_in_a_row(const sweep *q, const block *b)
     return most;
 }
 
-/* Rows of taps inside of the source: y + ky·row_tap for its row y, above or below none. */
-static void clipped_rows(simd *s, const sweep *q, const block *b, const int acc[])
+/* Rows of taps inside of the source: y·row_step + row_shift + ky·row_tap for its row y, above or below none. */
+static void rows_inside(simd *s, const sweep *q, const block *b, const int acc[])
 {
     const net_type *t = &s->n->nodes.at[q->of].type;
     loop_index y = loop_sum(b->rel, loop_times(s->tile, s->n->nodes.at[q->core].type.h / s->smallest));
-    loop_index above =
-        loop_offset(loop_times(y, -q->row_step), -q->row_shift); /* rows of the source over the first tap */
-    int first = loop_int(&s->pen, LOOP_INT_DIV, loop_offset(above, q->row_tap - 1), loop_at(0), (int)q->row_tap);
-    int end = loop_int(&s->pen, LOOP_INT_DIV, loop_offset(above, t->h + q->row_tap - 1), loop_at(0), (int)q->row_tap);
+    loop_index at = loop_offset(loop_times(y, q->row_step), q->row_shift), above = loop_times(at, -1);
+    loop_index lo = loop_offset(above, q->row_tap - 1), hi = loop_offset(above, t->h + q->row_tap - 1);
+    int tap = (int)q->row_tap;
+    if (tap < 0) { /* from the last row of the source up */
+        lo = loop_offset(at, 1 - t->h);
+        hi = loop_offset(at, 1);
+        tap = 1;
+    }
+    int first = loop_int(&s->pen, LOOP_INT_DIV, lo, loop_at(0), tap);
+    int end = loop_int(&s->pen, LOOP_INT_DIV, hi, loop_at(0), tap);
     first = loop_int(&s->pen, LOOP_INT_MAX, loop_plus(loop_at(0), first, 1), loop_at(0), 0);
     end = loop_int(&s->pen, LOOP_INT_MIN, loop_plus(loop_at(0), end, 1), loop_at(q->kh), 0);
     int ky = loop_for(&s->pen, loop_plus(loop_at(0), first, 1), loop_plus(loop_at(0), end, 1), 1);
@@ -425,10 +431,22 @@ static void clipped_rows(simd *s, const sweep *q, const block *b, const int acc[
     loop_end(&s->pen);
 }
 
+/* Are so many of a depthwise window's rows beyond the edge that it is worth asking which? Where they stand in scratch they
+ * are zeros. */
+static bool leaves_rows_out(const simd *s, const sweep *q)
+{
+    enum { FEW = 3, LOW = 2 }; /* rows of taps; times as high as them */
+    if (q->clipped)
+        return true;
+    bool simple = q->row_over == 1 && (q->row_tap > 0 || q->row_tap == -1);
+    return !q->inner && simple && q->kh > FEW && s->n->nodes.at[q->of].type.h <= LOW * q->kh && !s->o->small &&
+           !s->t->capability;
+}
+
 static void convolve(simd *s, const sweep *q, const block *b, const int acc[])
 {
-    if (q->clipped) {
-        clipped_rows(s, q, b, acc);
+    if (leaves_rows_out(s, q)) {
+        rows_inside(s, q, b, acc);
         return;
     }
     if (s->makings) {
