@@ -217,6 +217,9 @@ typedef struct block {
     int group;   /* variable of the loop over a grouped convolution's groups; 0: none */
 } block;
 void simd_window(simd *s, int core, const block *b, int acc[]);
+/* Are so many of a depthwise window's rows of taps beyond the edge, where zeros stand in scratch, that each pixel's are asked
+ * for? Its columns are known where a block stands at a constant place. */
+bool simd_leaves_rows_out(const simd *s, int core);
 /* simd_fetch.c: what a row's stores have gathered goes to memory while blocks like this compute, if it is whole lines: behind
  * each, the block before. The rest goes when the row ends. */
 bool simd_streams_blocks(const simd *s, const stage *g, const block *b);

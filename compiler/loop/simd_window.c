@@ -431,21 +431,19 @@ static void rows_inside(simd *s, const sweep *q, const block *b, const int acc[]
     loop_end(&s->pen);
 }
 
-/* Are so many of a depthwise window's rows beyond the edge that it is worth asking which? Where they stand in scratch they
- * are zeros. */
-static bool leaves_rows_out(const simd *s, const sweep *q)
+bool simd_leaves_rows_out(const simd *s, int core)
 {
     enum { FEW = 3, LOW = 2 }; /* rows of taps; times as high as them */
-    if (q->clipped)
-        return true;
-    bool simple = q->row_over == 1 && (q->row_tap > 0 || q->row_tap == -1);
-    return !q->inner && simple && q->kh > FEW && s->n->nodes.at[q->of].type.h <= LOW * q->kh && !s->o->small &&
-           !s->t->capability;
+    const net_node *v = &s->n->nodes.at[core];
+    const net_window *w = &v->attr.window;
+    bool simple = v->prim == NET_conv || (v->prim == NET_conv_dx && w->sh == 1 && w->dh == 1);
+    return simple && net_is_depthwise(s->n, v) && w->kh > FEW && s->n->nodes.at[v->operand[0]].type.h <= LOW * w->kh &&
+           !s->o->small && !s->t->capability;
 }
 
 static void convolve(simd *s, const sweep *q, const block *b, const int acc[])
 {
-    if (leaves_rows_out(s, q)) {
+    if (q->clipped || simd_leaves_rows_out(s, q->core)) {
         rows_inside(s, q, b, acc);
         return;
     }

@@ -4,14 +4,18 @@
  * again where they are read count as often as they run. */
 #include "loop/simd.h"
 
-/* A max pool's gradient is half in the stage of its maxima, half in that of its sums. */
 static int64_t clipped_flops(simd *s, int core);
+static int64_t edged_flops(const simd *s, int core);
 
+/* A max pool's gradient is half in the stage of its maxima, half in that of its sums. */
 static int64_t flops_of(simd *s, int node)
 {
     const net_node *v = &s->n->nodes.at[node];
     if (simd_is_clipped(s, node))
         return clipped_flops(s, node);
+    if ((v->prim == NET_conv || v->prim == NET_conv_dx) && net_is_depthwise(s->n, v) &&
+        simd_row_phases(s, node) * simd_column_phases(s, node) == 1)
+        return edged_flops(s, node);
     int64_t flops = net_prim_info[v->prim].cost(s->n, v).flops;
     if (simd_is_folded(s, node))
         return flops / v->attr.window.kw; /* a row of taps is one value */
@@ -67,6 +71,30 @@ static int64_t clipped_flops(simd *s, int core)
     again = again < w->kw ? again : w->kw; /* of a column, by all taps of all pixels */
     double map = (double)inline_flops(s, v->operand[0], &seen) / ((double)x->h * x->w);
     return 2 * rows * columns * y->c + (int64_t)(map * (double)rows * y->w * again);
+}
+
+/* Of columns, those of the last block, and of the first where it is the only one, stand at a constant place. */
+static int64_t columns_met(const simd *s, int core, int step, int before, int dilation)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    int width = v->type.w, taps = v->attr.window.kw, source = s->n->nodes.at[v->operand[0]].type.w;
+    int pixels = simd_block_pixels(s, core, width, 1, 0), blocks = width / pixels;
+    int first = blocks > 1 ? blocks * pixels : 0; /* that does */
+    return (int64_t)first * taps + taps_on(width - first, taps, step, before - first * step, dilation, source);
+}
+
+/* Of a depthwise window over scratch, without the taps that it leaves out. */
+static int64_t edged_flops(const simd *s, int core)
+{
+    const net_node *v = &s->n->nodes.at[core];
+    const net_window *w = &v->attr.window;
+    bool back = v->prim == NET_conv_dx; /* of stride 1: taps go up and left */
+    int64_t columns = back ? columns_met(s, core, 1, -w->left, -w->dw) : columns_met(s, core, w->sw, w->left, w->dw);
+    int64_t rows = (int64_t)v->type.h * w->kh;
+    if (simd_leaves_rows_out(s, core))
+        rows = taps_on(v->type.h, w->kh, back ? 1 : w->sh, back ? -w->top : w->top, back ? -w->dh : w->dh,
+                       s->n->nodes.at[v->operand[0]].type.h);
+    return 2 * rows * columns * v->type.c;
 }
 
 /* Of rows of taps; a map under them is evaluated once more where blocks of columns meet. */

@@ -16,6 +16,7 @@ typedef struct object {
     int value; /* -1: a launch's scratch */
     int64_t elements, offset;
     int first, last; /* launches */
+    int gate, back;  /* the last stretch whose gates touch it; the one that, but for gates, writes it; 0: none */
 } object;
 
 typedef struct planner {
@@ -59,7 +60,7 @@ static void find_homes(planner *p, int *stride)
         p->home[p->n->outputs.at[i].value].output = &p->n->outputs.at[i];
 }
 
-static void extend(planner *p, int value, int launch)
+static void extend(planner *p, int value, int launch, int gate, int back)
 {
     int owner = p->home[value].owner;
     if (p->f->place[value] != PLACE_MEMORY || p->home[owner].output)
@@ -68,24 +69,27 @@ static void extend(planner *p, int value, int launch)
         p->object_of[owner] = p->objects.count;
         object o = {
             .value = owner, .elements = memory_elements(p->n, owner, p->batch), .first = launch, .last = launch};
+        o.back = back; /* launches come in order: this one writes it */
         VEC_PUSH(p->a, &p->objects, o);
     }
     object *o = &p->objects.at[p->object_of[owner]];
     o->first = launch < o->first ? launch : o->first;
     o->last = launch > o->last ? launch : o->last;
+    o->gate = gate > o->gate ? gate : o->gate;
 }
 
 static void find_lives(planner *p, const schedule *s)
 {
     for (int i = 0; i < p->f->groups.count; i++) {
-        int g = s->order[i], launch = s->launch_of[g];
+        int g = s->order[i], launch = s->launch_of[g], beside = s->beside[launch];
+        bool gate = p->n->regions.at[p->n->nodes.at[p->f->groups.at[g].roots.at[0]].region].gate;
         node_list touched = {0};
         for (int r = 0; r < p->f->groups.at[g].roots.count; r++) {
             VEC_PUSH(p->a, &touched, p->f->groups.at[g].roots.at[r]);
             fusion_reads(p->a, p->f, p->f->groups.at[g].roots.at[r], &touched);
         }
         for (int k = 0; k < touched.count; k++)
-            extend(p, touched.at[k], launch);
+            extend(p, touched.at[k], launch, gate ? beside : 0, gate ? 0 : beside);
     }
 }
 
@@ -112,9 +116,12 @@ static int64_t aligned(int64_t elements)
     return (elements + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
 }
 
+/* Does one live, or may it, while the other does? What gates have read for the last time they may still be reading while the
+ * launches beside them write. */
 static bool meet(const planner *p, const object *a, const object *b)
 {
-    return a->first <= b->last && b->first <= a->last && !exclusive(p, a, b);
+    bool beside = (a->gate && a->gate == b->back) || (b->gate && b->gate == a->back);
+    return (beside || (a->first <= b->last && b->first <= a->last)) && !exclusive(p, a, b);
 }
 
 /* The lowest offset at which `o` meets none of the `count` that are placed. */

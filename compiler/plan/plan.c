@@ -251,7 +251,7 @@ static void add_instance(planner *p, const group *g)
     arena_reset(p->scratch);
 }
 
-static void open_launch(planner *p, int group)
+static void open_launch(planner *p, int group, int beside)
 {
     const net_node *root = &p->n->nodes.at[p->f->groups.at[group].roots.at[0]];
     const net_region *region = &p->n->regions.at[root->region];
@@ -259,7 +259,8 @@ static void open_launch(planner *p, int group)
                         .flags =
                             (root->prim == NET_bn_move ? LAUNCH_MOVES_STATS : 0u) | (region->gate ? LAUNCH_GATE : 0u),
                         .select = root->region ? region->select : -1,
-                        .candidate = root->region ? region->candidate : -1};
+                        .candidate = root->region ? region->candidate : -1,
+                        .beside = beside};
     VEC_PUSH(p->a, &p->p->launches, l);
     p->workspaces = 0;
 }
@@ -293,7 +294,7 @@ static bool add_launches(planner *p, const schedule *s, nasc_diag *d)
     grids *g = p->t->capability ? grids_open(p->a, p->own, p->p, p->n->nodes.count) : NULL;
     for (int i = 0; i < p->f->groups.count; i++) {
         if (s->launch_of[s->order[i]] == p->p->launches.count)
-            open_launch(p, s->order[i]);
+            open_launch(p, s->order[i], s->beside[p->p->launches.count]);
         if (!add_group(p, &p->f->groups.at[s->order[i]], d))
             return false;
         int count = ++p->p->launches.at[p->p->launches.count - 1].count;

@@ -100,6 +100,8 @@ typedef struct program_launch {
     int first_grid, grids;
     unsigned flags;
     int select, candidate; /* select ≥ 0: only where that choice has this candidate active */
+    int beside; /* gates and what follows them of their choice: gates and the others do not depend on each other, nor share
+                   memory, and may run at once; a number of its own for each such stretch of launches, rising; 0: none */
 } program_launch;
 
 typedef struct program {

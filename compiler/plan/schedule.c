@@ -109,6 +109,25 @@ static void pack(const scheduler *s, const ordered *by, schedule *made)
     }
 }
 
+/* Stretches of launches that begin with a choice's gates and hold the rest of it. */
+static void find_stretches(arena *a, const fusion *f, schedule *made)
+{
+    const net_region **of = NEW_ARRAY(a, const net_region *, made->launches + 1);
+    int stretches = 0;
+    for (int g = 0; g < f->groups.count; g++) {
+        int region = first_root(f, g)->region;
+        of[made->launch_of[g]] = region ? &f->n->regions.at[region] : NULL;
+    }
+    for (int l = 0, end; l < made->launches; l = end) {
+        bool gates = of[l] && of[l]->gate, others = false;
+        for (end = l + 1; gates && end < made->launches && of[end] && of[end]->select == of[l]->select; end++)
+            others |= !of[end]->gate;
+        stretches += others;
+        for (int i = l; i < end && others; i++)
+            made->beside[i] = stretches;
+    }
+}
+
 /* Where choices are, the net's own order holds: gates, which need their inputs alone, would otherwise run long before
  * what they are for, and be kept. */
 schedule *schedule_groups(arena *a, const fusion *f, bool sequential)
@@ -128,8 +147,10 @@ schedule *schedule_groups(arena *a, const fusion *f, bool sequential)
     schedule *result = NEW(a, schedule);
     result->launch_of = NEW_ARRAY(a, int, count + 1);
     result->order = NEW_ARRAY(a, int, count + 1);
+    result->beside = NEW_ARRAY(a, int, count + 1);
     if (choices) {
         pack(&s, by, result);
+        find_stretches(a, f, result);
         return result;
     }
     bool *done = NEW_ARRAY(a, bool, count + 1);

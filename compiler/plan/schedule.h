@@ -10,6 +10,7 @@ typedef struct schedule {
     int launches;
     int *launch_of; /* of each group */
     int *order;     /* groups by launch, then by number */
+    int *beside;    /* of each launch: see program_launch */
 } schedule;
 
 /* sequential: one group a launch, in the net's order (least memory). Choices in the net: in its order, neighbours that

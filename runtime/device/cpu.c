@@ -1,5 +1,6 @@
 /* The CPU. A run is one OpenMP region: its threads walk through the launches together, a barrier after each, and take
- * blocks of units off the launch's counter. Which thread runs which block is chance; results do not depend on it,
+ * blocks of units off the launch's counter. Gates and what may run beside them share launches, one of each: where one is but
+ * a thread's work, the other keeps the rest busy. Which thread runs which block is chance; results do not depend on it,
  * because units share nothing. Blocks are sized by the cost that the instance declares, so that a launch of many small
  * instances is not all counter and one of few large ones is not all waiting. */
 #include "device_kind.h"
@@ -25,12 +26,12 @@ typedef struct region {
 
 /* What one run does, laid out before its threads start. */
 typedef struct work {
-    int launch;           /* of the program */
     int first, count;     /* in device.blocks */
     _Atomic int64_t next; /* block to be taken */
 } work;
 
 typedef struct block_range { /* the blocks of one instance in its launch */
+    int instance;            /* of the program */
     int64_t first;           /* number of its first block */
     int64_t units, grain;    /* of the instance; units a block */
 } block_range;
@@ -44,6 +45,7 @@ typedef struct cpu {
     int64_t *sizes;      /* elements likewise, for the interpreter */
     block_range *blocks; /* one an instance, and one more a launch: the end */
     work *works;
+    int *waiting; /* launches of gates that no other launch has taken along yet */
     int args_room, instances_room, launches_room;
 } cpu;
 
@@ -93,6 +95,7 @@ static void cpu_close(device *base)
     mem_free(v->sizes);
     mem_free(v->blocks);
     mem_free(v->works);
+    mem_free(v->waiting);
     mem_free(v);
 }
 
@@ -116,12 +119,13 @@ static bool cpu_prepare(device *base, const program *p, const program_code *code
             return false;
         v->scratch_stride = stride;
     }
-    int args_room = v->args_room;
+    int args_room = v->args_room, launches_room = v->launches_room;
     int ends = p->instances.count + p->launches.count;
     return region_grow(&v->arena, p->arena_elements * element_bytes(code), d) &&
            table_grow(&v->buffers, &args_room, p->args.count, sizeof *v->buffers, d) &&
            table_grow(&v->sizes, &v->args_room, p->args.count, sizeof *v->sizes, d) &&
            table_grow(&v->blocks, &v->instances_room, ends, sizeof *v->blocks, d) &&
+           table_grow(&v->waiting, &launches_room, p->launches.count, sizeof *v->waiting, d) &&
            table_grow(&v->works, &v->launches_room, p->launches.count, sizeof *v->works, d);
 }
 
@@ -146,43 +150,70 @@ static void bind_arguments(cpu *v, const device_run *r, const program_instance *
     }
 }
 
-static int layout_launch(cpu *v, const device_run *r, const program_launch *l, block_range *blocks)
+static int64_t launch_cost(const device_run *r, const program_launch *l)
 {
-    const program_instance *at = r->program->instances.at;
-    int64_t total = 0, number = 0;
+    int64_t total = 0;
     for (int k = 0; k < l->count; k++)
-        total += cost_of(&at[l->first + k], r->n);
-    int64_t wanted = total / ((int64_t)v->threads * BLOCKS_A_THREAD);
-    if (wanted < BLOCK_COST_LEAST)
-        wanted = BLOCK_COST_LEAST;
-    for (int k = 0; k < l->count; k++) {
-        const program_instance *i = &at[l->first + k];
-        bind_arguments(v, r, i);
-        if (r->instance_runs)
-            r->instance_runs[l->first + k]++;
-        int64_t units = device_units(i, r->n), pieces = v->threads > 1 ? cost_of(i, r->n) / wanted + 1 : 1;
-        int64_t grain = units > pieces ? (units + pieces - 1) / pieces : 1;
-        blocks[k] = (block_range){number, units, grain};
-        number += (units + grain - 1) / grain;
-    }
-    blocks[l->count] = (block_range){number, 0, 1};
-    return l->count + 1;
+        total += cost_of(&r->program->instances.at[l->first + k], r->n);
+    return total;
 }
 
-/* The launches that this run needs; their number. */
+/* Blocks of a launch's instances, numbered from `number` on and of cost `wanted` or more; the number behind them. */
+static int64_t layout_launch(cpu *v, const device_run *r, const program_launch *l, int64_t wanted, work *w,
+                             int64_t number)
+{
+    for (int k = l->first; k < l->first + l->count; k++) {
+        const program_instance *i = &r->program->instances.at[k];
+        bind_arguments(v, r, i);
+        if (r->instance_runs)
+            r->instance_runs[k]++;
+        int64_t units = device_units(i, r->n), pieces = v->threads > 1 ? cost_of(i, r->n) / wanted + 1 : 1;
+        int64_t grain = units > pieces ? (units + pieces - 1) / pieces : 1;
+        v->blocks[w->first + w->count++] = (block_range){k, number, units, grain};
+        number += (units + grain - 1) / grain;
+    }
+    return number;
+}
+
+/* What threads do between two barriers: a launch, or two (the second may be NULL), the dearer first. Answers where the next
+ * one's blocks begin. */
+static int layout_work(cpu *v, const device_run *r, const program_launch *a, const program_launch *b, work *w, int first)
+{
+    int64_t cost = launch_cost(r, a), other = b ? launch_cost(r, b) : 0;
+    int64_t wanted = (cost + other) / ((int64_t)v->threads * BLOCKS_A_THREAD);
+    if (wanted < BLOCK_COST_LEAST)
+        wanted = BLOCK_COST_LEAST;
+    w->first = first;
+    w->count = 0;
+    atomic_init(&w->next, 0);
+    int64_t number = layout_launch(v, r, other > cost ? b : a, wanted, w, 0);
+    if (b)
+        number = layout_launch(v, r, other > cost ? a : b, wanted, w, number);
+    v->blocks[first + w->count] = (block_range){-1, number, 0, 1};
+    return first + w->count + 1;
+}
+
+/* The launches that this run needs, by the works that they are done in; the number of these. Each launch beside gates takes
+ * one of those that wait along. */
 static int layout_run(cpu *v, const device_run *r)
 {
-    int works = 0, blocks = 0;
-    for (int l = 0; l < r->program->launches.count; l++) {
-        const program_launch *launch = &r->program->launches.at[l];
-        if (!device_runs(r, launch))
+    const program_launch *at = r->program->launches.at;
+    int works = 0, blocks = 0, taken = 0, waiting = 0;
+    for (int l = 0; l <= r->program->launches.count; l++) {
+        bool last = l == r->program->launches.count;
+        if (!last && !device_runs(r, &at[l]))
             continue;
-        work *w = &v->works[works++];
-        w->launch = l;
-        w->first = blocks;
-        w->count = launch->count;
-        atomic_init(&w->next, 0);
-        blocks += layout_launch(v, r, launch, v->blocks + blocks);
+        int stretch = taken < waiting ? at[v->waiting[taken]].beside : 0;
+        while (taken < waiting && (last || at[l].beside != stretch))
+            blocks = layout_work(v, r, &at[v->waiting[taken++]], NULL, &v->works[works++], blocks);
+        if (last)
+            break;
+        if (at[l].beside && at[l].flags & LAUNCH_GATE) {
+            v->waiting[waiting++] = l;
+            continue;
+        }
+        const program_launch *gate = taken < waiting ? &at[v->waiting[taken++]] : NULL;
+        blocks = layout_work(v, r, &at[l], gate, &v->works[works++], blocks);
     }
     return works;
 }
@@ -205,7 +236,7 @@ static bool run_units(cpu *v, const device_run *r, int instance, int64_t begin, 
 static bool run_work(cpu *v, const device_run *r, work *w, void *scratch, nasc_diag *d)
 {
     const block_range *blocks = v->blocks + w->first;
-    int first = r->program->launches.at[w->launch].first, k = 0;
+    int k = 0;
     for (;;) {
         int64_t b = atomic_fetch_add_explicit(&w->next, 1, memory_order_relaxed);
         if (b >= blocks[w->count].first)
@@ -216,12 +247,12 @@ static bool run_work(cpu *v, const device_run *r, work *w, void *scratch, nasc_d
         if (end > blocks[k].units)
             end = blocks[k].units;
         double start = r->instance_seconds ? omp_get_wtime() : 0;
-        if (!run_units(v, r, first + k, begin, end, scratch, d))
+        if (!run_units(v, r, blocks[k].instance, begin, end, scratch, d))
             return false;
         if (r->instance_seconds) {
             double seconds = omp_get_wtime() - start;
 #pragma omp atomic
-            r->instance_seconds[first + k] += seconds;
+            r->instance_seconds[blocks[k].instance] += seconds;
         }
     }
 }
