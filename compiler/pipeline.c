@@ -55,14 +55,9 @@ static bool pass_choices(pipeline *p, nasc_diag *d)
     return p->net != NULL;
 }
 
-static enum fuse_kernels kernels_for(const target *t)
-{
-    return t->capability ? FUSE_ELEMENTS : FUSE_TILES;
-}
-
 static bool pass_gram(pipeline *p, nasc_diag *d)
 {
-    p->net = (net *)net_norms_by_gram(p->a, p->net, kernels_for(p->t), d);
+    p->net = (net *)net_norms_by_gram(p->a, p->net, d);
     return p->net != NULL;
 }
 
@@ -77,6 +72,11 @@ static bool pass_library(pipeline *p, nasc_diag *d)
     if (p->o->library)
         p->net = net_give_to_library(p->a, p->net, p->o->library, p->o->batch, d);
     return p->net != NULL;
+}
+
+static enum fuse_kernels kernels_for(const target *t)
+{
+    return t->capability ? FUSE_ELEMENTS : FUSE_TILES;
 }
 
 static bool pass_shares(pipeline *p, nasc_diag *d)

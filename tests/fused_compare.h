@@ -157,6 +157,16 @@ static inline void check_shared(const program *p, const target *t, const char *w
     }
 }
 
+/* Of each choice, all candidates but the active one. */
+static inline uint64_t *other_gates(arena *a, const net *n, const int *active)
+{
+    uint64_t *gates = NEW_ARRAY(a, uint64_t, n->regions.count + 1);
+    for (int i = 1; i < n->regions.count; i++)
+        if (n->regions.at[i].candidate != active[n->regions.at[i].select])
+            gates[n->regions.at[i].select] |= UINT64_C(1) << n->regions.at[i].candidate;
+    return gates;
+}
+
 static inline void compare_fused_for(const target *t, const net *built, unsigned grad, int batch, int tile_rows,
                                      bool sequential, int classes, const int *active, const char *what)
 {
@@ -180,6 +190,7 @@ static inline void compare_fused_for(const target *t, const net *built, unsigned
     note_terms(&want, n, batch, values, active);
     reference_free(n, values);
     device_run run = {.program = p, .code = &code, .n = batch, .active = active};
+    run.gates = active ? other_gates(&a, n, active) : NULL;
     for (int k = 1; k < SLOT_COUNT; k++)
         run.slot[k] = got.slot[k];
     run.slot[SLOT_LABELS] = got.labels;

@@ -264,11 +264,21 @@ static void ref_shuffle(reference *r)
     r->out[ref_at(t, n, y, x, c)] = ref_value(r, 0)[ref_at(t, n, y, x, c % groups * (t->c / groups) + c / groups)];
 }
 
+/* Row `row` of a batch norm's rows (operand i), or of its coefficients. */
+static double ref_row(const reference *r, int i, int row, int c)
+{
+    return ref_value(r, i)[(int64_t)row * ref_type(r, i)->c + c];
+}
+
+enum { REF_MEAN, REF_SCALE, REF_SHIFT, REF_RSTD, REF_VAR };
+enum { REF_COEF_A, REF_COEF_B, REF_COEF_D, REF_COEF_MEAN };
+
 static void ref_transpose(reference *r)
 {
     const net_type *t = &r->node->type;
     REF_EACH(r, t)
-    r->out[ref_at(t, n, y, x, c)] = ref_value(r, 0)[ref_at(ref_type(r, 0), n, y, c, x)];
+    r->out[ref_at(t, n, y, x, c)] =
+        ref_value(r, 0)[ref_at(ref_type(r, 0), n, y, c, x)] * (r->node->count > 1 ? ref_row(r, 1, REF_SCALE, x) : 1);
 }
 
 /* ---- views ------------------------------------------------------------------------------------------------------- */
@@ -358,14 +368,6 @@ static double ref_weight(const reference *r, int operand, int j)
 {
     return ref_value(r, operand)[(int64_t)r->node->attr.row * ref_type(r, operand)->c + r->node->attr.pick[j]];
 }
-
-/* Row `row` of a batch norm's rows (operand i). */
-static double ref_row(const reference *r, int i, int row, int c)
-{
-    return ref_value(r, i)[(int64_t)row * ref_type(r, i)->c + c];
-}
-
-enum { REF_MEAN, REF_SCALE, REF_SHIFT, REF_RSTD, REF_VAR };
 
 static double ref_pixel(const reference *r, int n, int y, int x, int c)
 {
@@ -460,100 +462,7 @@ static double ref_total(const reference *r, int i, int64_t c)
     return sum;
 }
 
-static void ref_bn_rows(reference *r, int c, double mean, double var, int gamma)
-{
-    double *out = r->out;
-    int channels = r->node->type.c;
-    double rstd = 1 / sqrt(var + r->node->attr.eps);
-    bool affine = r->node->count > gamma;
-    out[REF_MEAN * channels + c] = mean;
-    out[REF_SCALE * channels + c] = (affine ? ref_value(r, gamma)[c] : 1) * rstd;
-    out[REF_SHIFT * channels + c] = affine ? ref_value(r, gamma + 1)[c] : 0;
-    out[REF_RSTD * channels + c] = rstd;
-    out[REF_VAR * channels + c] = var;
-}
-
-static double ref_pixels(const reference *r)
-{
-    return (double)r->batch * r->node->attr.h * r->node->attr.w;
-}
-
-static void ref_bn_finish(reference *r)
-{
-    for (int c = 0; c < r->node->type.c; c++) {
-        double d = ref_total(r, 0, c) / ref_pixels(r), square = ref_total(r, 1, c) / ref_pixels(r);
-        ref_bn_rows(r, c, ref_row(r, 2, 0, c) + d, square - d * d, 3);
-    }
-}
-
-static void ref_bn_exact(reference *r)
-{
-    const net_type *t = ref_type(r, 0);
-    int64_t pixels = (int64_t)r->batch * t->h * t->w;
-    for (int c = 0; c < t->c; c++) {
-        double sum = 0, square = 0;
-        for (int64_t i = 0; i < pixels; i++)
-            sum += ref_value(r, 0)[i * t->c + c];
-        for (int64_t i = 0; i < pixels; i++)
-            square += pow(ref_value(r, 0)[i * t->c + c] - sum / (double)pixels, 2);
-        ref_bn_rows(r, c, sum / (double)pixels, square / (double)pixels, 2);
-    }
-}
-
-static void ref_bn_fixed(reference *r)
-{
-    for (int c = 0; c < r->node->type.c; c++)
-        ref_bn_rows(r, c, ref_row(r, 0, 0, c), ref_row(r, 0, 1, c), 1);
-}
-
-static void ref_bn_move(reference *r)
-{
-    double m = ref_pixels(r), momentum = r->node->attr.momentum;
-    int channels = r->node->type.c;
-    for (int c = 0; c < channels; c++) {
-        r->out[c] = (1 - momentum) * ref_row(r, 0, 0, c) + momentum * ref_row(r, 1, REF_MEAN, c);
-        r->out[channels + c] =
-            (1 - momentum) * ref_row(r, 0, 1, c) + momentum * ref_row(r, 1, REF_VAR, c) * m / (m - 1);
-    }
-}
-
-static void ref_bn_coef(reference *r)
-{
-    int channels = r->node->type.c;
-    double weight = r->node->count > 3 ? ref_weight(r, 3, 0) : 1, m = ref_pixels(r);
-    for (int c = 0; c < channels; c++) {
-        double scale = ref_row(r, 2, REF_SCALE, c) * weight;
-        r->out[c] = scale;
-        r->out[channels + c] = -scale * ref_row(r, 2, REF_RSTD, c) * ref_total(r, 1, c) / m;
-        r->out[2 * channels + c] = -scale * ref_total(r, 0, c) / m;
-        r->out[3 * channels + c] = ref_row(r, 2, REF_MEAN, c);
-    }
-}
-
-/* The composite, from its definition: two passes over the map. */
-static void ref_batch_norm(reference *r)
-{
-    const net_type *t = ref_type(r, 0);
-    const net_attr *a = &r->node->attr;
-    double m = (double)r->batch * t->h * t->w;
-    for (int channel = 0; channel < t->c; channel++) {
-        double mean = ref_row(r, 1, 0, channel), var = ref_row(r, 1, 1, channel);
-        for (int pass = 0; a->train && pass < 2; pass++) {
-            double sum = 0;
-            REF_EACH(r, t)
-            if (c == channel)
-                sum += pass ? pow(ref_value(r, 0)[ref_at(t, n, y, x, c)] - mean, 2)
-                            : ref_value(r, 0)[ref_at(t, n, y, x, c)];
-            *(pass ? &var : &mean) = sum / m;
-        }
-        double gamma = r->node->count > 2 ? ref_value(r, 2)[channel] : 1;
-        double beta = r->node->count > 3 ? ref_value(r, 3)[channel] : 0;
-        REF_EACH(r, t)
-        if (c == channel)
-            r->out[ref_at(t, n, y, x, c)] =
-                (ref_value(r, 0)[ref_at(t, n, y, x, c)] - mean) / sqrt(var + a->eps) * gamma + beta;
-    }
-}
+#include "net_reference_norms.h"
 
 static void ref_fold(reference *r)
 {
@@ -722,7 +631,7 @@ static void ref_select(reference *r)
     X(conv)                                                                                                            \
     X(linear) X(max_pool) X(avg_pool) X(global_pool) X(batch_norm) X(concat) X(slice) X(pad) X(shuffle) X(zero)        \
         X(softmax_xent) X(batch_mean) X(correct) X(select) X(conv_dx) X(conv_dw) X(linear_dw) X(transpose) X(sum_pool)              \
-            X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(bn_fixed) X(bn_move) \
+            X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(bn_gram) X(bn_dx_weights) X(bn_dx_bias) X(bn_fixed) X(bn_move) \
                 X(bn_coef) X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(mean_dx) X(norm2) X(row_softmax)                 \
                     X(row_softmax_dx) X(row_rescale)
 /* clang-format on */

@@ -1,11 +1,12 @@
 /* Norms of expansions: which there are, and what takes their place. */
 #include "net/gram.h"
 #include "net/copy.h"
+#include "net/fuse.h"
 
 enum {
-    WIDER = 3,         /* times as many channels as what is expanded: the Gram matrix costs a third of the products */
+    WIDER = 3,          /* times as many channels as what is expanded: the Gram matrix costs a third of the products */
     CHANNELS_MOST = 48, /* of what is expanded: products for an element, against its way through memory */
-    PIXELS_LEAST = 400 /* of a map: smaller ones stay in the caches */
+    PIXELS_LEAST = 400  /* of a map: smaller ones stay in the caches */
 };
 
 /* An expansion with its norm, by the nodes of the net. */
@@ -25,7 +26,7 @@ typedef struct seer {
     struct {
         bool wanted;
         int gram, sum;
-    } *of;    /* of each old node that is expanded, in the new net */
+    } *of;     /* of each old node that is expanded, in the new net */
     int *back; /* of each old node that a gradient passes on to such a norm, the expansion; else -1 */
     VEC(expansion) all;
     nasc_diag *d;
@@ -71,9 +72,8 @@ static bool is_expanding(const seer *s, const net_node *v)
     if (v->prim != NET_conv || v->count != 2 || !net_is_pointwise(&v->attr.window))
         return false;
     const net_type *x = &at(s, v->operand[0])->type;
-    return at(s, v->operand[1])->prim == NET_input && !at(s, v->operand[1])->attr.panel &&
-           v->type.c >= WIDER * x->c && x->c <= CHANNELS_MOST && x->h * x->w >= PIXELS_LEAST &&
-           is_sum_of_norms(s, v->operand[0]);
+    return at(s, v->operand[1])->prim == NET_input && !at(s, v->operand[1])->attr.panel && v->type.c >= WIDER * x->c &&
+           x->c <= CHANNELS_MOST && x->h * x->w >= PIXELS_LEAST && is_sum_of_norms(s, v->operand[0]);
 }
 
 /* The only user of `node` of this kind, and that it reads as operand k; -1: there is none, or it has several. */
@@ -155,8 +155,9 @@ static bool find_expansion(const seer *s, int conv, expansion *e)
     e->map = only_user(s, conv, NET_normalise, 0);
     int standard = only_user(s, conv, NET_standard, 0);
     int known = 2 + (standard >= 0) + (e->bn_dx >= 0);
-    return e->map >= 0 && at(s, e->map)->operand[1] == e->norm && (standard < 0 || at(s, standard)->operand[1] == e->norm) &&
-           user_count(s, conv) == known && goes_to_depthwise(s, e->map);
+    return e->map >= 0 && at(s, e->map)->operand[1] == e->norm &&
+           (standard < 0 || at(s, standard)->operand[1] == e->norm) && user_count(s, conv) == known &&
+           goes_to_depthwise(s, e->map);
 }
 
 static void find_all(seer *s)
@@ -254,7 +255,7 @@ static bool rewrite(seer *s, int node)
            (s->back[node] < 0 || add_product(s, &s->all.at[s->back[node]], s->map[node]));
 }
 
-const net *net_norms_by_gram(arena *a, const net *n, enum fuse_kernels kernels, nasc_diag *d)
+const net *net_norms_by_gram(arena *a, const net *n, nasc_diag *d)
 {
     seer s = {.a = a, .from = n, .d = d};
     int count = n->nodes.count;
@@ -264,8 +265,7 @@ const net *net_norms_by_gram(arena *a, const net *n, enum fuse_kernels kernels, 
         s.expansion[i] = s.back[i] = -1;
     s.of = arena_alloc(a, (size_t)(count + 1) * sizeof *s.of);
     find_users(&s);
-    if (kernels == FUSE_TILES)
-        find_all(&s);
+    find_all(&s);
     if (s.all.count == 0)
         return n;
     s.to = net_copy_frame(a, n);

@@ -2,7 +2,7 @@
 #ifndef NASC_GRAM_H
 #define NASC_GRAM_H
 
-#include "net/fuse.h"
+#include "net/net.h"
 
 /* A pointwise convolution e = conv(x, w) to many more channels than it reads, and a batch norm behind it that a depthwise
  * convolution reads. The norm's statistics are a linear map's: mean w·E[x], variances diag(w·Cov[x]·wᵀ), of the Gram matrix
@@ -12,8 +12,8 @@
  *
  * For maps large enough that passes over e cost more than products; where e's weights get a gradient, which reads e, all
  * stays as it is; so where x's mean may be far from zero for its deviation, which is anything but a sum of norms: squares
- * would leave few digits. A new net; `n` itself for kernels of elements, which have no tiles. requires: net_simplify.
- * breaks: nothing. */
-const net *net_norms_by_gram(arena *a, const net *n, enum fuse_kernels kernels, nasc_diag *d);
+ * would leave few digits. On all machines alike, though kernels of elements, which have no tiles, keep e: bits are to be the
+ * same. A new net, `n` itself where there is no such norm. requires: net_simplify. breaks: nothing. */
+const net *net_norms_by_gram(arena *a, const net *n, nasc_diag *d);
 
 #endif

@@ -69,12 +69,12 @@ static bool is_stored(const giver *g, int node)
     return net_is_map_sized(&at(g, node)->type) && prim != NET_slice && prim != NET_constant;
 }
 
-/* The gradient of weights is read by a fold; the weights of a gradient are transposed. */
+/* The gradient of weights is read by a fold; the weights of a gradient are transposed, and no more. */
 static bool has_its_neighbours(const giver *g, int node)
 {
     const net_node *v = at(g, node);
     if (v->prim == NET_conv_dx)
-        return at(g, v->operand[1])->prim == NET_transpose;
+        return at(g, v->operand[1])->prim == NET_transpose && at(g, v->operand[1])->count == 1;
     if (v->prim != NET_conv_dw)
         return true;
     for (int i = node + 1; i < g->from->nodes.count; i++)

@@ -25,7 +25,7 @@
     X("begin", begin)                                                                                                  \
     X("count", count) X("row", row) X("select", select) X("regions", first_region) X("step", step) X("panel", panel)
 #define NET_REALS(X) X("value", value) X("eps", eps) X("momentum", momentum)
-#define NET_FLAGS(X) X("train", train) X("move", move) X("floor", floor) X("fleeting", fleeting)
+#define NET_FLAGS(X) X("train", train) X("move", move) X("floor", floor) X("fleeting", fleeting) X("again", again)
 
 enum { NET_SLOT_WORDS = SLOT_USER + 1 };
 extern const char *const net_slot_word[NET_SLOT_WORDS]; /* the last is "user", a number follows: user0, user1 … */

@@ -173,12 +173,12 @@ static int64_t try_first(chooser *c, int many, nasc_diag *d)
     return arena_within(try_many, c, d) ? c->elements : -1;
 }
 
-/* Values that are not kept are made by each pass. */
+/* Values that are not kept, where kernels have tiles to make them in, are made by each pass. */
 static const net *with_fleeting(arena *a, const net *n, enum fuse_kernels kernels, nasc_diag *d)
 {
     bool *chosen = NEW_ARRAY(a, bool, n->nodes.count + 1), any = false;
     for (int i = 0; i < n->nodes.count; i++)
-        any |= chosen[i] = n->nodes.at[i].attr.fleeting;
+        any |= chosen[i] = kernels == FUSE_TILES && n->nodes.at[i].attr.fleeting;
     return any ? rewrite(a, net_fuse(a, n, kernels), find_late(a, n), chosen, d) : n;
 }
 

@@ -177,7 +177,8 @@ static int64_t layout_launch(cpu *v, const device_run *r, const program_launch *
 
 /* What threads do between two barriers: a launch, or two (the second may be NULL), the dearer first. Answers where the next
  * one's blocks begin. */
-static int layout_work(cpu *v, const device_run *r, const program_launch *a, const program_launch *b, work *w, int first)
+static int layout_work(cpu *v, const device_run *r, const program_launch *a, const program_launch *b, work *w,
+                       int first)
 {
     int64_t cost = launch_cost(r, a), other = b ? launch_cost(r, b) : 0;
     int64_t wanted = (cost + other) / ((int64_t)v->threads * BLOCKS_A_THREAD);

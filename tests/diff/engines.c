@@ -21,10 +21,12 @@ static void choices(void **state)
     (void)state;
     static const char *const tiny[] = {NULL};
     static const char *const blocks[] = {"input=8x8x3", "channels=4", "auxiliary=0", NULL};
+    static const char *const large[] = {"input=20x20x3", "channels=4", "auxiliary=0", NULL};
     static const char *const cells[] = {"input=8x8x3", "channels=4", "cells=3", NULL};
     run_all(TESTS_DIR "/diff/select.json", tiny, true, GRAD_WEIGHTS, SCHEDULES | WITH_C | FLOAT64, 5);
     run_all(TESTS_DIR "/diff/select.json", tiny, true, GRAD_MIX, SCHEDULES | WITH_C | FLOAT64, 5);
     run_all(SOURCE_DIR "/genotypes/spaces/proxyless_small.json", blocks, true, GRAD_MIX, SCHEDULES, 5);
+    run_all(SOURCE_DIR "/genotypes/spaces/proxyless_small.json", large, true, GRAD_MIX, SCHEDULES, 5);
     run_all(SOURCE_DIR "/genotypes/spaces/proxyless_cells.json", cells, true, GRAD_WEIGHTS | GRAD_MIX, SCHEDULES, 9);
 }
 

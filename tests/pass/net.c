@@ -8,6 +8,8 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include "net/choices.h"
+#include "net/gram.h"
 #include "net/row_sums.h"
 #include "net/shares.h"
 
@@ -27,6 +29,10 @@ static const net *run_pass(arena *a, net *n, const char *path, nasc_diag *d)
         return net_expand(a, n, d);
     if (strstr(path, "/simplify/"))
         return net_simplify(a, n, d);
+    if (strstr(path, "/choices/"))
+        return net_add_in_choices(a, n, d);
+    if (strstr(path, "/gram/"))
+        return net_norms_by_gram(a, n, d);
     if (strstr(path, "/shares/"))
         return net_chain_shares(a, n, FUSE_TILES, d);
     if (strstr(path, "/sums/"))
