@@ -7,14 +7,26 @@ int simd_chunks(simd *s, int node)
     return loop_int(&s->pen, LOOP_INT_DIV, loop_offset(loop_plus(loop_at(0), 0, 1), images - 1), loop_at(0), images);
 }
 
+enum { FOLD_VECTORS = 16 }; /* at once, at most */
+
+/* Σ over rows of `vectors` vectors from c on: each is a chain of additions, which wait for each other. */
+static void fold_vectors(simd *s, int buffer, int rows, int64_t width, loop_index c, int lanes, int vectors, int sum[])
+{
+    for (int v = 0; v < vectors; v++)
+        sum[v] = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+    int r = loop_for(&s->pen, loop_at(0), loop_plus(loop_at(0), rows, 1), 1);
+    for (int v = 0; v < vectors; v++) {
+        loop_index at = loop_plus(loop_offset(c, (int64_t)v * lanes), r, width);
+        loop_math_to(&s->pen, sum[v], LOOP_ADD, sum[v], loop_load(&s->pen, DT_F64, lanes, buffer, at), -1, -1);
+    }
+    loop_end(&s->pen);
+}
+
 int simd_fold_rows(simd *s, int buffer, int rows, int64_t width, loop_index c, int lanes)
 {
-    int acc = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
-    int r = loop_for(&s->pen, loop_at(0), loop_plus(loop_at(0), rows, 1), 1);
-    int more = loop_load(&s->pen, DT_F64, lanes, buffer, loop_plus(c, r, width));
-    loop_math_to(&s->pen, acc, LOOP_ADD, acc, more, -1, -1);
-    loop_end(&s->pen);
-    return acc;
+    int sum;
+    fold_vectors(s, buffer, rows, width, c, lanes, 1, &sum);
+    return sum;
 }
 
 void simd_each_channel(simd *s, int channels, void (*body)(simd *s, loop_index c, int lanes))
@@ -49,13 +61,47 @@ int simd_candidate_weight(simd *s, int k, int lanes)
 
 /* ---- folds ------------------------------------------------------------------------------------------------------- */
 
-static void fold_elements(simd *s, loop_index c, int lanes)
+static void fold_block(simd *s, loop_index c, int lanes, int vectors)
 {
-    const net_type *t = &s->n->nodes.at[operand(s, 0)].type;
-    int sum = simd_fold_rows(s, in(s, 0), simd_chunks(s, operand(s, 0)), (int64_t)t->h * t->w * t->c, c, lanes);
-    if (s->n->nodes.at[root_of(s)].count > 1)
-        sum = math(s, LOOP_MUL, sum, simd_candidate_weight(s, 1, lanes));
-    store_narrow(s, out(s), c, sum);
+    int sum[FOLD_VECTORS], rows = simd_chunks(s, operand(s, 0));
+    fold_vectors(s, in(s, 0), rows, net_elements(&s->n->nodes.at[operand(s, 0)].type), c, lanes, vectors, sum);
+    bool weighted = s->n->nodes.at[root_of(s)].count > 1;
+    int weight = weighted ? simd_candidate_weight(s, 1, lanes) : -1;
+    for (int v = 0; v < vectors; v++)
+        store_narrow(s, out(s), loop_offset(c, (int64_t)v * lanes), weighted ? math(s, LOOP_MUL, sum[v], weight) : sum[v]);
+}
+
+static void fold_alone(simd *s, loop_index c, int lanes)
+{
+    fold_block(s, c, lanes, 1);
+}
+
+/* Blocks of vectors, then vectors, then what is left. */
+static void fold(simd *s)
+{
+    int64_t count = net_elements(&s->n->nodes.at[operand(s, 0)].type), done = 0;
+    if (s->t->capability) {
+        simd_each(s, count, 1, fold_alone);
+        return;
+    }
+    int most = s->t->registers >= 32 ? FOLD_VECTORS : FOLD_VECTORS / 2;
+    const int wide_block[][2] = {{wide_lanes(s), most}, {wide_lanes(s), 1}, {1, 1}};
+    s->unit = loop_parallel(&s->pen);
+    loop_index lo = loop_plus(loop_at(0), s->unit, SIMD_FLAT_BLOCK), hi = loop_offset(lo, SIMD_FLAT_BLOCK);
+    for (int i = 0; i < (int)COUNT(wide_block); i++) {
+        int step = wide_block[i][0] * wide_block[i][1];
+        int64_t whole = done + (count - done) / step * step;
+        if (whole > done) {
+            int from = loop_int(&s->pen, LOOP_INT_MAX, lo, loop_at(done), 0);
+            int to = loop_int(&s->pen, LOOP_INT_MIN, hi, loop_at(whole), 0);
+            int c = loop_for(&s->pen, loop_plus(loop_at(0), from, 1), loop_plus(loop_at(0), to, 1), step);
+            fold_block(s, loop_plus(loop_at(0), c, 1), wide_block[i][0], wide_block[i][1]);
+            loop_end(&s->pen);
+        }
+        done = whole;
+    }
+    loop_end(&s->pen);
+    s->out->unit_tiles = (int)((count + SIMD_FLAT_BLOCK - 1) / SIMD_FLAT_BLOCK);
 }
 
 /* One number an operand: Σ over chunks, then channels. */
@@ -364,7 +410,7 @@ void simd_lower_vector(simd *s, int root)
         simd_each_channel(s, v->type.c, batch_mean);
         break;
     case NET_fold:
-        simd_each(s, net_elements(&s->n->nodes.at[operand(s, 0)].type), wide_lanes(s), fold_elements);
+        fold(s);
         break;
     case NET_channel_total:
         s->t->capability ? simt_total_channels(s, root) : total_channels(s, root);
