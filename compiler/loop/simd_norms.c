@@ -148,43 +148,57 @@ static void gram_norms(simd *s, int channels)
     loop_end(&s->pen);
 }
 
-enum { EXACT_VECTORS = 8 }; /* at once, at most: a line or more of each pixel */
+enum {
+    EXACT_VECTORS = 8, /* at once, at most: a line or more of each pixel */
+    EXACT_AHEAD = 16   /* pixels: of each but some lines are read, which no processor foresees */
+};
 
-/* Σ over images and pixels of x (or of (x - mean)²), in float64, of `vectors` vectors of channels from c on. */
-static void sum_pixels(simd *s, loop_index c, int lanes, int vectors, const int *mean, int sum[])
+/* Σd and Σd² over images and pixels, d = x - pivot, in float64, of `vectors` vectors of channels from c on. */
+static void sum_pixels(simd *s, loop_index c, int lanes, int vectors, const int pivot[], int sum[], int square[])
 {
     int node = operand(s, 0), buffer = in(s, 0);
     const net_type *t = &s->n->nodes.at[node].type;
     spot at = {.lanes = lanes, .ratio = 1};
-    for (int v = 0; v < vectors; v++)
+    for (int v = 0; v < vectors; v++) {
         sum[v] = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+        square[v] = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+    }
     s->image = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_plus(loop_at(0), 0, 1), 1), 1);
     s->tile = loop_at(0);
     at.rel = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(t->h), 1), 1);
     at.x = loop_plus(loop_at(0), loop_for(&s->pen, loop_at(0), loop_at(t->w), 1), 1);
+    at.c = c;
+    for (int line = 0; line < vectors * lanes / SIMD_LINE; line++)
+        loop_prefetch(&s->pen, buffer, loop_offset(simd_element(s, node, &at), EXACT_AHEAD * t->c + line * SIMD_LINE));
     for (int v = 0; v < vectors; v++) {
         at.c = loop_offset(c, (int64_t)v * lanes);
         int x = loop_load(&s->pen, DT_F64, lanes, buffer, simd_element(s, node, &at));
-        if (mean) {
-            x = math(s, LOOP_SUB, x, mean[v]);
-            x = math(s, LOOP_MUL, x, x);
-        }
-        loop_math_to(&s->pen, sum[v], LOOP_ADD, sum[v], x, -1, -1);
+        int d = math(s, LOOP_SUB, x, pivot[v]);
+        loop_math_to(&s->pen, sum[v], LOOP_ADD, sum[v], d, -1, -1);
+        simd_fma_to(s, square[v], d, d);
     }
     for (int i = 0; i < 3; i++)
         loop_end(&s->pen);
 }
 
-/* Two passes: exact where a norm sees few values, however close together they lie. */
+/* About the first value, of which every other one differs exactly: right where a norm sees few values, however close
+ * together they lie. */
 static void exact_vectors(simd *s, loop_index c, int lanes, int vectors)
 {
-    int count = pixel_count(s, lanes), mean[EXACT_VECTORS], var[EXACT_VECTORS];
-    sum_pixels(s, c, lanes, vectors, NULL, mean);
-    for (int v = 0; v < vectors; v++)
-        mean[v] = math(s, LOOP_DIV, mean[v], count);
-    sum_pixels(s, c, lanes, vectors, mean, var);
-    for (int v = 0; v < vectors; v++)
-        store_norm(s, loop_offset(c, (int64_t)v * lanes), lanes, mean[v], math(s, LOOP_DIV, var[v], count), 2);
+    int count = pixel_count(s, lanes), pivot[EXACT_VECTORS], sum[EXACT_VECTORS], square[EXACT_VECTORS];
+    s->image = s->tile = loop_at(0);
+    for (int v = 0; v < vectors; v++) {
+        spot first = {
+            .rel = loop_at(0), .x = loop_at(0), .c = loop_offset(c, (int64_t)v * lanes), .lanes = lanes, .ratio = 1};
+        pivot[v] = loop_load(&s->pen, DT_F64, lanes, in(s, 0), simd_element(s, operand(s, 0), &first));
+    }
+    sum_pixels(s, c, lanes, vectors, pivot, sum, square);
+    for (int v = 0; v < vectors; v++) {
+        int shift = math(s, LOOP_DIV, sum[v], count), mean = math(s, LOOP_ADD, pivot[v], shift);
+        int var = math(s, LOOP_SUB, math(s, LOOP_DIV, square[v], count), math(s, LOOP_MUL, shift, shift));
+        var = math(s, LOOP_MAX, var, wide(s, lanes, 0));
+        store_norm(s, loop_offset(c, (int64_t)v * lanes), lanes, mean, var, 2);
+    }
 }
 
 static void exact_norm(simd *s, loop_index c, int lanes)

@@ -105,7 +105,7 @@ typedef struct net_type {
     X(channel_pad, 1, 1, WINDOW)    /* zero channels around: attr.count in all, x from attr.begin on */                   \
     X(bn_finish, 3, 5, VECTOR)      /* Σd, Σd² (chunks), running [, gamma, beta], d = x - running mean:                   \
                                        (1,1,5,C) rows mean, scale, shift, rstd, var (biased); attr.h·w pixels an image */ \
-    X(bn_exact, 2, 4, VECTOR)       /* x, running [, gamma, beta]: the same rows in two passes over x, in float64 */      \
+    X(bn_exact, 2, 4, VECTOR)       /* x, running [, gamma, beta]: the same rows in one pass over x, in float64 */        \
     X(bn_gram, 3, 5, VECTOR)        /* Σx·xᵀ (a conv_dw), Σx (chunks), w (1,1,ci,co) [, gamma, beta]: the same rows of     \
                                        x's pointwise convolution with w; attr.h·w pixels an image */                      \
     X(bn_fixed, 1, 3, VECTOR)       /* running [, gamma, beta]: the same rows from running statistics */                  \
