@@ -53,6 +53,7 @@ static void lower_map_sum(simd *s, int root)
 typedef struct classes {
     int logits, count; /* node; number of classes */
     int label;         /* variable */
+    int exponents;     /* scratch: exp(x - m) of each; -1: threads of a GPU compute them where they are read */
 } classes;
 
 static classes open_classes(simd *s, const net_node *v)
@@ -83,11 +84,41 @@ static int greatest(simd *s, const classes *q)
     return m;
 }
 
+/* A number that vectors meet. */
+static int keep(simd *s, int x)
+{
+    int scratch = loop_scratch(&s->pen, DT_F32, 1);
+    loop_store(&s->pen, scratch, loop_at(0), x);
+    return scratch;
+}
+
+static void fill_exponents(simd *s, classes *q, int m)
+{
+    channel_run run[8];
+    int most = s->t->capability ? -1 : keep(s, m), runs = most < 0 ? 0 : simd_channel_runs(s, q->count, 1, run);
+    q->exponents = most < 0 ? -1 : loop_scratch(&s->pen, DT_F32, q->count);
+    for (int r = 0; r < runs; r++) {
+        spot at = {.rel = loop_at(0), .x = loop_at(0), .lanes = run[r].lanes, .ratio = 1};
+        at.c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
+        int off = loop_bcast(&s->pen, DT_F32, at.lanes, most, loop_at(0));
+        int x = math(s, LOOP_SUB, simd_read_apart(s, q->logits, &at), off);
+        loop_store(&s->pen, q->exponents, at.c, math(s, LOOP_EXP, x, -1));
+        simd_close(s, run[r].count);
+    }
+}
+
+static int exponent(simd *s, const classes *q, loop_index k, int m)
+{
+    if (q->exponents >= 0)
+        return loop_load(&s->pen, DT_F32, 1, q->exponents, k);
+    return math(s, LOOP_EXP, math(s, LOOP_SUB, logit(s, q, k), m), -1);
+}
+
 static int partition(simd *s, const classes *q, int m)
 {
     int sum = loop_math(&s->pen, LOOP_MOVE, number(s, 0), -1, -1, -1);
     loop_index k = each_class(s, q);
-    loop_math_to(&s->pen, sum, LOOP_ADD, sum, math(s, LOOP_EXP, math(s, LOOP_SUB, logit(s, q, k), m), -1), -1, -1);
+    loop_math_to(&s->pen, sum, LOOP_ADD, sum, exponent(s, q, k, m), -1, -1);
     loop_end(&s->pen);
     return sum;
 }
@@ -98,7 +129,9 @@ static void lower_xent(simd *s, int root)
     const net_node *v = &s->n->nodes.at[root];
     classes q = open_classes(s, v);
     double smooth = v->attr.value;
-    int m = greatest(s, &q), loss = math(s, LOOP_LOG, partition(s, &q, m), -1);
+    int m = greatest(s, &q);
+    fill_exponents(s, &q, m);
+    int loss = math(s, LOOP_LOG, partition(s, &q, m), -1);
     int right = math(s, LOOP_SUB, logit(s, &q, loop_plus(loop_at(0), q.label, 1)), m);
     loss = math(s, LOOP_SUB, loss, math(s, LOOP_MUL, right, number(s, 1 - smooth)));
     if (smooth > 0) {
@@ -118,12 +151,14 @@ static void lower_xent_dx(simd *s, int root)
     classes q = open_classes(s, v);
     double smooth = v->attr.value;
     spot at = {.rel = loop_at(0), .x = loop_at(0), .c = loop_at(0), .lanes = 1, .ratio = 1};
-    int out = simd_arg(s, root, LOOP_OUT), m = greatest(s, &q), sum = partition(s, &q, m);
+    int out = simd_arg(s, root, LOOP_OUT), m = greatest(s, &q);
+    fill_exponents(s, &q, m);
+    int sum = partition(s, &q, m);
     int g = math(s, LOOP_DIV, simd_read_apart(s, v->operand[2], &at), batch(s));
     loop_index row = loop_times(s->image, q.count);
     for (int pass = 0; pass < 2; pass++) { /* every class as a wrong one, then the label again as the right one */
         loop_index k = pass ? loop_plus(loop_at(0), q.label, 1) : each_class(s, &q);
-        int p = math(s, LOOP_DIV, math(s, LOOP_EXP, math(s, LOOP_SUB, logit(s, &q, k), m), -1), sum);
+        int p = math(s, LOOP_DIV, exponent(s, &q, k, m), sum);
         int off = math(s, LOOP_SUB, p, number(s, smooth / q.count + (pass ? 1 - smooth : 0)));
         loop_store(&s->pen, out, loop_sum(row, k), math(s, LOOP_MUL, off, g));
         if (!pass)
