@@ -263,22 +263,27 @@ static void need_map_root(simd *s, int root)
 static stage *stage_over(simd *s, int core)
 {
     for (int i = 0; i < s->stages.count; i++)
-        if (s->stages.at[i].core == core && core >= 0)
+        if (s->stages.at[i].core == core)
             return &s->stages.at[i];
     return NULL;
 }
 
-/* A sum over a window in registers rides on its stage; any other on the newest that stores something it reads, else on a
- * pass of its own. */
+/* A sum over a window in registers rides on its stage, if there is one yet; any other on the newest that stores something it
+ * reads, else on a pass of its own. */
 static void need_sum(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
-    stage *over = stage_over(s, core_under(s, root));
-    if (over) {
+    const net_type *t = &s->n->nodes.at[v->operand[0]].type;
+    int core = core_under(s, root);
+    if (core >= 0) {
+        stage *over = stage_over(s, core);
+        if (!over) {
+            over = add_stage(s, STAGE_STORE, -1, t);
+            over->core = core;
+        }
         VEC_PUSH(s->a, &over->sums, root);
         return;
     }
-    const net_type *t = &s->n->nodes.at[v->operand[0]].type;
     node_list reads = {0};
     fusion_reads(s->a, s->f, root, &reads);
     stage *rides = NULL;
