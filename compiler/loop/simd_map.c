@@ -127,8 +127,6 @@ static int map_centre(simd *s, const net_node *v, const spot *at)
     return math(s, LOOP_SUB, operand(s, v, 0, at), simd_row(s, v->operand[1], 0, at));
 }
 
-enum { BN_MEAN, BN_SCALE, BN_SHIFT, BN_RSTD }; /* rows of bn_finish */
-
 static int map_normalise(simd *s, const net_node *v, const spot *at)
 {
     int bn = v->operand[1];
@@ -148,8 +146,6 @@ static int map_fixed_dx(simd *s, const net_node *v, const spot *at)
 {
     return math(s, LOOP_MUL, operand(s, v, 0, at), simd_row(s, v->operand[1], BN_SCALE, at));
 }
-
-enum { COEF_A, COEF_B, COEF_D, COEF_MEAN }; /* rows of bn_coef */
 
 static int map_bn_dx(simd *s, const net_node *v, const spot *at)
 {

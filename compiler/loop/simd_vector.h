@@ -4,9 +4,6 @@
 
 #include "loop/simt.h"
 
-enum { BN_MEAN, BN_SCALE, BN_SHIFT, BN_RSTD, BN_VAR }; /* rows of bn_finish */
-enum { COEF_A, COEF_B, COEF_D, COEF_MEAN, COEF_ROWS }; /* of bn_coef */
-
 static inline int math(simd *s, enum loop_op op, int a, int b)
 {
     return loop_math(&s->pen, op, a, b, -1, -1);

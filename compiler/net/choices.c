@@ -28,17 +28,14 @@ static bool may_enter(const net *n, int sum, int select)
 static bool find_sums(pusher *p, arena *a)
 {
     const net *n = p->from;
-    int *users = NEW_ARRAY(a, int, n->nodes.count + 1);
-    bool any = false;
+    const net_users *users = net_users_of(a, n);
+    bool *is_output = NEW_ARRAY(a, bool, n->nodes.count + 1), any = false;
     for (int i = 0; i < n->outputs.count; i++)
-        users[n->outputs.at[i].value]++;
-    for (int i = 0; i < n->nodes.count; i++)
-        for (int k = 0; k < n->nodes.at[i].count; k++)
-            users[n->nodes.at[i].operand[k]]++;
+        is_output[n->outputs.at[i].value] = true;
     for (int i = 0; i < n->nodes.count; i++)
         for (int k = 0; k < n->nodes.at[i].count; k++) {
             int x = n->nodes.at[i].operand[k];
-            if (users[x] == 1 && may_enter(n, i, x)) {
+            if (users->first[x + 1] - users->first[x] == 1 && !is_output[x] && may_enter(n, i, x)) {
                 p->behind[x] = i + 1;
                 any = true;
                 break; /* a sum enters one choice */

@@ -46,6 +46,24 @@ void net_copy_outputs(net *to, const net *from, const int *map)
         net_output_add(to, map[from->outputs.at[i].value], from->outputs.at[i].slot, from->outputs.at[i].offset);
 }
 
+const net_users *net_users_of(arena *a, const net *n)
+{
+    int count = n->nodes.count, total = 0;
+    net_users *users = NEW(a, net_users);
+    users->first = NEW_ARRAY(a, int, count + 2);
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < n->nodes.at[i].count; k++, total++)
+            users->first[n->nodes.at[i].operand[k] + 1]++;
+    for (int i = 0; i < count; i++)
+        users->first[i + 1] += users->first[i];
+    int *next = arena_copy(a, users->first, (size_t)(count + 1) * sizeof(int));
+    users->at = NEW_ARRAY(a, net_user, total + 1);
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < n->nodes.at[i].count; k++)
+            users->at[next[n->nodes.at[i].operand[k]]++] = (net_user){i, k};
+    return users;
+}
+
 bool *net_live(arena *a, const net *n)
 {
     bool *live = NEW_ARRAY(a, bool, n->nodes.count + 1);

@@ -42,19 +42,10 @@ enum net_class fuse_class(const net *n, int node)
 
 static void find_users(fuser *u)
 {
-    int count = u->n->nodes.count, total = 0;
-    u->first_user = NEW_ARRAY(u->a, int, count + 2);
-    for (int i = 0; i < count; i++)
-        for (int k = 0; k < u->n->nodes.at[i].count; k++, total++)
-            u->first_user[u->n->nodes.at[i].operand[k] + 1]++;
-    for (int i = 0; i < count; i++)
-        u->first_user[i + 1] += u->first_user[i];
-    int *next = arena_copy(u->a, u->first_user, (size_t)(count + 1) * sizeof(int));
-    u->users = NEW_ARRAY(u->a, user, total + 1);
-    for (int i = 0; i < count; i++)
-        for (int k = 0; k < u->n->nodes.at[i].count; k++)
-            u->users[next[u->n->nodes.at[i].operand[k]]++] = (user){i, k};
-    u->is_output = NEW_ARRAY(u->a, bool, count + 1);
+    const net_users *users = net_users_of(u->a, u->n);
+    u->first_user = users->first;
+    u->users = users->at;
+    u->is_output = NEW_ARRAY(u->a, bool, u->n->nodes.count + 1);
     for (int i = 0; i < u->n->outputs.count; i++)
         u->is_output[u->n->outputs.at[i].value] = true;
 }
@@ -72,12 +63,12 @@ static bool same_pixels(const fuser *u, int node, int map)
 }
 
 /* Do all paths from `node` through maps end in users that `accept`? An output, or no user at all, is no. */
-static bool all_ends(const fuser *u, int node, bool (*accept)(const net *n, user end))
+static bool all_ends(const fuser *u, int node, bool (*accept)(const net *n, net_user end))
 {
     if (u->is_output[node] || user_count(u, node) == 0)
         return false;
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
-        user end = u->users[i];
+        net_user end = u->users[i];
         if (fuse_class(u->n, end.node) == NET_MAP) {
             if (!same_pixels(u, node, end.node) || !all_ends(u, end.node, accept))
                 return false;
@@ -90,7 +81,7 @@ static bool all_ends(const fuser *u, int node, bool (*accept)(const net *n, user
 
 /* Ends of a depthwise convolution that is worth recomputing: pointwise convolutions, and gradients that need its
  * output. */
-static bool reads_at_its_pixel(const net *n, user end)
+static bool reads_at_its_pixel(const net *n, net_user end)
 {
     const net_node *node = &n->nodes.at[end.node];
     switch (node->prim) {
@@ -106,7 +97,7 @@ static bool reads_at_its_pixel(const net *n, user end)
 }
 
 /* Ends of the gradient between a pointwise and a depthwise convolution: the depthwise one's two gradients. */
-static bool is_depthwise_gradient(const net *n, user end)
+static bool is_depthwise_gradient(const net *n, net_user end)
 {
     const net_node *node = &n->nodes.at[end.node];
     return (node->prim == NET_conv_dx && end.operand == 0 && net_is_depthwise(n, node)) ||
@@ -114,7 +105,7 @@ static bool is_depthwise_gradient(const net *n, user end)
 }
 
 /* Ends of what is made once more for the way back: where the gradient passes through a norm. */
-static bool takes_gradient(const net *n, user end)
+static bool takes_gradient(const net *n, net_user end)
 {
     const net_node *node = &n->nodes.at[end.node];
     return node->prim == NET_chan_sum ||
@@ -138,7 +129,7 @@ static bool is_cheap_pool(const fuser *u, int node)
 }
 
 /* Ends at which a kernel of elements has the depthwise convolution's result in a tile in shared memory. */
-static bool reads_in_a_tile(const net *n, user end)
+static bool reads_in_a_tile(const net *n, net_user end)
 {
     const net_node *node = &n->nodes.at[end.node];
     return (node->prim == NET_conv || node->prim == NET_conv_dw) && end.operand == 0 &&
@@ -190,7 +181,7 @@ static int lone_reader(const fuser *u, int node)
 {
     int from = node;
     while (!u->is_output[node] && user_count(u, node) == 1) {
-        user by = u->users[u->first_user[node]];
+        net_user by = u->users[u->first_user[node]];
         const net_node *v = &u->n->nodes.at[by.node];
         if (v->region != u->n->nodes.at[from].region)
             return -1;
@@ -235,7 +226,7 @@ static int gradient_behind(const fuser *u, int node)
         u->is_output[map])
         return -1;
     for (int i = u->first_user[map]; i < u->first_user[map + 1]; i++) {
-        user end = u->users[i];
+        net_user end = u->users[i];
         const net_node *by = &u->n->nodes.at[end.node];
         bool pointwise = by->prim == NET_conv_dx && end.operand == 0 && net_is_pointwise(&by->attr.window);
         if (by->region != v->region || (!pointwise && by->prim != NET_chan_sum) || (pointwise && reader >= 0))

@@ -2,19 +2,16 @@
 #ifndef NASC_FUSE_PARTS_H
 #define NASC_FUSE_PARTS_H
 
+#include "net/copy.h"
 #include "net/fuse.h"
-
-typedef struct user {
-    int node, operand;
-} user;
 
 typedef struct fuser {
     arena *a;
     const net *n;
     fusion *f;
     enum fuse_kernels kernels;
-    int *first_user; /* users of node i: user[first_user[i] .. first_user[i+1]) */
-    user *users;
+    const int *first_user; /* see net_users */
+    const net_user *users;
     bool *is_output;
     bool *holds_window; /* a map that already carries a window in registers */
 } fuser;

@@ -20,7 +20,7 @@ typedef struct seer {
     arena *a;
     const net *from;
     net *to;
-    int *first_user, *user;
+    const net_users *users;
     int *map;       /* of each old node, its copy */
     int *expansion; /* of each old node that one replaces, its number; else -1 */
     struct {
@@ -35,22 +35,6 @@ typedef struct seer {
 static const net_node *at(const seer *s, int node)
 {
     return &s->from->nodes.at[node];
-}
-
-static void find_users(seer *s)
-{
-    int count = s->from->nodes.count, total = 0;
-    s->first_user = NEW_ARRAY(s->a, int, count + 2);
-    for (int i = 0; i < count; i++)
-        for (int k = 0; k < at(s, i)->count; k++, total++)
-            s->first_user[at(s, i)->operand[k] + 1]++;
-    for (int i = 0; i < count; i++)
-        s->first_user[i + 1] += s->first_user[i];
-    s->user = NEW_ARRAY(s->a, int, total + 1);
-    int *next = arena_copy(s->a, s->first_user, (size_t)(count + 1) * sizeof(int));
-    for (int i = 0; i < count; i++)
-        for (int k = 0; k < at(s, i)->count; k++)
-            s->user[next[at(s, i)->operand[k]]++] = i;
 }
 
 /* ---- finding ----------------------------------------------------------------------------------------------------- */
@@ -76,36 +60,42 @@ static bool is_expanding(const seer *s, const net_node *v)
            x->c <= CHANNELS_MOST && x->h * x->w >= PIXELS_LEAST && is_sum_of_norms(s, v->operand[0]);
 }
 
-/* The only user of `node` of this kind, and that it reads as operand k; -1: there is none, or it has several. */
+static int user_count(const seer *s, int node)
+{
+    return s->users->first[node + 1] - s->users->first[node];
+}
+
+static net_user user_of(const seer *s, int node, int i)
+{
+    return s->users->at[s->users->first[node] + i];
+}
+
+/* The only user of `node` of this kind that reads it as operand k; -1: there is none, or there are several. */
 static int only_user(const seer *s, int node, enum net_prim prim, int k)
 {
     int found = -1;
-    for (int i = s->first_user[node]; i < s->first_user[node + 1]; i++) {
-        const net_node *v = at(s, s->user[i]);
-        if (v->prim != prim || v->operand[k] != node)
+    for (int i = 0; i < user_count(s, node); i++) {
+        net_user by = user_of(s, node, i);
+        if (at(s, by.node)->prim != prim || by.operand != k)
             continue;
-        if (found >= 0 && found != s->user[i])
+        if (found >= 0)
             return -1;
-        found = s->user[i];
+        found = by.node;
     }
     return found;
-}
-
-static int user_count(const seer *s, int node)
-{
-    return s->first_user[node + 1] - s->first_user[node];
 }
 
 /* Is the map read, through others, by one depthwise convolution, but for what takes gradients back through it? */
 static bool goes_to_depthwise(const seer *s, int map)
 {
     int reader = -1;
-    for (int i = s->first_user[map]; i < s->first_user[map + 1]; i++) {
-        if (at(s, s->user[i])->prim == NET_act_dx)
+    for (int i = 0; i < user_count(s, map); i++) {
+        int by = user_of(s, map, i).node;
+        if (at(s, by)->prim == NET_act_dx)
             continue;
         if (reader >= 0)
             return false;
-        reader = s->user[i];
+        reader = by;
     }
     const net_node *v = reader >= 0 ? at(s, reader) : NULL;
     if (v && v->prim == NET_conv)
@@ -120,12 +110,12 @@ static bool find_sums(const seer *s, expansion *e)
     if (e->centre < 0 || user_count(s, e->centre) != 3)
         return false;
     e->norm = -1;
-    for (int i = s->first_user[e->centre]; i < s->first_user[e->centre + 1]; i++) {
-        int sum = s->user[i];
+    for (int i = 0; i < user_count(s, e->centre); i++) {
+        int sum = user_of(s, e->centre, i).node;
         if (at(s, sum)->prim != NET_chan_sum || user_count(s, sum) != 1)
             return false;
         *(at(s, sum)->count == 1 ? &e->sum : &e->square) = sum;
-        e->norm = s->user[s->first_user[sum]];
+        e->norm = user_of(s, sum, 0).node;
     }
     const net_node *norm = at(s, e->norm);
     return norm->prim == NET_bn_finish && norm->operand[0] == e->sum && norm->operand[1] == e->square &&
@@ -264,7 +254,7 @@ const net *net_norms_by_gram(arena *a, const net *n, nasc_diag *d)
     for (int i = 0; i < count; i++)
         s.expansion[i] = s.back[i] = -1;
     s.of = arena_alloc(a, (size_t)(count + 1) * sizeof *s.of);
-    find_users(&s);
+    s.users = net_users_of(a, n);
     find_all(&s);
     if (s.all.count == 0)
         return n;

@@ -160,6 +160,10 @@ enum net_prim {
     NET_PRIM_COUNT
 };
 
+/* Rows of bn_finish and its like; of bn_coef. */
+enum { BN_MEAN, BN_SCALE, BN_SHIFT, BN_RSTD, BN_VAR, BN_ROWS };
+enum { COEF_A, COEF_B, COEF_D, COEF_MEAN, COEF_ROWS };
+
 /* ---- attributes ------------------------------------------------------------------------------------------------ */
 
 /* A window: input row of output row y and tap ky is y·sh - top + ky·dh. Pads may be negative. */

@@ -205,7 +205,6 @@ typedef struct type_text {
     char at[64];
 } type_text;
 type_text type_show(const net_type *t);
-enum { BN_ROWS = 5, COEF_ROWS = 4 }; /* of bn_finish and its like, of bn_coef */
 bool is_vector(const net_type *t, int rows, int channels); /* (1,1,rows,channels) */
 bool is_image(const net_type *t);                          /* (N,h,w,c), not chunked */
 net_type vector_type(enum dtype dtype, int rows, int channels);
