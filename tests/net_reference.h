@@ -631,7 +631,7 @@ static void ref_select(reference *r)
     X(conv)                                                                                                            \
     X(linear) X(max_pool) X(avg_pool) X(global_pool) X(batch_norm) X(concat) X(slice) X(pad) X(shuffle) X(zero)        \
         X(softmax_xent) X(batch_mean) X(correct) X(select) X(conv_dx) X(conv_dw) X(linear_dw) X(transpose) X(sum_pool)              \
-            X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(bn_gram) X(bn_dx_weights) X(bn_dx_bias) X(bn_fixed) X(bn_move) \
+            X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(first_pixel) X(bn_gram) X(bn_dx_weights) X(bn_dx_bias) X(bn_fixed) X(bn_move) \
                 X(bn_coef) X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(mean_dx) X(norm2) X(row_softmax)                 \
                     X(row_softmax_dx) X(row_rescale)
 /* clang-format on */

@@ -44,17 +44,23 @@ static void ref_bn_exact(reference *r)
 
 static void ref_bn_gram(reference *r)
 {
-    const net_type *w = ref_type(r, 2);
+    const net_type *w = ref_type(r, 3);
     for (int c = 0; c < w->c; c++) {
-        double mean = 0, square = 0;
+        double mean = 0, shift = 0, square = 0;
         for (int i = 0; i < w->w; i++) {
-            mean += ref_value(r, 2)[i * w->c + c] * ref_total(r, 1, i) / ref_pixels(r);
+            shift += ref_value(r, 3)[i * w->c + c] * ref_total(r, 1, i) / ref_pixels(r);
+            mean += ref_value(r, 3)[i * w->c + c] * ref_value(r, 2)[i];
             for (int j = 0; j < w->w; j++)
-                square += ref_value(r, 2)[i * w->c + c] * ref_total(r, 0, i * w->w + j) *
-                          ref_value(r, 2)[j * w->c + c] / ref_pixels(r);
+                square += ref_value(r, 3)[i * w->c + c] * ref_total(r, 0, i * w->w + j) *
+                          ref_value(r, 3)[j * w->c + c] / ref_pixels(r);
         }
-        ref_bn_rows(r, c, mean, square - mean * mean, 3);
+        ref_bn_rows(r, c, mean + shift, square - shift * shift, 4);
     }
+}
+
+static void ref_first_pixel(reference *r)
+{
+    memcpy(r->out, ref_value(r, 0), (size_t)r->node->type.c * sizeof(double));
 }
 
 static void ref_bn_dx_weights(reference *r)

@@ -98,17 +98,18 @@ static int read_total(simd *s, const totals *t, loop_index at, int lanes)
     return simd_fold_rows(s, in(s, t->k), simd_chunks(s, operand(s, t->k)), net_elements(rows), at, lanes);
 }
 
-/* mean = Σ w·Σx/N, var = wᵀ·Σx·xᵀ·w/N - mean². */
+/* mean = Σ w·(pivot + Σd/N), var = wᵀ·Σd·dᵀ·w/N - (Σ w·Σd/N)². */
 static void gram_norm(simd *s, const totals *gram, const totals *sum, loop_index c, int lanes)
 {
-    const net_type *w = &s->n->nodes.at[operand(s, 2)].type;
+    const net_type *w = &s->n->nodes.at[operand(s, 3)].type;
     int count = pixel_count(s, lanes), rows = rows_at_once(w->w), part[8];
-    int mean = math(s, LOOP_MOVE, wide(s, lanes, 0), -1), square = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+    int shift = math(s, LOOP_MOVE, wide(s, lanes, 0), -1), square = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
+    int mean = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
     loop_index i = simd_open(s, 0, w->w / rows, rows);
     for (int r = 0; r < rows; r++)
         part[r] = math(s, LOOP_MOVE, wide(s, lanes, 0), -1);
     int j = loop_for(&s->pen, loop_at(0), loop_at(w->w), 1);
-    int weight = loop_load(&s->pen, DT_F64, lanes, in(s, 2), loop_plus(c, j, w->c));
+    int weight = loop_load(&s->pen, DT_F64, lanes, in(s, 3), loop_plus(c, j, w->c));
     for (int r = 0; r < rows; r++) {
         loop_index e = loop_plus(loop_times(loop_offset(i, r), w->w), j, 1);
         simd_fma_to(s, part[r], read_total(s, gram, e, lanes), weight);
@@ -116,14 +117,16 @@ static void gram_norm(simd *s, const totals *gram, const totals *sum, loop_index
     loop_end(&s->pen);
     for (int r = 0; r < rows; r++) {
         loop_index row = loop_offset(i, r);
-        weight = loop_load(&s->pen, DT_F64, lanes, in(s, 2), loop_sum(c, loop_times(row, w->c)));
+        weight = loop_load(&s->pen, DT_F64, lanes, in(s, 3), loop_sum(c, loop_times(row, w->c)));
         simd_fma_to(s, square, part[r], weight);
-        simd_fma_to(s, mean, read_total(s, sum, row, lanes), weight);
+        simd_fma_to(s, shift, read_total(s, sum, row, lanes), weight);
+        simd_fma_to(s, mean, loop_bcast(&s->pen, DT_F64, lanes, in(s, 2), row), weight);
     }
     simd_close(s, w->w / rows);
-    mean = math(s, LOOP_DIV, mean, count);
-    int var = math(s, LOOP_SUB, math(s, LOOP_DIV, square, count), math(s, LOOP_MUL, mean, mean));
-    store_norm(s, c, lanes, mean, math(s, LOOP_MAX, var, wide(s, lanes, 0)), 3);
+    shift = math(s, LOOP_DIV, shift, count);
+    mean = math(s, LOOP_ADD, mean, shift);
+    int var = math(s, LOOP_SUB, math(s, LOOP_DIV, square, count), math(s, LOOP_MUL, shift, shift));
+    store_norm(s, c, lanes, mean, math(s, LOOP_MAX, var, wide(s, lanes, 0)), 4);
 }
 
 static void gram_norm_alone(simd *s, loop_index c, int lanes)
@@ -336,12 +339,23 @@ static void by_channel(simd *s, int root, void (*body)(simd *s, loop_index c, in
         simd_each_channel(s, s->n->nodes.at[root].type.c, body);
 }
 
+/* As it is computed where it stands in memory, or is read. */
+static void first_pixel(simd *s, loop_index c, int lanes)
+{
+    spot at = {.rel = loop_at(0), .x = loop_at(0), .c = c, .lanes = lanes, .ratio = 1};
+    s->image = s->tile = loop_at(0);
+    loop_store(&s->pen, out(s), c, simd_read_apart(s, operand(s, 0), &at));
+}
+
 void simd_lower_norm(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
     switch (v->prim) {
     case NET_bn_finish:
         by_channel(s, root, finish_norm);
+        break;
+    case NET_first_pixel:
+        simd_each_channel(s, v->type.c, first_pixel);
         break;
     case NET_bn_gram:
         gram_norms(s, v->type.c);

@@ -135,19 +135,19 @@ static int64_t stage_flops(simd *s, const stage *g)
 {
     node_list seen = {0};
     int64_t flops = 0;
+    for (int i = 0; i < g->sums.count; i++)
+        flops += root_flops(s, g->sums.at[i], &seen);
     if (g->kind == STAGE_STORE) {
         for (int i = 0; i < g->roots.count; i++)
             flops += root_flops(s, g->roots.at[i], &seen);
-        for (int i = 0; i < g->sums.count; i++)
-            flops += root_flops(s, g->sums.at[i], &seen);
         return flops + (g->core >= 0 && g->core != g->value ? flops_of(s, g->core) : 0);
     }
     if (g->across >= 0)
-        flops = across_flops(s, g);
+        flops += across_flops(s, g);
     else if (g->kind == STAGE_TILE)
-        flops = inline_flops(s, g->value, &seen) + (g->core >= 0 ? flops_of(s, g->core) : 0);
+        flops += inline_flops(s, g->value, &seen) + (g->core >= 0 ? flops_of(s, g->core) : 0);
     else
-        flops = flops_of(s, g->value);
+        flops += flops_of(s, g->value);
     if (g->kind == STAGE_MAXIMA)
         flops += inline_flops(s, s->n->nodes.at[g->value].operand[1], &seen);
     return flops * rows_computed(s, g) / g->h;

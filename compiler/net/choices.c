@@ -10,7 +10,7 @@ typedef struct pusher {
     nasc_diag *d;
 } pusher;
 
-/* Is it a sum of a select and of what is there before, in the same region? */
+/* Is it a sum of a select and of what is there before, in the same region, all of one shape? */
 static bool may_enter(const net *n, int sum, int select)
 {
     const net_node *v = &n->nodes.at[sum], *s = &n->nodes.at[select];
@@ -19,7 +19,7 @@ static bool may_enter(const net *n, int sum, int select)
         return false;
     for (int k = 0; k < v->count; k++) {
         times += v->operand[k] == select;
-        if (v->operand[k] > select)
+        if (v->operand[k] > select || !net_type_equal(&n->nodes.at[v->operand[k]].type, &v->type))
             return false;
     }
     return times == 1;

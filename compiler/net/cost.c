@@ -41,6 +41,23 @@ net_cost cost_madds(const net *n, const net_node *node)
     return (net_cost){0, 2 * (node->count - 1) * net_elements(&node->type), bytes_moved(n, node)};
 }
 
+/* A multiply-add for each pair of channels that is read, of each that is made. */
+net_cost cost_bn_gram(const net *n, const net_node *node)
+{
+    return (net_cost){0, 2 * net_elements(operand_type(n, node, 0)) * node->type.c, bytes_moved(n, node)};
+}
+
+/* Likewise for each weight, of each column of the result; and for each weight. */
+net_cost cost_bn_dx_weights(const net *n, const net_node *node)
+{
+    return (net_cost){0, 2 * net_elements(operand_type(n, node, 0)) * node->type.c, bytes_moved(n, node)};
+}
+
+net_cost cost_bn_dx_bias(const net *n, const net_node *node)
+{
+    return (net_cost){0, 2 * net_elements(operand_type(n, node, 0)), bytes_moved(n, node)};
+}
+
 /* A tap of a window: added or compared; the gradient of a max pool finds the maximum again, and adds. */
 net_cost cost_window(const net *n, const net_node *node)
 {

@@ -16,7 +16,7 @@ static int core(expander *e, enum net_prim prim, const int *operand, int count, 
 
 #define CORE(e, prim, attr, ...) core(e, prim, (int[]){__VA_ARGS__}, COUNT(((int[]){__VA_ARGS__})), attr)
 
-/* Maps of so few pixels have exact statistics: two passes over them cost nothing, and their few values may lie closer
+/* Maps of so few pixels have exact statistics: a pass over them costs nothing, and their few values may lie closer
  * together than float32 sums can tell. */
 enum { EXACT_PIXELS = 16 };
 

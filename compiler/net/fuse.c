@@ -223,7 +223,7 @@ static int gradient_behind(const fuser *u, int node)
     const net_node *v = &u->n->nodes.at[node];
     int map = user_count(u, node) == 1 && !u->is_output[node] ? u->users[u->first_user[node]].node : -1, reader = -1;
     if (v->prim != NET_conv_dx || !net_is_depthwise(u->n, v) || map < 0 || u->n->nodes.at[map].prim != NET_act_dx ||
-        u->is_output[map])
+        u->is_output[map] || u->holds_window[map])
         return -1;
     for (int i = u->first_user[map]; i < u->first_user[map + 1]; i++) {
         net_user end = u->users[i];
@@ -233,14 +233,20 @@ static int gradient_behind(const fuser *u, int node)
             return -1;
         reader = pointwise ? end.node : reader;
     }
-    return reader;
+    bool around =
+        reader >= 0 && all_ends(u, reader, is_depthwise_gradient); /* it is read so, on chip: rows around a tile */
+    return around ? -1 : reader;
 }
 
 /* Does it read a tile that sums ride on? Both end in that tile's kernel. */
 static bool reads_summed_tile(const fuser *u, int node)
 {
-    const net_node *v = &u->n->nodes.at[node], *map = &u->n->nodes.at[v->operand[0]];
-    return map->prim == NET_act_dx && gradient_behind(u, map->operand[1]) == node;
+    int x = u->n->nodes.at[node].operand[0];
+    const net_node *map = &u->n->nodes.at[x];
+    if (map->prim != NET_act_dx || u->f->place[x] != PLACE_INLINE)
+        return false;
+    int window = map->operand[1];
+    return u->n->nodes.at[window].prim == NET_conv_dx && u->f->place[window] == PLACE_REGISTER;
 }
 
 /* Is a window finished in registers, maps and all, where the tile is written that its one reader needs? A depthwise
@@ -367,7 +373,8 @@ static bool must_store(const fuser *u, int node)
         return true;
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         enum net_class c = fuse_class(u->n, u->users[i].node);
-        if (c == NET_VECTOR || c == NET_LIBRARY ||
+        bool evaluates = u->n->nodes.at[u->users[i].node].prim == NET_first_pixel;
+        if ((c == NET_VECTOR && !evaluates) || c == NET_LIBRARY ||
             (c == NET_VIEW && u->n->nodes.at[u->users[i].node].prim == NET_concat) || c == NET_LEAF)
             return true;
     }
@@ -479,6 +486,7 @@ static void place_node(fuser *u, int node)
     case NET_WINDOW:
         if (ends_in_a_tile(u, node)) {
             *place = PLACE_REGISTER;
+            u->holds_window[u->users[u->first_user[node]].node] = true;
         } else if (stays_on_chip(u, node)) {
             *place = PLACE_CHIP;
         } else {

@@ -25,7 +25,7 @@ typedef struct seer {
     int *expansion; /* of each old node that one replaces, its number; else -1 */
     struct {
         bool wanted;
-        int gram, sum;
+        int gram, sum, pivot;
     } *of;     /* of each old node that is expanded, in the new net */
     int *back; /* of each old node that a gradient passes on to such a norm, the expansion; else -1 */
     VEC(expansion) all;
@@ -39,25 +39,13 @@ static const net_node *at(const seer *s, int node)
 
 /* ---- finding ----------------------------------------------------------------------------------------------------- */
 
-/* Is it made of norms by sums and choices alone? */
-static bool is_sum_of_norms(const seer *s, int node)
-{
-    const net_node *v = at(s, node);
-    if (v->prim != NET_add && v->prim != NET_select)
-        return v->prim == NET_normalise || net_is_zero(s->from, node);
-    for (int k = 0; k < v->count; k++)
-        if (!is_sum_of_norms(s, v->operand[k]))
-            return false;
-    return true;
-}
-
 static bool is_expanding(const seer *s, const net_node *v)
 {
     if (v->prim != NET_conv || v->count != 2 || !net_is_pointwise(&v->attr.window))
         return false;
     const net_type *x = &at(s, v->operand[0])->type;
     return at(s, v->operand[1])->prim == NET_input && !at(s, v->operand[1])->attr.panel && v->type.c >= WIDER * x->c &&
-           x->c <= CHANNELS_MOST && x->h * x->w >= PIXELS_LEAST && is_sum_of_norms(s, v->operand[0]);
+           x->c <= CHANNELS_MOST && x->h * x->w >= PIXELS_LEAST;
 }
 
 static int user_count(const seer *s, int node)
@@ -150,6 +138,16 @@ static bool find_expansion(const seer *s, int conv, expansion *e)
            goes_to_depthwise(s, e->map);
 }
 
+/* Does one of the nodes leave? */
+static bool is_output(const seer *s, const int node[], int count)
+{
+    for (int i = 0; i < s->from->outputs.count; i++)
+        for (int k = 0; k < count; k++)
+            if (s->from->outputs.at[i].value == node[k])
+                return true;
+    return false;
+}
+
 static void find_all(seer *s)
 {
     for (int i = 0; i < s->from->nodes.count; i++) {
@@ -157,6 +155,8 @@ static void find_all(seer *s)
         if (!find_expansion(s, i, &e))
             continue;
         const int replaced[] = {e.conv, e.centre, e.sum, e.square, e.norm, e.bn_dx, e.dx};
+        if (is_output(s, replaced, (int)COUNT(replaced)))
+            continue;
         for (int k = 0; k < (int)COUNT(replaced); k++)
             if (replaced[k] >= 0)
                 s->expansion[replaced[k]] = s->all.count;
@@ -179,17 +179,20 @@ static const net_window pixel_window = {.kh = 1, .kw = 1, .sh = 1, .sw = 1, .dh 
 /* Behind what is expanded: its Gram matrix and sums. */
 static bool add_gram(seer *s, int x)
 {
-    int copy = s->map[x];
+    const char *name = at(s, x)->name;
     net_attr attr = {.window = pixel_window};
-    s->of[x].gram = add(s, NET_conv_dw, &attr, at(s, x)->name, copy, copy);
-    s->of[x].sum = s->of[x].gram < 0 ? -1 : add(s, NET_chan_sum, NULL, at(s, x)->name, copy, -1);
+    int pivot = s->of[x].pivot = add(s, NET_first_pixel, NULL, name, s->map[x], -1);
+    int d = pivot < 0 ? -1 : add(s, NET_centre, NULL, name, s->map[x], pivot);
+    s->of[x].gram = d < 0 ? -1 : add(s, NET_conv_dw, &attr, name, d, d);
+    s->of[x].sum = s->of[x].gram < 0 ? -1 : add(s, NET_chan_sum, NULL, name, d, -1);
     return s->of[x].sum >= 0;
 }
 
 static int add_norm(seer *s, const expansion *e)
 {
     const net_node *norm = at(s, e->norm), *conv = at(s, e->conv);
-    int x = conv->operand[0], operand[5] = {s->of[x].gram, s->of[x].sum, s->map[conv->operand[1]]}, count = 3;
+    int x = conv->operand[0], count = 4;
+    int operand[6] = {s->of[x].gram, s->of[x].sum, s->of[x].pivot, s->map[conv->operand[1]]};
     for (int k = 3; k < norm->count; k++)
         operand[count++] = s->map[norm->operand[k]];
     return net_add(s->to, NET_bn_gram, operand, count, &norm->attr, norm->name, s->d);

@@ -10,10 +10,11 @@
  * Backward, too, the gradient by x, wᵀ·(a·g + b·(e - mean) + d), is (a·w)ᵀ·g + (wᵀ·b·w)·x + wᵀ·(d - b·mean), which reads x and
  * not e, and g before its sums are known.
  *
+ * Sums are taken about a pixel of x: its distance from the mean is of the order of the deviation, however large the mean.
+ *
  * For maps large enough that passes over e cost more than products; where e's weights get a gradient, which reads e, all
- * stays as it is; so where x's mean may be far from zero for its deviation, which is anything but a sum of norms: squares
- * would leave few digits. On all machines alike, though kernels of elements, which have no tiles, keep e: bits are to be the
- * same. A new net, `n` itself where there is no such norm. requires: net_simplify. breaks: nothing. */
+ * stays as it is. On all machines alike, though kernels of elements, which have no tiles, keep e: bits are to be the same. A
+ * new net, `n` itself where there is no such norm. requires: net_simplify. breaks: nothing. */
 const net *net_norms_by_gram(arena *a, const net *n, nasc_diag *d);
 
 #endif

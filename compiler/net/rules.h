@@ -75,10 +75,8 @@
 #define cost_row_sum        cost_map
 #define cost_bn_finish      cost_map
 #define cost_bn_exact       cost_map
-#define cost_bn_gram        cost_free
+#define cost_first_pixel    cost_free
 #define cost_bn_fixed       cost_map
-#define cost_bn_dx_weights  cost_free
-#define cost_bn_dx_bias     cost_free
 #define cost_bn_move        cost_map
 #define cost_bn_coef        cost_map
 #define cost_fold           cost_map
@@ -149,6 +147,7 @@
 #define grad_channel_pad    grad_none
 #define grad_bn_finish      grad_none
 #define grad_bn_exact       grad_none
+#define grad_first_pixel    grad_none
 #define grad_bn_gram        grad_none
 #define grad_bn_fixed       grad_none
 #define grad_bn_dx_weights  grad_none

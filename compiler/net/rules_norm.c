@@ -125,15 +125,23 @@ bool shape_bn_exact(const net *n, const net_node *node, net_type *result, char *
     return true;
 }
 
+bool shape_first_pixel(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *x = operand_type(n, node, 0);
+    *result = vector_type(x->dtype, 1, x->c);
+    return is_image(x) || refuse(why, size, "operand is %s, expected NxHxWxC", type_show(x).at);
+}
+
 bool shape_bn_gram(const net *n, const net_node *node, net_type *result, char *why, size_t size)
 {
-    const net_type *gram = operand_type(n, node, 0), *w = operand_type(n, node, 2);
-    if (!gram->chunked || gram->h != 1 || gram->w != gram->c || !is_vector(w, gram->c, w->c))
-        return refuse(why, size, "Gram matrix is %s and weights %s, expected Kx1xCxC and 1x1xCxO", type_show(gram).at,
-                      type_show(w).at);
+    const net_type *gram = operand_type(n, node, 0), *pivot = operand_type(n, node, 2), *w = operand_type(n, node, 3);
+    if (!gram->chunked || gram->h != 1 || gram->w != gram->c || !is_vector(pivot, 1, gram->c) ||
+        !is_vector(w, gram->c, w->c))
+        return refuse(why, size, "Gram matrix is %s, pivot %s and weights %s, expected Kx1xCxC, 1x1x1xC and 1x1xCxO",
+                      type_show(gram).at, type_show(pivot).at, type_show(w).at);
     if (!rows_fit(n, node, 1, gram->c, why, size))
         return false;
-    if (!affine_fits(n, node, 3, w->c, why, size) || !pixels_given(node, why, size))
+    if (!affine_fits(n, node, 4, w->c, why, size) || !pixels_given(node, why, size))
         return false;
     *result = vector_type(w->dtype, BN_ROWS, w->c);
     return true;

@@ -69,7 +69,7 @@ static int late_version(rewriter *r, int node)
     if (!needs_again(r, node))
         return r->map[node];
     if (r->again[node] < 0)
-        r->again[node] = copy_with(r, node, late_version, r->chosen[node]);
+        r->again[node] = copy_with(r, node, late_version, r->chosen[node] || r->from->nodes.at[node].attr.again);
     return r->again[node];
 }
 

@@ -64,7 +64,7 @@ bool device_runs(const device_run *r, const program_launch *l)
     if (r->keep_stats && l->flags & LAUNCH_MOVES_STATS)
         return false;
     if (l->flags & LAUNCH_GATE)
-        return r->gates && r->gates[l->select] >> l->candidate & 1;
+        return r->gates && r->active[l->select] != l->candidate && r->gates[l->select] >> l->candidate & 1;
     return l->select < 0 || r->active[l->select] == l->candidate;
 }
 

@@ -28,7 +28,9 @@ typedef struct device_run {
     bool keep_stats;        /* leave out the launches that move running statistics */
     bool late;              /* what it writes beside kept vectors may arrive late: see device_submit */
     const int *active;      /* of each choice, for select; NULL where there are none */
-    const uint64_t *gates; /* of each choice: candidates whose gates' gradients are asked for, a bit each; NULL: none */
+    const uint64_t
+        *gates; /* of each choice: candidates whose gates' gradients are asked for, a bit each; NULL: none. That of
+                              the active candidate, the way back through it has anyway */
     /* Profile: adds the time of each instance (sum over threads); on a GPU that of each grid, to its first. NULL: off. */
     double *instance_seconds;
     int64_t *instance_runs; /* likewise: how often each ran */

@@ -64,11 +64,61 @@ static void paths_agree(void **state)
         compare_blocks("x86-64-v4", 44, k, k / 2, USE_WEIGHTS);
 }
 
+/* Do two instances touch the same place in the arena, and one writes it? */
+static bool meet_in_arena(const program *p, int x, int y)
+{
+    const program_instance *a = &p->instances.at[x], *b = &p->instances.at[y];
+    for (int i = a->first_arg; i < a->first_arg + a->args; i++)
+        for (int k = b->first_arg; k < b->first_arg + b->args; k++) {
+            const program_arg *q = &p->args.at[i], *r = &p->args.at[k];
+            bool both = q->slot == SLOT_NONE && r->slot == SLOT_NONE && (q->written || r->written);
+            if (both && q->offset < r->offset + r->elements && r->offset < q->offset + q->elements)
+                return true;
+        }
+    return false;
+}
+
+static void launches_meet_not(const program *p, int gate, int other)
+{
+    const program_launch *g = &p->launches.at[gate], *l = &p->launches.at[other];
+    for (int i = g->first; i < g->first + g->count; i++)
+        for (int k = l->first; k < l->first + l->count; k++)
+            if (meet_in_arena(p, i, k))
+                fail_msg("launches %d and %d may run at once, and share memory", gate, other);
+}
+
+/* Gates, and what may run beside them. */
+static void nothing_is_shared_beside(void **state)
+{
+    (void)state;
+    arena a = {0};
+    nasc_diag d = {0};
+    space *s = search_space();
+    settings set =
+        make_settings(s, SETTINGS_PROXYLESS, (const char *[]){"channels=8", "classes=4", "input=44x44x3", NULL});
+    objective o;
+    must(objective_build(s, &set, USE_MIX, &a, &o, &d), &d);
+    pipeline_options options = {.batch = 4, .grad = o.grad};
+    program *p = pipeline_compile(&a, o.built.net, target_find("x86-64-v4"), &options, &d);
+    must(p != NULL, &d);
+    int pairs = 0;
+    for (int i = 0; i < p->launches.count; i++)
+        for (int k = i + 1; k < p->launches.count && p->launches.at[i].flags & LAUNCH_GATE; k++)
+            if (p->launches.at[k].beside == p->launches.at[i].beside && !(p->launches.at[k].flags & LAUNCH_GATE)) {
+                launches_meet_not(p, i, k);
+                pairs++;
+            }
+    assert_true(pairs > 100);
+    space_free(s);
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gates_agree),
         cmocka_unit_test(paths_agree),
+        cmocka_unit_test(nothing_is_shared_beside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

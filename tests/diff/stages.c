@@ -24,7 +24,7 @@ static net *net_of(arena *a, const char *name)
 }
 
 /* On vectors of two widths, tiles of three heights, in the last cache and beyond it. */
-static void compare_net(const char *name)
+static void compare_with(const char *name, unsigned grad)
 {
     static const char *const targets[] = {"x86-64-v4", "aarch64"};
     for (int i = 0; i < 12; i++) {
@@ -33,9 +33,14 @@ static void compare_net(const char *name)
         target t = *target_find(targets[i / 6]);
         if (i % 2)
             t.l3_bytes = 1024;
-        compare_fused_for(&t, net_of(&a, name), 0, 3, rows, false, 4, NULL, name);
+        compare_fused_for(&t, net_of(&a, name), grad, 3, rows, false, 4, NULL, name);
         arena_free(&a);
     }
+}
+
+static void compare_net(const char *name)
+{
+    compare_with(name, 0);
 }
 
 static void slices_read_split_scratch(void **state)
@@ -68,12 +73,26 @@ static void columns_are_read_by_rows(void **state)
     compare_net("one_column");
 }
 
+/* The gradient of a strided window, whose tile would need rows around it. */
+static void strides_have_no_halo(void **state)
+{
+    (void)state;
+    compare_with("strided_gradient", GRAD_MIX);
+}
+
+static void a_map_holds_one_window(void **state)
+{
+    (void)state;
+    compare_net("two_windows");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slices_read_split_scratch), cmocka_unit_test(each_tile_has_its_maker),
         cmocka_unit_test(grouped_rows_are_whole),    cmocka_unit_test(tiles_are_made_ahead),
-        cmocka_unit_test(columns_are_read_by_rows),
+        cmocka_unit_test(columns_are_read_by_rows),  cmocka_unit_test(strides_have_no_halo),
+        cmocka_unit_test(a_map_holds_one_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
