@@ -155,6 +155,7 @@ int simd_arg_from(simd *s, int node, int64_t offset); /* read only, from an elem
 int simd_read(simd *s, int node, const spot *at);
 int simd_read_apart(simd *s, int node, const spot *at);
 int simd_row(simd *s, int node, int row, const spot *at);            /* a per-channel row of a vector value */
+int simd_first_pixel(simd *s, int node, loop_index c, int lanes);    /* the value of a node of that name */
 int simd_weight(simd *s, int weights, int row, int pick, int lanes); /* one candidate weight in every lane */
 int simd_fma(simd *s, int a, int b, int c);
 void simd_fma_to(simd *s, int acc, int a, int b);

@@ -98,8 +98,30 @@ static int read_total(simd *s, const totals *t, loop_index at, int lanes)
     return simd_fold_rows(s, in(s, t->k), simd_chunks(s, operand(s, t->k)), net_elements(rows), at, lanes);
 }
 
+/* Likewise the pivots. */
+static int all_pivots(simd *s, int k)
+{
+    int channels = s->n->nodes.at[operand(s, k)].type.c, scratch = loop_scratch(&s->pen, DT_F64, channels);
+    channel_run run[8];
+    int runs = wide_runs(s, channels, run);
+    for (int r = 0; r < runs; r++) {
+        loop_index c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);
+        int x = simd_first_pixel(s, operand(s, k), c, run[r].lanes);
+        loop_store(&s->pen, scratch, c, loop_convert(&s->pen, DT_F64, x));
+        simd_close(s, run[r].count);
+    }
+    return scratch;
+}
+
+static int read_pivot(simd *s, const totals *t, loop_index at, int lanes)
+{
+    if (t->scratch >= 0)
+        return loop_bcast(&s->pen, DT_F64, lanes, t->scratch, at);
+    return loop_convert(&s->pen, DT_F64, simd_first_pixel(s, operand(s, t->k), at, lanes));
+}
+
 /* mean = Σ w·(pivot + Σd/N), var = wᵀ·Σd·dᵀ·w/N - (Σ w·Σd/N)². */
-static void gram_norm(simd *s, const totals *gram, const totals *sum, loop_index c, int lanes)
+static void gram_norm(simd *s, const totals *gram, const totals *sum, const totals *pivot, loop_index c, int lanes)
 {
     const net_type *w = &s->n->nodes.at[operand(s, 3)].type;
     int count = pixel_count(s, lanes), rows = rows_at_once(w->w), part[8];
@@ -120,7 +142,7 @@ static void gram_norm(simd *s, const totals *gram, const totals *sum, loop_index
         weight = loop_load(&s->pen, DT_F64, lanes, in(s, 3), loop_sum(c, loop_times(row, w->c)));
         simd_fma_to(s, square, part[r], weight);
         simd_fma_to(s, shift, read_total(s, sum, row, lanes), weight);
-        simd_fma_to(s, mean, loop_bcast(&s->pen, DT_F64, lanes, in(s, 2), row), weight);
+        simd_fma_to(s, mean, read_pivot(s, pivot, row, lanes), weight);
     }
     simd_close(s, w->w / rows);
     shift = math(s, LOOP_DIV, shift, count);
@@ -131,7 +153,7 @@ static void gram_norm(simd *s, const totals *gram, const totals *sum, loop_index
 
 static void gram_norm_alone(simd *s, loop_index c, int lanes)
 {
-    gram_norm(s, &(totals){0, -1}, &(totals){1, -1}, c, lanes);
+    gram_norm(s, &(totals){0, -1}, &(totals){1, -1}, &(totals){2, -1}, c, lanes);
 }
 
 static void gram_norms(simd *s, int channels)
@@ -142,10 +164,10 @@ static void gram_norms(simd *s, int channels)
     }
     channel_run run[8];
     s->unit = loop_parallel(&s->pen);
-    totals gram = {0, all_totals(s, 0)}, sum = {1, all_totals(s, 1)};
+    totals gram = {0, all_totals(s, 0)}, sum = {1, all_totals(s, 1)}, pivot = {2, all_pivots(s, 2)};
     int runs = wide_runs(s, channels, run);
     for (int r = 0; r < runs; r++) {
-        gram_norm(s, &gram, &sum, simd_open(s, run[r].lo, run[r].count, run[r].lanes), run[r].lanes);
+        gram_norm(s, &gram, &sum, &pivot, simd_open(s, run[r].lo, run[r].count, run[r].lanes), run[r].lanes);
         simd_close(s, run[r].count);
     }
     loop_end(&s->pen);
@@ -339,23 +361,12 @@ static void by_channel(simd *s, int root, void (*body)(simd *s, loop_index c, in
         simd_each_channel(s, s->n->nodes.at[root].type.c, body);
 }
 
-/* As it is computed where it stands in memory, or is read. */
-static void first_pixel(simd *s, loop_index c, int lanes)
-{
-    spot at = {.rel = loop_at(0), .x = loop_at(0), .c = c, .lanes = lanes, .ratio = 1};
-    s->image = s->tile = loop_at(0);
-    loop_store(&s->pen, out(s), c, simd_read_apart(s, operand(s, 0), &at));
-}
-
 void simd_lower_norm(simd *s, int root)
 {
     const net_node *v = &s->n->nodes.at[root];
     switch (v->prim) {
     case NET_bn_finish:
         by_channel(s, root, finish_norm);
-        break;
-    case NET_first_pixel:
-        simd_each_channel(s, v->type.c, first_pixel);
         break;
     case NET_bn_gram:
         gram_norms(s, v->type.c);

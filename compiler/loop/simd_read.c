@@ -162,6 +162,17 @@ int simd_read_apart(simd *s, int node, const spot *at)
     return reg;
 }
 
+int simd_first_pixel(simd *s, int node, loop_index c, int lanes)
+{
+    loop_index image = s->image, tile = s->tile;
+    spot first = {.rel = loop_at(0), .x = loop_at(0), .c = c, .lanes = lanes, .ratio = 1};
+    s->image = s->tile = loop_at(0);
+    int reg = simd_read_apart(s, s->n->nodes.at[node].operand[0], &first);
+    s->image = image;
+    s->tile = tile;
+    return reg;
+}
+
 int simd_row(simd *s, int node, int row, const spot *at)
 {
     int reg = recall(s->channel_memo.at, s->channel_memo.count, node, row, at->lanes);
@@ -169,12 +180,16 @@ int simd_row(simd *s, int node, int row, const spot *at)
         return reg;
     const net_type *t = &s->n->nodes.at[node].type;
     const repeated *r = simd_repeated(s, node);
-    if (r)
+    bool pixel = s->n->nodes.at[node].prim == NET_first_pixel;
+    if (pixel)
+        reg = simd_first_pixel(s, node, at->c, at->lanes);
+    else if (r)
         reg = load_repeated(s, r, row, at);
     else
         reg = loop_load(&s->pen, DT_F32, at->lanes, simd_arg(s, node, LOOP_IN),
                         loop_sum(s->slice, loop_offset(at->c, (int64_t)row * t->c)));
-    VEC_PUSH(s->a, &s->channel_memo, ((memo){node, row, at->lanes, reg}));
+    if (!pixel || !s->t->capability) /* a GPU's threads remember what is loaded, and this may be computed */
+        VEC_PUSH(s->a, &s->channel_memo, ((memo){node, row, at->lanes, reg}));
     return reg;
 }
 

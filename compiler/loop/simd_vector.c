@@ -398,7 +398,6 @@ void simd_lower_vector(simd *s, int root)
     switch (v->prim) {
     case NET_bn_finish:
     case NET_bn_exact:
-    case NET_first_pixel:
     case NET_bn_gram:
     case NET_bn_fixed:
     case NET_bn_move:

@@ -499,8 +499,10 @@ static void place_node(fuser *u, int node)
     case NET_REDUCE:
         *place = is_inside_norm(u, node) ? PLACE_INLINE : PLACE_MEMORY;
         return;
-    case NET_IMAGE:
     case NET_VECTOR:
+        *place = u->n->nodes.at[node].prim == NET_first_pixel ? PLACE_INLINE : PLACE_MEMORY;
+        return;
+    case NET_IMAGE:
     case NET_LIBRARY:
         *place = PLACE_MEMORY;
         return;

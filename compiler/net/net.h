@@ -106,7 +106,7 @@ typedef struct net_type {
     X(bn_finish, 3, 5, VECTOR)      /* Σd, Σd² (chunks), running [, gamma, beta], d = x - running mean:                   \
                                        (1,1,5,C) rows mean, scale, shift, rstd, var (biased); attr.h·w pixels an image */ \
     X(bn_exact, 2, 4, VECTOR)       /* x, running [, gamma, beta]: the same rows in one pass over x, in float64 */        \
-    X(first_pixel, 1, 1, VECTOR)    /* of the first image: (1,1,1,c), a pivot */                                          \
+    X(first_pixel, 1, 1, VECTOR)    /* of the first image: (1,1,1,c), a pivot; never stored, read where it stands */      \
     X(bn_gram, 4, 6, VECTOR)        /* Σd·dᵀ (a conv_dw), Σd (chunks), d = x - pivot, pivot (1,1,1,ci), w (1,1,ci,co)      \
                                        [, gamma, beta]: the same rows of x's pointwise convolution with w; attr.h·w       \
                                        pixels an image */                                                                 \
