@@ -68,7 +68,8 @@ static void fold_block(simd *s, loop_index c, int lanes, int vectors)
     bool weighted = s->n->nodes.at[root_of(s)].count > 1;
     int weight = weighted ? simd_candidate_weight(s, 1, lanes) : -1;
     for (int v = 0; v < vectors; v++)
-        store_narrow(s, out(s), loop_offset(c, (int64_t)v * lanes), weighted ? math(s, LOOP_MUL, sum[v], weight) : sum[v]);
+        store_narrow(s, out(s), loop_offset(c, (int64_t)v * lanes),
+                     weighted ? math(s, LOOP_MUL, sum[v], weight) : sum[v]);
 }
 
 static void fold_alone(simd *s, loop_index c, int lanes)

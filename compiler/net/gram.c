@@ -201,6 +201,7 @@ static int add_norm(seer *s, const expansion *e)
 /* (a·w)ᵀ·g, behind g: the sums over g come after. */
 static bool add_product(seer *s, expansion *e, int g)
 {
+    CHECK(e);
     const net_node *dx = at(s, e->dx);
     s->to->region = dx->region;
     int scaled = add(s, NET_transpose, NULL, dx->name, s->map[at(s, e->conv)->operand[1]], s->map[e->norm]);

@@ -16,7 +16,8 @@ typedef struct object {
     int value; /* -1: a launch's scratch */
     int64_t elements, offset;
     int first, last; /* launches */
-    int gate, back;  /* the last stretch whose gates touch it; the one that touches it first, and not by a gate; 0: none */
+    int gate,
+        back; /* the last stretch whose gates touch it; the one that touches it first, and not by a gate; 0: none */
 } object;
 
 typedef struct planner {

@@ -162,6 +162,7 @@ static int64_t launch_cost(const device_run *r, const program_launch *l)
 static int64_t layout_launch(cpu *v, const device_run *r, const program_launch *l, int64_t wanted, work *w,
                              int64_t number)
 {
+    CHECK(l);
     for (int k = l->first; k < l->first + l->count; k++) {
         const program_instance *i = &r->program->instances.at[k];
         bind_arguments(v, r, i);
