@@ -94,9 +94,12 @@ static int keep(simd *s, int x)
 
 static void fill_exponents(simd *s, classes *q, int m)
 {
+    q->exponents = -1;
+    if (s->t->capability)
+        return;
     channel_run run[8];
-    int most = s->t->capability ? -1 : keep(s, m), runs = most < 0 ? 0 : simd_channel_runs(s, q->count, 1, run);
-    q->exponents = most < 0 ? -1 : loop_scratch(&s->pen, DT_F32, q->count);
+    int most = keep(s, m), runs = simd_channel_runs(s, q->count, 1, run);
+    q->exponents = loop_scratch(&s->pen, DT_F32, q->count);
     for (int r = 0; r < runs; r++) {
         spot at = {.rel = loop_at(0), .x = loop_at(0), .lanes = run[r].lanes, .ratio = 1};
         at.c = simd_open(s, run[r].lo, run[r].count, run[r].lanes);

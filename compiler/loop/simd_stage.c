@@ -56,6 +56,7 @@ static bool is_plain(const simd *s, int node)
  * follow each other and tiles carry rows on: there it is cheap. */
 bool simd_is_clipped(const simd *s, int core)
 {
+    enum { FEW_ROWS = 4 }; /* of a map: a norm under the window is evaluated once more for each row of taps */
     const net_node *v = &s->n->nodes.at[core];
     if (s->chunked || s->o->small || s->t->capability || v->prim != NET_conv || !net_is_depthwise(s->n, v) ||
         v->attr.window.kh * v->attr.window.kw == 1)
@@ -65,7 +66,7 @@ bool simd_is_clipped(const simd *s, int core)
     if (s->f->place[x] == PLACE_INLINE && (map->prim == NET_relu || map->prim == NET_relu6))
         x = map->operand[0];
     map = &s->n->nodes.at[x];
-    if (s->f->place[x] == PLACE_INLINE && map->prim == NET_normalise && map->type.h <= 4)
+    if (s->f->place[x] == PLACE_INLINE && map->prim == NET_normalise && map->type.h <= FEW_ROWS)
         x = map->operand[0];
     return is_plain(s, x) && s->n->nodes.at[x].prim != NET_select;
 }

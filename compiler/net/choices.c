@@ -29,13 +29,11 @@ static bool find_sums(pusher *p, arena *a)
 {
     const net *n = p->from;
     const net_users *users = net_users_of(a, n);
-    bool *is_output = NEW_ARRAY(a, bool, n->nodes.count + 1), any = false;
-    for (int i = 0; i < n->outputs.count; i++)
-        is_output[n->outputs.at[i].value] = true;
+    bool any = false;
     for (int i = 0; i < n->nodes.count; i++)
         for (int k = 0; k < n->nodes.at[i].count; k++) {
             int x = n->nodes.at[i].operand[k];
-            if (users->first[x + 1] - users->first[x] == 1 && !is_output[x] && may_enter(n, i, x)) {
+            if (users->first[x + 1] - users->first[x] == 1 && !users->is_output[x] && may_enter(n, i, x)) {
                 p->behind[x] = i + 1;
                 any = true;
                 break; /* a sum enters one choice */

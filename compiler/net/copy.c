@@ -61,6 +61,9 @@ const net_users *net_users_of(arena *a, const net *n)
     for (int i = 0; i < count; i++)
         for (int k = 0; k < n->nodes.at[i].count; k++)
             users->at[next[n->nodes.at[i].operand[k]]++] = (net_user){i, k};
+    users->is_output = NEW_ARRAY(a, bool, count + 1);
+    for (int i = 0; i < n->outputs.count; i++)
+        users->is_output[n->outputs.at[i].value] = true;
     return users;
 }
 

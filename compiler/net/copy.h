@@ -9,13 +9,14 @@ net *net_copy_frame(arena *a, const net *from);
 /* The node with its operands through `map`, by the builder. -1 with a diagnostic where the shape rule refuses. */
 int net_copy_node(net *to, const net *from, int node, const int *map, nasc_diag *d);
 void net_copy_outputs(net *to, const net *from, const int *map);
-/* Who reads each node, and as which operand: node i's are at[first[i]] to at[first[i + 1]], by number. */
+/* Who reads each node, and as which operand: node i's are at[first[i]] to at[first[i + 1]], by number; and which leave. */
 typedef struct net_user {
     int node, operand;
 } net_user;
 typedef struct net_users {
     int *first;
     net_user *at;
+    bool *is_output; /* by node */
 } net_users;
 const net_users *net_users_of(arena *a, const net *n);
 /* Nodes that an output needs. */

@@ -45,9 +45,7 @@ static void find_users(fuser *u)
     const net_users *users = net_users_of(u->a, u->n);
     u->first_user = users->first;
     u->users = users->at;
-    u->is_output = NEW_ARRAY(u->a, bool, u->n->nodes.count + 1);
-    for (int i = 0; i < u->n->outputs.count; i++)
-        u->is_output[u->n->outputs.at[i].value] = true;
+    u->is_output = users->is_output;
 }
 
 static int user_count(const fuser *u, int node)

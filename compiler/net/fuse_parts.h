@@ -12,7 +12,7 @@ typedef struct fuser {
     enum fuse_kernels kernels;
     const int *first_user; /* see net_users */
     const net_user *users;
-    bool *is_output;
+    const bool *is_output;
     bool *holds_window; /* a map that already carries a window in registers */
 } fuser;
 

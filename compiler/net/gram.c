@@ -138,16 +138,6 @@ static bool find_expansion(const seer *s, int conv, expansion *e)
            goes_to_depthwise(s, e->map);
 }
 
-/* Does one of the nodes leave? */
-static bool is_output(const seer *s, const int node[], int count)
-{
-    for (int i = 0; i < s->from->outputs.count; i++)
-        for (int k = 0; k < count; k++)
-            if (s->from->outputs.at[i].value == node[k])
-                return true;
-    return false;
-}
-
 static void find_all(seer *s)
 {
     for (int i = 0; i < s->from->nodes.count; i++) {
@@ -155,7 +145,10 @@ static void find_all(seer *s)
         if (!find_expansion(s, i, &e))
             continue;
         const int replaced[] = {e.conv, e.centre, e.sum, e.square, e.norm, e.bn_dx, e.dx};
-        if (is_output(s, replaced, (int)COUNT(replaced)))
+        bool leaves = false;
+        for (int k = 0; k < (int)COUNT(replaced); k++)
+            leaves |= replaced[k] >= 0 && s->users->is_output[replaced[k]];
+        if (leaves)
             continue;
         for (int k = 0; k < (int)COUNT(replaced); k++)
             if (replaced[k] >= 0)
