@@ -10,6 +10,7 @@
 #include "net/row_sums.h"
 #include "net/settle.h"
 #include "net/shares.h"
+#include "net/strides.h"
 #include "plan/plan.h"
 #include "plan/recompute.h"
 
@@ -61,6 +62,19 @@ static bool pass_gram(pipeline *p, nasc_diag *d)
     return p->net != NULL;
 }
 
+static enum fuse_kernels kernels_for(const target *t)
+{
+    return t->capability ? FUSE_ELEMENTS : FUSE_TILES;
+}
+
+/* A way forward alone stores no zeros; kernels of elements read each pixel where it is used. */
+static bool pass_strides(pipeline *p, nasc_diag *d)
+{
+    if (p->o->grad && kernels_for(p->t) == FUSE_TILES)
+        p->net = (net *)net_sample_strides(p->a, p->net, d);
+    return p->net != NULL;
+}
+
 static bool pass_settle(pipeline *p, nasc_diag *d)
 {
     p->net = net_settle(p->a, p->net, d);
@@ -72,11 +86,6 @@ static bool pass_library(pipeline *p, nasc_diag *d)
     if (p->o->library)
         p->net = net_give_to_library(p->a, p->net, p->o->library, p->o->batch, d);
     return p->net != NULL;
-}
-
-static enum fuse_kernels kernels_for(const target *t)
-{
-    return t->capability ? FUSE_ELEMENTS : FUSE_TILES;
 }
 
 static bool pass_shares(pipeline *p, nasc_diag *d)
@@ -252,6 +261,7 @@ static const struct {
     {"simplify", pass_simplify, show_net, NULL, true},
     {"choices", pass_choices, show_net, NULL, true},
     {"gram", pass_gram, show_net, NULL, true},
+    {"strides", pass_strides, show_net, NULL, true},
     {"settle", pass_settle, show_net, NULL, true},
     {"library", pass_library, show_net, NULL, true},
     {"shares", pass_shares, show_net, NULL, true},

@@ -187,6 +187,16 @@ static void ref_sum_pool_dx(reference *r)
     ref_windows(r, ref_type(r, 0)->h, ref_type(r, 0)->w, r->node->type.h, r->node->type.w, ref_sum_dx_tap);
 }
 
+static void ref_subsample(reference *r)
+{
+    ref_sum_pool(r);
+}
+
+static void ref_subsample_dx(reference *r)
+{
+    ref_sum_pool_dx(r);
+}
+
 static double ref_count(const net_window *w, int y, int x, int in_h, int in_w)
 {
     int count = 0;
@@ -631,7 +641,7 @@ static void ref_select(reference *r)
     X(conv)                                                                                                            \
     X(linear) X(max_pool) X(avg_pool) X(global_pool) X(batch_norm) X(concat) X(slice) X(pad) X(shuffle) X(zero)        \
         X(softmax_xent) X(batch_mean) X(correct) X(select) X(conv_dx) X(conv_dw) X(linear_dw) X(transpose) X(sum_pool)              \
-            X(sum_pool_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(first_pixel) X(bn_gram) X(bn_dx_weights) X(bn_dx_bias) X(bn_fixed) X(bn_move) \
+            X(sum_pool_dx) X(subsample) X(subsample_dx) X(pool_scale) X(max_pool_dx) X(channel_pad) X(bn_finish) X(bn_exact) X(first_pixel) X(bn_gram) X(bn_dx_weights) X(bn_dx_bias) X(bn_fixed) X(bn_move) \
                 X(bn_coef) X(fold) X(channel_total) X(scatter_rows) X(xent_dx) X(mean_dx) X(norm2) X(row_softmax)                 \
                     X(row_softmax_dx) X(row_rescale)
 /* clang-format on */

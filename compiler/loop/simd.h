@@ -169,6 +169,7 @@ void simd_plan(simd *s);
 net_window simd_window_of(const simd *s, int node); /* padding is a window of one tap */
 /* simd_tile.c: the height of a tile; images that one spans; elements of a stage's scratch in a tile of so many rows */
 void simd_choose_rows(simd *s);
+bool simd_place_matters(enum net_prim prim); /* does it ask where in the map a pixel lies? */
 int simd_images_of(simd *s);
 int64_t simd_scratch_elements(const simd *s, const stage *g, int rows);
 /* From here on a tile spans so many images, of which 1 or images_most: stages see one map that is so much taller, or one row

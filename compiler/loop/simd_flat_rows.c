@@ -19,7 +19,7 @@ bool simd_is_read_flat(simd *s, const stage *g, int node)
     default:
         return !net_is_map_sized(&v->type) || (v->type.h == g->h && v->type.w == g->w);
     }
-    bool flat = v->prim != NET_pool_scale;
+    bool flat = !simd_place_matters(v->prim);
     for (int k = 0; k < v->count && flat; k++)
         flat = simd_is_read_flat(s, g, v->operand[k]);
     return flat;
@@ -45,7 +45,7 @@ static bool is_flat(simd *s, const stage *g)
     bool flat = x.row == g->w * x.column;
     for (int r = 0; r < g->roots.count && flat; r++) {
         const net_node *root = &s->n->nodes.at[g->roots.at[r]];
-        flat = root->prim != NET_pool_scale;
+        flat = !simd_place_matters(root->prim);
         for (int k = 0; k < root->count && g->roots.at[r] != g->core && flat; k++)
             flat = simd_is_read_flat(s, g, root->operand[k]);
     }

@@ -100,6 +100,53 @@ static int load_memory(simd *s, int node, const spot *at)
     return loop_bcast(&s->pen, DT_F32, at->lanes, buffer, e);
 }
 
+static int read_subsample(simd *s, const net_node *v, const spot *at)
+{
+    const net_window *w = &v->attr.window;
+    spot from = *at;
+    from.rel = loop_offset(loop_times(at->rel, w->sh), -w->top);
+    from.x = loop_offset(loop_times(at->x, w->sw), -w->left);
+    from.ratio = at->ratio * w->sh;
+    return simd_read_apart(s, v->operand[0], &from);
+}
+
+/* Of index `at` the quotient by `step`; what is to be 0 where the division leaves nothing goes to `rest`. */
+static loop_index divide(simd *s, loop_index at, int step, loop_index *rest)
+{
+    bool known = true;
+    for (int i = 0; i < at.count; i++)
+        known &= at.term[i].coef % step == 0;
+    *rest = loop_at(known ? at.base - simd_floor_div(at.base, step) * step : 0);
+    if (!known) {
+        int left = loop_int(&s->pen, LOOP_INT_MOD, at, loop_at(0), step);
+        int quotient = loop_int(&s->pen, LOOP_INT_DIV, at, loop_at(0), step);
+        *rest = loop_plus(loop_at(0), left, 1);
+        return loop_plus(loop_at(0), quotient, 1);
+    }
+    loop_index result = loop_at(simd_floor_div(at.base, step));
+    for (int i = 0; i < at.count; i++)
+        result = loop_plus(result, at.term[i].var, at.term[i].coef / step);
+    return result;
+}
+
+/* Zero but at every so many rows and columns. */
+static int read_spread(simd *s, const net_node *v, const spot *at)
+{
+    const net_window *w = &v->attr.window;
+    loop_index y = loop_offset(loop_sum(at->rel, loop_times(s->tile, at->ratio)), w->top), rest_y, rest_x;
+    int zero = loop_const(&s->pen, DT_F32, at->lanes, 0);
+    spot from = *at;
+    from.x = divide(s, loop_offset(at->x, w->left), w->sw, &rest_x);
+    if (rest_x.count == 0 && rest_x.base > 0)
+        return zero;
+    from.rel = divide(s, y, w->sh, &rest_y);
+    from.ratio = 0;
+    loop_if(&s->pen, loop_sum(rest_x, rest_y), loop_at(1));
+    loop_math_to(&s->pen, zero, LOOP_MOVE, simd_read_apart(s, v->operand[0], &from), -1, -1, -1);
+    loop_end(&s->pen);
+    return zero;
+}
+
 static int evaluate(simd *s, int node, const spot *at)
 {
     const net_node *v = &s->n->nodes.at[node];
@@ -124,6 +171,10 @@ static int evaluate(simd *s, int node, const spot *at)
         inside.c = loop_offset(inside.c, v->attr.begin);
         return simd_read_apart(s, v->operand[0], &inside);
     }
+    if (v->prim == NET_subsample)
+        return read_subsample(s, v, at);
+    if (v->prim == NET_subsample_dx)
+        return read_spread(s, v, at);
     if (v->prim == NET_constant)
         return loop_const(&s->pen, DT_F32, at->lanes, v->attr.value);
     return simd_map(s, node, at);

@@ -167,14 +167,18 @@ static bool stands_alone(const simd *s, const stage *g)
            w->sh * w->sw == 1 && !net_is_depthwise(s->n, v);
 }
 
-/* Does evaluating `node` ask where in the map a pixel lies? */
+bool simd_place_matters(enum net_prim prim)
+{
+    return prim == NET_pool_scale || prim == NET_subsample || prim == NET_subsample_dx;
+}
+
 static bool place_matters(simd *s, int node)
 {
     const net_node *v = &s->n->nodes.at[node];
     if (s->room->seen[node] == s->room->walks)
         return false;
     s->room->seen[node] = s->room->walks;
-    if (v->prim == NET_pool_scale)
+    if (simd_place_matters(v->prim))
         return true;
     for (int k = 0; k < v->count; k++)
         if (s->f->place[v->operand[k]] != PLACE_MEMORY && s->f->place[v->operand[k]] != PLACE_LEAF &&

@@ -300,11 +300,11 @@ void fusion_reads(arena *a, const fusion *f, int node, node_list *reads)
         reads_of(a, f, v->operand[k], reads);
 }
 
-/* Full-size tensors that a map reads, windows on chip or in registers included. */
+/* Full-size tensors that a map reads, windows on chip or in registers included; what is spread between zeros is none. */
 static void sized_reads(const fuser *u, int node, node_list *list)
 {
     const net_node *v = &u->n->nodes.at[node];
-    for (int k = 0; k < v->count; k++) {
+    for (int k = 0; k < v->count && v->prim != NET_subsample_dx; k++) {
         int x = v->operand[k];
         if (u->f->place[x] == PLACE_INLINE)
             sized_reads(u, x, list);
@@ -364,16 +364,17 @@ static bool is_read_by_image(const fuser *u, int node)
     return false;
 }
 
-/* Must a map be stored whatever it costs? Views and small kernels read memory alone; those of images have no tiles. */
+/* Must a map be stored whatever it costs? Views and small kernels read memory alone, as does what is read at other pixels
+ * than its own; those of images have no tiles. */
 static bool must_store(const fuser *u, int node)
 {
     if (u->is_output[node] || fuse_is_copy(u->n, node) || (is_over_chip(u, node) && is_read_by_image(u, node)))
         return true;
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         enum net_class c = fuse_class(u->n, u->users[i].node);
-        bool evaluates = u->n->nodes.at[u->users[i].node].prim == NET_first_pixel;
-        if ((c == NET_VECTOR && !evaluates) || c == NET_LIBRARY ||
-            (c == NET_VIEW && u->n->nodes.at[u->users[i].node].prim == NET_concat) || c == NET_LEAF)
+        enum net_prim by = u->n->nodes.at[u->users[i].node].prim;
+        if ((c == NET_VECTOR && by != NET_first_pixel) || c == NET_LIBRARY || by == NET_concat ||
+            by == NET_subsample_dx || c == NET_LEAF)
             return true;
     }
     return false;

@@ -127,6 +127,10 @@ typedef struct net_type {
     X(scatter_rows, 1, -1, VECTOR)  /* (1,1,1,m) pieces into (1,1,rows,K) at attr.rows/picks: the alpha-weight gradient */\
     X(xent_dx, 3, 3, IMAGE)         /* logits, labels, g (1,1,1,1) of the mean loss: (softmax - target) · g / n */        \
     X(mean_dx, 2, 2, IMAGE)         /* x (N,1,1,c), g (1,1,1,c) of a mean over the batch: g / n for each image */         \
+    /* ---- written by net_sample_strides ---- */                                                                          \
+    X(subsample, 1, 1, VIEW)        /* of x the pixels that a 1 x 1 window reads: attr.window's strides and pads, which    \
+                                       cut off at most */                                                                 \
+    X(subsample_dx, 1, 1, VIEW)     /* g, with zeros between: attr.h, w of x */                                           \
     /* ---- written by net_give_to_library: filters as libraries want them, (co,ky,kx,ci) ---- */                         \
     X(filter, 1, 1, VECTOR)         /* (ky,kx,ci,co) → (co,ky,kx,ci) */                                                   \
     X(unfilter, 1, 2, VECTOR)       /* and back; with a second operand times weights[attr.row][attr.pick[0]] */           \
@@ -340,6 +344,8 @@ int net_region_candidates(const net *n, int first);
 bool net_is_channelwise(const net *n, const net_node *conv);
 /* And one output channel: each channel stands alone. Not of a single channel, which is dense as well. */
 bool net_is_depthwise(const net *n, const net_node *conv);
+/* Does the window read single pixels of a map of h × w, all of them inside, and every one that lies on its stride? */
+bool net_is_subsample(const net_window *v, int h, int w);
 /* Sum of the cost rule over all nodes; the parameters are n->slot_size[SLOT_WEIGHTS]. */
 net_cost net_cost_total(const net *n);
 

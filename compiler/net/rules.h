@@ -76,6 +76,8 @@
 #define cost_bn_finish      cost_map
 #define cost_bn_exact       cost_map
 #define cost_first_pixel    cost_free
+#define cost_subsample      cost_free
+#define cost_subsample_dx   cost_free
 #define cost_bn_fixed       cost_map
 #define cost_bn_move        cost_map
 #define cost_bn_coef        cost_map
@@ -148,6 +150,8 @@
 #define grad_bn_finish      grad_none
 #define grad_bn_exact       grad_none
 #define grad_first_pixel    grad_none
+#define grad_subsample      grad_none
+#define grad_subsample_dx   grad_none
 #define grad_bn_gram        grad_none
 #define grad_bn_fixed       grad_none
 #define grad_bn_dx_weights  grad_none

@@ -250,6 +250,43 @@ bool shape_sum_pool_dx(const net *n, const net_node *node, net_type *result, cha
     return true;
 }
 
+/* Of so many rows or columns: are those that a window of one reads all inside, and all that lie on the stride read? */
+static bool samples(int size, int s, int before, int after)
+{
+    int64_t out = window_out(size, 1, s, 1, before, after);
+    return before <= 0 && before > -s && before > -size && out >= 1 && (out - 1) * s - before < size &&
+           (size - 1 + before) / s < out;
+}
+
+bool net_is_subsample(const net_window *v, int h, int w)
+{
+    return v->kh == 1 && v->kw == 1 && samples(h, v->sh, v->top, v->bottom) && samples(w, v->sw, v->left, v->right);
+}
+
+bool shape_subsample(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *x = operand_type(n, node, 0);
+    int h = 0, w = 0;
+    if (!is_image(x) || !window_map(&node->attr.window, x->h, x->w, &h, &w, why, size))
+        return is_image(x) ? false : refuse(why, size, "input is %s, expected NxHxWxC", type_show(x).at);
+    if (!net_is_subsample(&node->attr.window, x->h, x->w))
+        return refuse(why, size, "the window reads more than pixels of %s on its stride", type_show(x).at);
+    *result = image_type(x->dtype, h, w, x->c);
+    return true;
+}
+
+bool shape_subsample_dx(const net *n, const net_node *node, net_type *result, char *why, size_t size)
+{
+    const net_type *g = operand_type(n, node, 0);
+    const net_attr *a = &node->attr;
+    if (!gradient_map(node, g, why, size))
+        return false;
+    if (!net_is_subsample(&a->window, a->h, a->w))
+        return refuse(why, size, "the window reads more than pixels of Nx%dx%dxC on its stride", a->h, a->w);
+    *result = image_type(g->dtype, a->h, a->w, g->c);
+    return true;
+}
+
 bool shape_max_pool_dx(const net *n, const net_node *node, net_type *result, char *why, size_t size)
 {
     const net_type *x = operand_type(n, node, 0), *g = operand_type(n, node, 1);

@@ -52,7 +52,8 @@ static bool is_dense_home(const settler *s, int node)
 static bool is_homeless(const settler *s, int node)
 {
     enum net_prim prim = s->from->nodes.at[node].prim;
-    return s->in_memory[node] && (prim == NET_slice || prim == NET_constant);
+    bool elsewhere = prim == NET_slice || prim == NET_constant || prim == NET_subsample || prim == NET_subsample_dx;
+    return s->in_memory[node] && elsewhere;
 }
 
 /* Who reads each node: how many, and whether in memory alone. */
