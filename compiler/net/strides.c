@@ -8,7 +8,7 @@ typedef struct strider {
     arena *a;
     const net *from;
     net *to;
-    int *map;          /* of each old node, its copy */
+    int *map;         /* of each old node, its copy */
     VEC(int) samples; /* in the new net */
     nasc_diag *d;
 } strider;

@@ -1,6 +1,6 @@
 /* Nets in which stages of a kernel meet in ways that no network of the examples has: what a slice reads of scratch in two
  * pieces, two tiles that are each made by another convolution, rows of a grouped convolution that are streamed, tiles that are made
- * while those before are summed, with halos of more rows than a tile has. */
+ * while those before are summed, with halos of more rows than a tile has; and pointwise convolutions of any stride. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -86,13 +86,20 @@ static void a_map_holds_one_window(void **state)
     compare_net("two_windows");
 }
 
+/* Pixels that a pointwise convolution leaves out, and zeros that its gradient does; one reads beyond its map. */
+static void single_pixels_are_read(void **state)
+{
+    (void)state;
+    compare_with("strided_pointwise", GRAD_WEIGHTS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slices_read_split_scratch), cmocka_unit_test(each_tile_has_its_maker),
         cmocka_unit_test(grouped_rows_are_whole),    cmocka_unit_test(tiles_are_made_ahead),
         cmocka_unit_test(columns_are_read_by_rows),  cmocka_unit_test(strides_have_no_halo),
-        cmocka_unit_test(a_map_holds_one_window),
+        cmocka_unit_test(a_map_holds_one_window),    cmocka_unit_test(single_pixels_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include "net/gram.h"
 #include "net/row_sums.h"
 #include "net/shares.h"
+#include "net/strides.h"
 
 static net *run_grad(arena *a, net *n, unsigned wanted, nasc_diag *d)
 {
@@ -33,6 +34,8 @@ static const net *run_pass(arena *a, net *n, const char *path, nasc_diag *d)
         return net_add_in_choices(a, n, d);
     if (strstr(path, "/gram/"))
         return net_norms_by_gram(a, n, d);
+    if (strstr(path, "/strides/"))
+        return net_sample_strides(a, n, d);
     if (strstr(path, "/shares/"))
         return net_chain_shares(a, n, FUSE_TILES, d);
     if (strstr(path, "/sums/"))
