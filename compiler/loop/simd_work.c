@@ -167,6 +167,57 @@ static bool is_over_batch(const simd *s)
     return false;
 }
 
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* What is read of a value: so many channels of each of so many pixels. */
+typedef struct part {
+    int node;
+    int64_t begin, channels, pixels;
+} part;
+
+typedef VEC(part) part_list;
+
+static bool is_listed(const part_list *list, const part *p)
+{
+    for (int i = 0; i < list->count; i++) {
+        const part *q = &list->at[i];
+        if (q->node == p->node && q->begin == p->begin && q->channels == p->channels && q->pixels == p->pixels)
+            return true;
+    }
+    return false;
+}
+
+/* Those of `p.node`'s operands, of theirs, and so on to memory. */
+static void add_parts(simd *s, part p, part_list *list)
+{
+    const net_node *v = &s->n->nodes.at[p.node];
+    for (int k = 0; k < v->count; k++) {
+        const net_type *t = &s->n->nodes.at[v->operand[k]].type;
+        bool broadcast = t->h * t->w < v->type.h * v->type.w || t->c < v->type.c;
+        bool view = v->prim == NET_slice || v->prim == NET_subsample;
+        part x = {v->operand[k], 0, t->c, (int64_t)t->h * t->w};
+        if (view || (net_prim_info[v->prim].class == NET_MAP && !broadcast)) {
+            x.begin = p.begin + (v->prim == NET_slice ? v->attr.begin : 0);
+            x.channels = p.channels;
+            x.pixels = p.pixels;
+        }
+        if (is_listed(list, &x))
+            continue;
+        VEC_PUSH(s->a, list, x);
+        if (s->f->place[x.node] != PLACE_MEMORY && s->f->place[x.node] != PLACE_LEAF)
+            add_parts(s, x, list);
+    }
+}
+
+/* An image's elements of an argument that the kernel touches, or the tensor's: all that it writes. */
+static int64_t elements_touched(const part_list *list, int node, const net_type *t, bool read)
+{
+    int64_t all = net_elements(t), some = 0;
+    for (int i = 0; i < list->count && read; i++)
+        some += list->at[i].node == node ? list->at[i].channels * list->at[i].pixels : 0;
+    return some > 0 && some < all ? some : all;
+}
+
 /* Multiply-adds count as two operations, zeros that stand between a strided gradient's rows and columns as none. Per
  * image, or in all where units are no images. */
 void simd_count_work(simd *s)
@@ -177,9 +228,16 @@ void simd_count_work(simd *s)
         s->out->flops_image += stage_flops(s, &s->stages.at[i]);
     for (int i = 0; i < s->g->roots.count && s->stages.count == 0; i++)
         s->out->flops_image += images * root_flops(s, s->g->roots.at[i], &seen);
+    part_list parts = {0};
+    for (int i = 0; i < s->g->roots.count; i++) {
+        const net_type *t = &s->n->nodes.at[s->g->roots.at[i]].type;
+        add_parts(s, (part){s->g->roots.at[i], 0, t->c, (int64_t)t->h * t->w}, &parts);
+    }
     for (int i = 0; i < s->out->args.count; i++) {
-        const net_type *t = &s->n->nodes.at[s->out->args.at[i].value].type;
-        int64_t bytes = net_elements(t) * dtype_info[t->dtype].bytes;
+        const lower_arg *arg = &s->out->args.at[i];
+        const net_type *t = &s->n->nodes.at[arg->value].type;
+        int64_t elements = elements_touched(&parts, arg->value, t, arg->access == LOOP_IN);
+        int64_t bytes = elements * dtype_info[t->dtype].bytes;
         if (t->n == NET_BATCH && t->chunked)
             s->out->bytes_image += bytes * images / t->chunked;
         else if (t->n == NET_BATCH || s->out->unit_images == 0) /* else weights and rows, which stay in the cache */
