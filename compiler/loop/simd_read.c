@@ -141,9 +141,12 @@ static int read_spread(simd *s, const net_node *v, const spot *at)
         return zero;
     from.rel = divide(s, y, w->sh, &rest_y);
     from.ratio = 0;
+    bool ahead = s->ahead;
+    s->ahead = s->layout->large;
     loop_if(&s->pen, loop_sum(rest_x, rest_y), loop_at(1));
     loop_math_to(&s->pen, zero, LOOP_MOVE, simd_read_apart(s, v->operand[0], &from), -1, -1, -1);
     loop_end(&s->pen);
+    s->ahead = ahead;
     return zero;
 }
 
