@@ -1,7 +1,7 @@
 /* The CPU. A run is one OpenMP region: its threads walk through the launches together, a barrier after each, and take
  * blocks of units off the launch's counter. Gates and what may run beside them share launches, one of each: where one is but
  * a thread's work, the other keeps the rest busy. Which thread runs which block is chance; results do not depend on it,
- * because units share nothing. Blocks are sized by the cost that the instance declares, so that a launch of many small
+ * because units share nothing. Blocks of like instances take turns: they are often readers of the same maps. They are sized by the cost that the instance declares, so that a launch of many small
  * instances is not all counter and one of few large ones is not all waiting. */
 #include "device_kind.h"
 
@@ -30,10 +30,12 @@ typedef struct work {
     _Atomic int64_t next; /* block to be taken */
 } work;
 
-typedef struct block_range { /* the blocks of one instance in its launch */
-    int instance;            /* of the program */
-    int64_t first;           /* number of its first block */
-    int64_t units, grain;    /* of the instance; units a block */
+/* The blocks of instances of one launch that have as many units and stand next to each other: the same units of each in
+ * turn, so that what one has read is still in a cache for the others. */
+typedef struct block_range {
+    int instance, count;  /* the first one's number in the program; instances */
+    int64_t first;        /* number of the first block */
+    int64_t units, grain; /* of an instance; units a block */
 } block_range;
 
 typedef struct cpu {
@@ -43,7 +45,7 @@ typedef struct cpu {
     int64_t scratch_stride;
     void **buffers;      /* of every argument of the program that runs */
     int64_t *sizes;      /* elements likewise, for the interpreter */
-    block_range *blocks; /* one an instance, and one more a launch: the end */
+    block_range *blocks; /* at most one an instance, and one more a launch: the end */
     work *works;
     int *waiting; /* launches of gates that no other launch has taken along yet */
     int args_room, instances_room, launches_room;
@@ -158,20 +160,36 @@ static int64_t launch_cost(const device_run *r, const program_launch *l)
     return total;
 }
 
+/* Makes it ready to run; its cost. */
+static int64_t take_instance(cpu *v, const device_run *r, int instance)
+{
+    const program_instance *i = &r->program->instances.at[instance];
+    bind_arguments(v, r, i);
+    if (r->instance_runs)
+        r->instance_runs[instance]++;
+    return cost_of(i, r->n);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Blocks of a launch's instances, numbered from `number` on and of cost `wanted` or more; the number behind them. */
 static int64_t layout_launch(cpu *v, const device_run *r, const program_launch *l, int64_t wanted, work *w,
                              int64_t number)
 {
     CHECK(l);
-    for (int k = l->first; k < l->first + l->count; k++) {
-        const program_instance *i = &r->program->instances.at[k];
-        bind_arguments(v, r, i);
-        if (r->instance_runs)
-            r->instance_runs[k]++;
-        int64_t units = device_units(i, r->n), pieces = v->threads > 1 ? cost_of(i, r->n) / wanted + 1 : 1;
+    int end = l->first + l->count;
+    for (int k = l->first, count; k < end; k += count) {
+        int64_t units = device_units(&r->program->instances.at[k], r->n), cost = 0, pieces = 1;
+        for (count = 0; k + count < end && device_units(&r->program->instances.at[k + count], r->n) == units; count++)
+            cost += take_instance(v, r, k + count);
+        if (count > 1 || v->threads > 1)
+            pieces += least(cost / wanted, cost / count / BLOCK_COST_LEAST);
         int64_t grain = units > pieces ? (units + pieces - 1) / pieces : 1;
-        v->blocks[w->first + w->count++] = (block_range){k, number, units, grain};
-        number += (units + grain - 1) / grain;
+        v->blocks[w->first + w->count++] = (block_range){k, count, number, units, grain};
+        number += (units + grain - 1) / grain * count;
     }
     return number;
 }
@@ -191,7 +209,7 @@ static int layout_work(cpu *v, const device_run *r, const program_launch *a, con
     int64_t number = layout_launch(v, r, other > cost ? b : a, wanted, w, 0);
     if (b)
         number = layout_launch(v, r, other > cost ? a : b, wanted, w, number);
-    v->blocks[first + w->count] = (block_range){-1, number, 0, 1};
+    v->blocks[first + w->count] = (block_range){.instance = -1, .first = number};
     return first + w->count + 1;
 }
 
@@ -245,16 +263,16 @@ static bool run_work(cpu *v, const device_run *r, work *w, void *scratch, nasc_d
             return true;
         while (b >= blocks[k + 1].first)
             k++;
-        int64_t begin = (b - blocks[k].first) * blocks[k].grain, end = begin + blocks[k].grain;
-        if (end > blocks[k].units)
-            end = blocks[k].units;
+        int64_t at = b - blocks[k].first, begin = at / blocks[k].count * blocks[k].grain;
+        int64_t end = least(begin + blocks[k].grain, blocks[k].units);
+        int instance = blocks[k].instance + (int)(at % blocks[k].count);
         double start = r->instance_seconds ? omp_get_wtime() : 0;
-        if (!run_units(v, r, blocks[k].instance, begin, end, scratch, d))
+        if (!run_units(v, r, instance, begin, end, scratch, d))
             return false;
         if (r->instance_seconds) {
             double seconds = omp_get_wtime() - start;
 #pragma omp atomic
-            r->instance_seconds[blocks[k].instance] += seconds;
+            r->instance_seconds[instance] += seconds;
         }
     }
 }
