@@ -84,7 +84,8 @@ int simd_block_vectors(const simd *s, int core, int width, int channels)
         return 1;
     if (s->o->vectors > 0 && s->o->vectors <= whole)
         return s->o->vectors;
-    if (width <= 4 && whole >= 4)
+    bool all = s->t->registers >= 32 && whole == 4; /* a broadcast serves them all, and six pixels remain */
+    if (all || (width <= 4 && whole >= 4))
         return 4;
     return few_vectors(s->t, whole);
 }

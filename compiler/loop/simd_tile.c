@@ -94,14 +94,14 @@ static double tile_cost(const simd *s, int rows)
         if (!simd_is_in_scratch(g))
             continue;
         double pixels = g->w + g->left + g->right, held = (double)rows_of(s, g, rows) * pixels;
-        bool carried = (s->chunked || s->carried) && rows < s->smallest;
-        double made = carried ? (double)rows * g->ratio * pixels : held;
+        bool whole = rows == s->smallest, carried = (s->chunked || s->carried) && !whole;
+        double made = carried || whole ? (double)rows * g->ratio * pixels : held; /* beyond the map it is filled */
         elements += held * g->pixel;
         if (g->kind == STAGE_TILE && !carried) /* the next stage's will lie there */
             goes = held * g->pixel > goes ? held * g->pixel : goes;
         else
             stays += held * g->pixel;
-        moved += AGAIN * (held - made) * g->pixel;
+        moved += carried ? AGAIN * (held - made) * g->pixel : 0;
         work += made * g->c * stage_work(s, g);
     }
     /* Maps pass, those of this tile and of the next: a level that is half full has lost lines already. */
