@@ -92,8 +92,8 @@ static void add_maps(simd *s, int node, int core, int64_t channel, int channels,
     if (s->f->place[node] == PLACE_CHIP || s->room->seen[node] == s->room->walks)
         return;
     s->room->seen[node] = s->room->walks;
-    bool slice = v->prim == NET_slice, elsewhere = v->prim == NET_subsample || v->prim == NET_subsample_dx;
-    for (int k = 0; k < v->count && !elsewhere; k++)
+    bool slice = v->prim == NET_slice;
+    for (int k = 0; k < v->count && !net_moves_pixels(v->prim); k++)
         add_maps(s, v->operand[k], core, channel + (slice ? v->attr.begin : 0), slice ? v->type.c : channels, maps);
 }
 

@@ -32,7 +32,7 @@ static bool is_read_narrow(const simd *s, const stage *g, int node)
     default:
         return false;
     }
-    bool narrow = v->prim != NET_pool_scale && net_prim_info[v->prim].class == NET_MAP && t->c == g->c;
+    bool narrow = !simd_place_matters(v->prim) && net_prim_info[v->prim].class == NET_MAP && t->c == g->c;
     for (int k = 0; k < v->count && narrow; k++)
         narrow = is_read_narrow(s, g, v->operand[k]);
     return narrow;

@@ -110,7 +110,7 @@ static int read_subsample(simd *s, const net_node *v, const spot *at)
     return simd_read_apart(s, v->operand[0], &from);
 }
 
-/* Of index `at` the quotient by `step`; what is to be 0 where the division leaves nothing goes to `rest`. */
+/* Index `at` divided by `step`, rounded down; the remainder goes to `rest`. */
 static loop_index divide(simd *s, loop_index at, int step, loop_index *rest)
 {
     bool known = true;
@@ -134,20 +134,20 @@ static int read_spread(simd *s, const net_node *v, const spot *at)
 {
     const net_window *w = &v->attr.window;
     loop_index y = loop_offset(loop_sum(at->rel, loop_times(s->tile, at->ratio)), w->top), rest_y, rest_x;
-    int zero = loop_const(&s->pen, DT_F32, at->lanes, 0);
+    int value = loop_const(&s->pen, DT_F32, at->lanes, 0);
     spot from = *at;
     from.x = divide(s, loop_offset(at->x, w->left), w->sw, &rest_x);
     if (rest_x.count == 0 && rest_x.base > 0)
-        return zero;
+        return value;
     from.rel = divide(s, y, w->sh, &rest_y);
-    from.ratio = 0;
+    from.ratio = 0; /* rows count from the top of the map */
     bool ahead = s->ahead;
     s->ahead = s->layout->large;
     loop_if(&s->pen, loop_sum(rest_x, rest_y), loop_at(1));
-    loop_math_to(&s->pen, zero, LOOP_MOVE, simd_read_apart(s, v->operand[0], &from), -1, -1, -1);
+    loop_math_to(&s->pen, value, LOOP_MOVE, simd_read_apart(s, v->operand[0], &from), -1, -1, -1);
     loop_end(&s->pen);
     s->ahead = ahead;
-    return zero;
+    return value;
 }
 
 static int evaluate(simd *s, int node, const spot *at)

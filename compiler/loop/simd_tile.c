@@ -169,10 +169,11 @@ static bool stands_alone(const simd *s, const stage *g)
 
 bool simd_place_matters(enum net_prim prim)
 {
-    return prim == NET_pool_scale || prim == NET_subsample || prim == NET_subsample_dx;
+    return prim == NET_pool_scale || net_moves_pixels(prim);
 }
 
-static bool place_matters(simd *s, int node)
+/* Does evaluating `node` ask that, here or below? */
+static bool asks_for_place(simd *s, int node)
 {
     const net_node *v = &s->n->nodes.at[node];
     if (s->room->seen[node] == s->room->walks)
@@ -182,7 +183,7 @@ static bool place_matters(simd *s, int node)
         return true;
     for (int k = 0; k < v->count; k++)
         if (s->f->place[v->operand[k]] != PLACE_MEMORY && s->f->place[v->operand[k]] != PLACE_LEAF &&
-            place_matters(s, v->operand[k]))
+            asks_for_place(s, v->operand[k]))
             return true;
     return false;
 }
@@ -191,7 +192,7 @@ static bool places_matter(simd *s)
 {
     s->room->walks++;
     for (int i = 0; i < s->g->roots.count; i++)
-        if (place_matters(s, s->g->roots.at[i]))
+        if (asks_for_place(s, s->g->roots.at[i]))
             return true;
     return false;
 }

@@ -193,7 +193,7 @@ static void add_parts(simd *s, part p, part_list *list)
     const net_node *v = &s->n->nodes.at[p.node];
     for (int k = 0; k < v->count; k++) {
         const net_type *t = &s->n->nodes.at[v->operand[k]].type;
-        bool broadcast = t->h * t->w < v->type.h * v->type.w || t->c < v->type.c;
+        bool broadcast = t->n != v->type.n || t->h * t->w < v->type.h * v->type.w || t->c < v->type.c;
         bool view = v->prim == NET_slice || v->prim == NET_subsample;
         part x = {v->operand[k], 0, t->c, (int64_t)t->h * t->w};
         if (view || (net_prim_info[v->prim].class == NET_MAP && !broadcast)) {
@@ -209,7 +209,8 @@ static void add_parts(simd *s, part p, part_list *list)
     }
 }
 
-/* An image's elements of an argument that the kernel touches, or the tensor's: all that it writes. */
+/* An image's elements of an argument that the kernel touches, or the tensor's: all that it writes. Parts that overlap count
+ * twice, but no more than all of it. */
 static int64_t elements_touched(const part_list *list, int node, const net_type *t, bool read)
 {
     int64_t all = net_elements(t), some = 0;

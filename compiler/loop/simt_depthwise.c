@@ -125,8 +125,8 @@ static void fill_band(simd *s, const taps_stream *q, const band *b, int operand,
                       loop_index part, loop_index turn, int turns)
 {
     const net_type *t = &s->n->nodes.at[q->v->operand[operand]].type;
-    axis down = {
-        .taps = 1, .stride = 1, .dilation = 1, .before = q->of.rows.before, .size = t->h, .out = t->h + b->rows};
+    int above = q->of.rows.before;
+    axis down = {.taps = 1, .stride = 1, .dilation = 1, .before = above, .size = t->h, .out = above + t->h + b->rows};
     axis along = {.taps = 1, .stride = 1, .dilation = 1, .before = before, .size = t->w, .out = b->columns};
     loop_index lane = simt_variable(loop_for(&s->pen, turn, loop_at((int64_t)b->columns * q->held), turns));
     loop_index column = simt_split(s, &lane, q->held);

@@ -353,22 +353,22 @@ bool fuse_is_copy(const net *n, int node)
     return n->nodes.at[node].prim == NET_add && n->nodes.at[node].count == 1;
 }
 
-/* Does a kernel of images read `node`, whole or a slice of it? */
-static bool is_read_by_image(const fuser *u, int node)
+/* Does a kernel of images, or a sample of pixels, read `node`, whole or a slice of it? Not at the pixels that a tile has. */
+static bool is_read_apart(const fuser *u, int node)
 {
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         int by = u->users[i].node;
-        if (fuse_class(u->n, by) == NET_IMAGE || (u->n->nodes.at[by].prim == NET_slice && is_read_by_image(u, by)))
+        enum net_prim prim = u->n->nodes.at[by].prim;
+        if (fuse_class(u->n, by) == NET_IMAGE || prim == NET_subsample || (prim == NET_slice && is_read_apart(u, by)))
             return true;
     }
     return false;
 }
 
-/* Must a map be stored whatever it costs? Views and small kernels read memory alone, as does what is read at other pixels
- * than its own; those of images have no tiles. */
+/* Must a map be stored whatever it costs? Some views and small kernels read memory alone; those of images have no tiles. */
 static bool must_store(const fuser *u, int node)
 {
-    if (u->is_output[node] || fuse_is_copy(u->n, node) || (is_over_chip(u, node) && is_read_by_image(u, node)))
+    if (u->is_output[node] || fuse_is_copy(u->n, node) || (is_over_chip(u, node) && is_read_apart(u, node)))
         return true;
     for (int i = u->first_user[node]; i < u->first_user[node + 1]; i++) {
         enum net_class c = fuse_class(u->n, u->users[i].node);

@@ -346,6 +346,8 @@ bool net_is_channelwise(const net *n, const net_node *conv);
 bool net_is_depthwise(const net *n, const net_node *conv);
 /* Does the window read single pixels of a map of h × w, all of them inside, and every one that lies on its stride? */
 bool net_is_subsample(const net_window *v, int h, int w);
+/* Is it a view of other pixels than its own? */
+bool net_moves_pixels(enum net_prim prim);
 /* Sum of the cost rule over all nodes; the parameters are n->slot_size[SLOT_WEIGHTS]. */
 net_cost net_cost_total(const net *n);
 

@@ -250,12 +250,18 @@ bool shape_sum_pool_dx(const net *n, const net_node *node, net_type *result, cha
     return true;
 }
 
-/* Of so many rows or columns: are those that a window of one reads all inside, and all that lie on the stride read? */
+/* Of so many rows or columns: are those that a window of one reads all inside, and all that lie on the stride read? What
+ * `before` cuts off is less than a stride, and than all of them. */
 static bool samples(int size, int s, int before, int after)
 {
     int64_t out = window_out(size, 1, s, 1, before, after);
     return before <= 0 && before > -s && before > -size && out >= 1 && (out - 1) * s - before < size &&
            (size - 1 + before) / s < out;
+}
+
+bool net_moves_pixels(enum net_prim prim)
+{
+    return prim == NET_subsample || prim == NET_subsample_dx;
 }
 
 bool net_is_subsample(const net_window *v, int h, int w)

@@ -52,8 +52,7 @@ static bool is_dense_home(const settler *s, int node)
 static bool is_homeless(const settler *s, int node)
 {
     enum net_prim prim = s->from->nodes.at[node].prim;
-    bool elsewhere = prim == NET_slice || prim == NET_constant || prim == NET_subsample || prim == NET_subsample_dx;
-    return s->in_memory[node] && elsewhere;
+    return s->in_memory[node] && (prim == NET_slice || prim == NET_constant || net_moves_pixels(prim));
 }
 
 /* Who reads each node: how many, and whether in memory alone. */

@@ -1,4 +1,5 @@
-/* Pointwise convolutions with a stride: of the pixels that they read, and of no others. */
+/* Pointwise convolutions with a stride, as convolutions of the pixels that they read. As windows they would have a tile of
+ * the whole map made, of which they leave most out, and store a gradient that is zeros but for one pixel in so many. */
 #include "net/strides.h"
 #include "net/copy.h"
 
@@ -17,19 +18,22 @@ typedef struct strider {
 static bool is_strided(const net *n, const net_node *v)
 {
     const net_window *w = &v->attr.window;
-    if ((v->prim != NET_conv && v->prim != NET_conv_dx && v->prim != NET_conv_dw) || w->kh * w->kw > 1 ||
-        w->sh * w->sw == 1 || w->groups > 1)
+    if ((v->prim != NET_conv && v->prim != NET_conv_dx && v->prim != NET_conv_dw) || v->count != 2 ||
+        w->kh * w->kw > 1 || w->sh * w->sw == 1 || w->groups > 1)
         return false;
     const net_type *x = &n->nodes.at[v->operand[0]].type;
     return v->prim == NET_conv_dx ? net_is_subsample(w, v->attr.h, v->attr.w) : net_is_subsample(w, x->h, x->w);
 }
 
-static int add(strider *s, const net_node *v, enum net_prim prim, const int *operand, int count, const net_attr *attr)
+/* In v's name. */
+static int add(strider *s, const net_node *v, int region, enum net_prim prim, const int *operand, int count,
+               const net_attr *attr)
 {
+    s->to->region = region;
     return net_add(s->to, prim, operand, count, attr, v->name, s->d);
 }
 
-/* The pixels of x, of the new net, that v's window reads; x's region sees them made, and so do all that read x. */
+/* The pixels of x, of the new net, that v's window reads: in x's region, where all that read x see them. */
 static int sample_of(strider *s, const net_node *v, int x)
 {
     const net_window *w = &v->attr.window;
@@ -38,9 +42,7 @@ static int sample_of(strider *s, const net_node *v, int x)
         if (sample->operand[0] == x && memcmp(&sample->attr.window, w, sizeof *w) == 0)
             return s->samples.at[i];
     }
-    s->to->region = s->to->nodes.at[x].region;
-    int node = add(s, v, NET_subsample, &x, 1, &(net_attr){.window = *w});
-    s->to->region = v->region;
+    int node = add(s, v, s->to->nodes.at[x].region, NET_subsample, &x, 1, &(net_attr){.window = *w});
     if (node >= 0)
         VEC_PUSH(s->a, &s->samples, node);
     return node;
@@ -58,17 +60,16 @@ static int rewrite(strider *s, const net_node *v)
 {
     int operand[2] = {s->map[v->operand[0]], s->map[v->operand[1]]};
     net_attr attr = pointwise(&v->attr);
-    s->to->region = v->region;
     if (v->prim != NET_conv_dx) {
         operand[0] = sample_of(s, v, operand[0]);
-        return operand[0] < 0 ? -1 : add(s, v, v->prim, operand, 2, &attr);
+        return operand[0] < 0 ? -1 : add(s, v, v->region, v->prim, operand, 2, &attr);
     }
     const net_type *g = &s->to->nodes.at[operand[0]].type;
     attr.h = g->h;
     attr.w = g->w;
-    int dx = add(s, v, NET_conv_dx, operand, 2, &attr);
+    int dx = add(s, v, v->region, NET_conv_dx, operand, 2, &attr);
     net_attr spread = {.window = v->attr.window, .h = v->attr.h, .w = v->attr.w};
-    return dx < 0 ? -1 : add(s, v, NET_subsample_dx, &dx, 1, &spread);
+    return dx < 0 ? -1 : add(s, v, v->region, NET_subsample_dx, &dx, 1, &spread);
 }
 
 const net *net_sample_strides(arena *a, const net *n, nasc_diag *d)

@@ -1,8 +1,9 @@
 /* The CPU. A run is one OpenMP region: its threads walk through the launches together, a barrier after each, and take
  * blocks of units off the launch's counter. Gates and what may run beside them share launches, one of each: where one is but
  * a thread's work, the other keeps the rest busy. Which thread runs which block is chance; results do not depend on it,
- * because units share nothing. Blocks of like instances take turns: they are often readers of the same maps. They are sized by the cost that the instance declares, so that a launch of many small
- * instances is not all counter and one of few large ones is not all waiting. */
+ * because units share nothing. Blocks are sized by the cost that the instance declares, so that a launch of many small
+ * instances is not all counter and one of few large ones is not all waiting. Instances next to each other that are about
+ * alike take turns, image by image: they are often readers of the same maps. */
 #include "device_kind.h"
 
 #include <omp.h>
@@ -30,8 +31,8 @@ typedef struct work {
     _Atomic int64_t next; /* block to be taken */
 } work;
 
-/* The blocks of instances of one launch that have as many units and stand next to each other: the same units of each in
- * turn, so that what one has read is still in a cache for the others. */
+/* The blocks of instances of one launch that stand next to each other and are alike: the same units of each in turn, so
+ * that what one has read is still in a cache for the others. */
 typedef struct block_range {
     int instance, count;  /* the first one's number in the program; instances */
     int64_t first;        /* number of the first block */
@@ -160,14 +161,13 @@ static int64_t launch_cost(const device_run *r, const program_launch *l)
     return total;
 }
 
-/* Makes it ready to run; its cost. */
-static int64_t take_instance(cpu *v, const device_run *r, int instance)
+/* Do two instances have as many units, of about the same cost? */
+static bool are_alike(const device_run *r, int a, int b)
 {
-    const program_instance *i = &r->program->instances.at[instance];
-    bind_arguments(v, r, i);
-    if (r->instance_runs)
-        r->instance_runs[instance]++;
-    return cost_of(i, r->n);
+    enum { ABOUT = 4 };
+    const program_instance *i = &r->program->instances.at[a], *k = &r->program->instances.at[b];
+    int64_t one = cost_of(i, r->n), other = cost_of(k, r->n);
+    return device_units(i, r->n) == device_units(k, r->n) && one <= ABOUT * other && other <= ABOUT * one;
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -175,7 +175,8 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Blocks of a launch's instances, numbered from `number` on and of cost `wanted` or more; the number behind them. */
+/* Blocks of a launch's instances, numbered from `number` on; the number behind them. A block of an instance by itself costs
+ * `wanted` or more, those of instances that take turns do so together. One thread has no use for blocks but these turns. */
 static int64_t layout_launch(cpu *v, const device_run *r, const program_launch *l, int64_t wanted, work *w,
                              int64_t number)
 {
@@ -183,8 +184,12 @@ static int64_t layout_launch(cpu *v, const device_run *r, const program_launch *
     int end = l->first + l->count;
     for (int k = l->first, count; k < end; k += count) {
         int64_t units = device_units(&r->program->instances.at[k], r->n), cost = 0, pieces = 1;
-        for (count = 0; k + count < end && device_units(&r->program->instances.at[k + count], r->n) == units; count++)
-            cost += take_instance(v, r, k + count);
+        for (count = 0; k + count < end && are_alike(r, k, k + count); count++) {
+            bind_arguments(v, r, &r->program->instances.at[k + count]);
+            cost += cost_of(&r->program->instances.at[k + count], r->n);
+            if (r->instance_runs)
+                r->instance_runs[k + count]++;
+        }
         if (count > 1 || v->threads > 1)
             pieces += least(cost / wanted, cost / count / BLOCK_COST_LEAST);
         int64_t grain = units > pieces ? (units + pieces - 1) / pieces : 1;

@@ -7,6 +7,7 @@
 #include "fused_compare.h"
 
 enum { VALUES = 12, CLASSES = 5 };
+enum nets { PLAIN, SELECTS, STRIDES };
 
 typedef struct maker {
     arena *a;
@@ -15,6 +16,7 @@ typedef struct maker {
     int values[64], count;
     int names;
     bool train;
+    enum nets what;
     nasc_diag d;
 } maker;
 
@@ -52,6 +54,17 @@ static net_window window(maker *m, bool symmetric)
     return w;
 }
 
+/* A pointwise convolution that leaves out pixels, and may read zeros beyond the map. */
+static net_window sampling(maker *m)
+{
+    net_window w = {.kh = 1, .kw = 1, .sh = 1 + below(m, 4), .sw = 1 + below(m, 3), .dh = 1, .dw = 1, .groups = 1};
+    w.top = -below(m, w.sh);
+    w.left = -below(m, w.sw);
+    w.bottom = -w.top - (below(m, 4) ? 0 : below(m, 2));
+    w.right = -w.left - (below(m, 4) ? 0 : below(m, 2));
+    return w;
+}
+
 static int make_conv(maker *m, int x)
 {
     int c = type(m, x)->c, groups = 1, out = 1 + below(m, 10);
@@ -66,6 +79,11 @@ static int make_conv(maker *m, int x)
     attr.window.groups = groups;
     if (below(m, 3) == 0)
         attr.window = (net_window){1, 1, 1, 1, 1, 1, 0, 0, 0, 0, groups};
+    if (m->what == STRIDES && below(m, 2)) {
+        groups = 1;
+        out = 1 + below(m, 20);
+        attr.window = sampling(m);
+    }
     const int dim[4] = {attr.window.kh, attr.window.kw, c / groups, out};
     int w = net_weight(m->n, fresh(m, "w"), dim, LAYOUT_CONV, INIT_UNIFORM, 1);
     int bias = -1, operand[3] = {x, w, 0};
@@ -221,28 +239,30 @@ static void finish(maker *m)
     net_output_add(m->n, loss, SLOT_LOSS, 0);
 }
 
-static void run_seed(uint64_t seed, bool selects)
+static void run_seed(uint64_t seed, enum nets nets)
 {
+    static const char *const kinds[] = {"", ", selects", ", strides"};
     arena a = {0};
     char what[64];
-    snprintf(what, sizeof what, "seed %llu%s", (unsigned long long)seed, selects ? ", selects" : "");
-    maker m = {.a = &a, .n = net_new(&a), .seed = seed * 977 + 1, .train = seed % 4 != 0};
+    snprintf(what, sizeof what, "seed %llu%s", (unsigned long long)seed, kinds[nets]);
+    maker m = {.a = &a, .n = net_new(&a), .seed = seed * 977 + 1, .train = seed % 4 != 0, .what = nets};
     for (int i = 0; i < 5; i++)
         noise(&m.seed);
-    m.values[m.count++] = net_images(m.n, 2 + below(&m, 9), 2 + below(&m, 9), 1 + below(&m, 9));
+    int most = nets == STRIDES ? 18 : 9;
+    m.values[m.count++] = net_images(m.n, 2 + below(&m, most), 2 + below(&m, most), 1 + below(&m, most));
     for (int tries = 0; m.count < VALUES && tries < 100; tries++) {
         int v = make_value(&m);
         if (v >= 0 && type(&m, v)->h >= 1 && type(&m, v)->w >= 1)
             m.values[m.count++] = v;
         bool here = m.count == 4 || m.count == 8;
-        if (selects && v >= 0 && here) {
+        if (nets == SELECTS && v >= 0 && here) {
             int choice = m.count / 8;
             m.values[m.count++] = make_select(&m, v, choice);
         }
     }
     finish(&m);
     const int active[2] = {(int)seed % 2, (int)seed / 2 % 2};
-    unsigned grad = m.train ? (unsigned)(seed / 4 % 4) : 0;
+    unsigned grad = nets == STRIDES ? 1 + (unsigned)(seed / 4 % 3) : m.train ? (unsigned)(seed / 4 % 4) : 0;
     compare_fused(m.n, grad, 1 + (int)(seed % 11), (int)(seed % 3), seed % 2, CLASSES, active, what);
     arena_free(&a);
 }
@@ -254,26 +274,33 @@ static void random_nets(void **state)
     int count = getenv("NASC_TEST_COUNT") ? atoi(getenv("NASC_TEST_COUNT")) : 150;
     printf("seeds %llu to %llu\n", (unsigned long long)first, (unsigned long long)first + count - 1);
     for (int i = 0; i < count; i++)
-        run_seed(first + (uint64_t)i, false);
+        run_seed(first + (uint64_t)i, PLAIN);
 }
 
 static void random_nets_with_selects(void **state)
 {
     (void)state;
     for (int i = 0; i < 60; i++)
-        run_seed(10000 + (uint64_t)i, true);
+        run_seed(10000 + (uint64_t)i, SELECTS);
+}
+
+static void random_nets_with_strides(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 80; i++)
+        run_seed(29700 + (uint64_t)i, STRIDES);
 }
 
 /* A gradient of alpha that is a hundredth of its terms. */
 static void terms_that_cancel(void **state)
 {
     (void)state;
-    run_seed(889, false);
+    run_seed(889, PLAIN);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(random_nets), cmocka_unit_test(random_nets_with_selects),
-                                       cmocka_unit_test(terms_that_cancel)};
+                                       cmocka_unit_test(random_nets_with_strides), cmocka_unit_test(terms_that_cancel)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

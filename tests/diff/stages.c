@@ -86,11 +86,14 @@ static void a_map_holds_one_window(void **state)
     compare_net("two_windows");
 }
 
-/* Pixels that a pointwise convolution leaves out, and zeros that its gradient does; one reads beyond its map. */
+/* Pixels that a pointwise convolution leaves out, and zeros that its gradient does; one reads beyond its map. Of a pool they
+ * are not those of its tile. */
 static void single_pixels_are_read(void **state)
 {
     (void)state;
     compare_with("strided_pointwise", GRAD_WEIGHTS);
+    compare_with("pool_sampled", GRAD_WEIGHTS);
+    compare_with("pool_sampled_by_rows", GRAD_MIX);
 }
 
 int main(void)

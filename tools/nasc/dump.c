@@ -77,9 +77,8 @@ static const option_row options[] = {
      .value = "NAME",
      .kind = OPTION_TEXT,
      .offset = offsetof(dump_arguments, stage),
-     .help = "the level: net, expand, grad, simplify, choices, gram, settle, library, shares, sums, recompute, fuse, "
-             "plan, loop, c, cuda, "
-             "llvm, asm, or all",
+     .help = "the level: net, expand, grad, simplify, choices, gram, strides, settle, library, shares, sums, "
+             "recompute, fuse, plan, loop, c, cuda, llvm, asm, or all",
      .required = true},
     {.name = "use",
      .value = "eval|weights|mix|both|forward",
