@@ -32,13 +32,13 @@ static int64_t inline_flops(simd *s, int node, node_list *seen)
             return 0;
     VEC_PUSH(s->a, seen, node);
     const net_node *v = &s->n->nodes.at[node];
-    const net_type *x = v->count ? &s->n->nodes.at[v->operand[0]].type : NULL;
     int64_t flops = flops_of(s, node);
     for (int k = 0; k < v->count; k++)
         flops += inline_flops(s, v->operand[k], seen);
-    if (v->prim == NET_subsample) /* at the pixels that it takes */
-        flops = flops * v->type.h * v->type.w / ((int64_t)x->h * x->w);
-    return flops;
+    if (v->prim != NET_subsample)
+        return flops;
+    const net_type *x = &s->n->nodes.at[v->operand[0]].type; /* of which it takes some pixels */
+    return flops * v->type.h * v->type.w / ((int64_t)x->h * x->w);
 }
 
 /* Of a stretch of `size`, how many taps of all windows lie on it. */

@@ -184,12 +184,14 @@ static int64_t layout_launch(cpu *v, const device_run *r, const program_launch *
     int end = l->first + l->count;
     for (int k = l->first, count; k < end; k += count) {
         int64_t units = device_units(&r->program->instances.at[k], r->n), cost = 0, pieces = 1;
-        for (count = 0; k + count < end && are_alike(r, k, k + count); count++) {
+        count = 0;
+        do {
             bind_arguments(v, r, &r->program->instances.at[k + count]);
             cost += cost_of(&r->program->instances.at[k + count], r->n);
             if (r->instance_runs)
                 r->instance_runs[k + count]++;
-        }
+            count++;
+        } while (k + count < end && are_alike(r, k, k + count));
         if (count > 1 || v->threads > 1)
             pieces += least(cost / wanted, cost / count / BLOCK_COST_LEAST);
         int64_t grain = units > pieces ? (units + pieces - 1) / pieces : 1;
