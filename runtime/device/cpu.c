@@ -176,7 +176,7 @@ static int64_t least(int64_t a, int64_t b)
 }
 
 /* Blocks of a launch's instances, numbered from `number` on; the number behind them. A block of an instance by itself costs
- * `wanted` or more, those of instances that take turns do so together. One thread has no use for blocks but these turns. */
+ * `wanted` or more, those of instances that take turns do so together. One thread runs an instance in one go. */
 static int64_t layout_launch(cpu *v, const device_run *r, const program_launch *l, int64_t wanted, work *w,
                              int64_t number)
 {
@@ -192,7 +192,7 @@ static int64_t layout_launch(cpu *v, const device_run *r, const program_launch *
                 r->instance_runs[k + count]++;
             count++;
         } while (k + count < end && are_alike(r, k, k + count));
-        if (count > 1 || v->threads > 1)
+        if (v->threads > 1)
             pieces += least(cost / wanted, cost / count / BLOCK_COST_LEAST);
         int64_t grain = units > pieces ? (units + pieces - 1) / pieces : 1;
         v->blocks[w->first + w->count++] = (block_range){k, count, number, units, grain};
