@@ -110,40 +110,35 @@ static int read_subsample(simd *s, const net_node *v, const spot *at)
     return simd_read_apart(s, v->operand[0], &from);
 }
 
-/* Index `at` divided by `step`, rounded down; the remainder goes to `rest`. */
-static loop_index divide(simd *s, loop_index at, int step, loop_index *rest)
+/* The quotient of an index, rounded down; the remainder stays in *at. Without instructions where both are known. */
+static loop_index divide(simd *s, loop_index *at, int step)
 {
-    bool known = true;
-    for (int i = 0; i < at.count; i++)
-        known &= at.term[i].coef % step == 0;
-    *rest = loop_at(known ? at.base - simd_floor_div(at.base, step) * step : 0);
-    if (!known) {
-        int left = loop_int(&s->pen, LOOP_INT_MOD, at, loop_at(0), step);
-        int quotient = loop_int(&s->pen, LOOP_INT_DIV, at, loop_at(0), step);
-        *rest = loop_plus(loop_at(0), left, 1);
-        return loop_plus(loop_at(0), quotient, 1);
+    loop_index quotient = loop_at(simd_floor_div(at->base, step));
+    for (int i = 0; i < at->count; i++) {
+        if (at->term[i].coef % step)
+            return simt_split(s, at, step);
+        quotient = loop_plus(quotient, at->term[i].var, at->term[i].coef / step);
     }
-    loop_index result = loop_at(simd_floor_div(at.base, step));
-    for (int i = 0; i < at.count; i++)
-        result = loop_plus(result, at.term[i].var, at.term[i].coef / step);
-    return result;
+    *at = loop_at(at->base - simd_floor_div(at->base, step) * step);
+    return quotient;
 }
 
 /* Zero but at every so many rows and columns. */
 static int read_spread(simd *s, const net_node *v, const spot *at)
 {
     const net_window *w = &v->attr.window;
-    loop_index y = loop_offset(loop_sum(at->rel, loop_times(s->tile, at->ratio)), w->top), rest_y, rest_x;
+    loop_index y = loop_offset(loop_sum(at->rel, loop_times(s->tile, at->ratio)), w->top);
+    loop_index x = loop_offset(at->x, w->left);
     int value = loop_const(&s->pen, DT_F32, at->lanes, 0);
     spot from = *at;
-    from.x = divide(s, loop_offset(at->x, w->left), w->sw, &rest_x);
-    if (rest_x.count == 0 && rest_x.base > 0)
+    from.x = divide(s, &x, w->sw); /* and x and y are what is left */
+    if (x.count == 0 && x.base > 0)
         return value;
-    from.rel = divide(s, y, w->sh, &rest_y);
+    from.rel = divide(s, &y, w->sh);
     from.ratio = 0; /* rows count from the top of the map */
     bool ahead = s->ahead;
     s->ahead = s->layout->large;
-    loop_if(&s->pen, loop_sum(rest_x, rest_y), loop_at(1));
+    loop_if(&s->pen, loop_sum(x, y), loop_at(1));
     loop_math_to(&s->pen, value, LOOP_MOVE, simd_read_apart(s, v->operand[0], &from), -1, -1, -1);
     loop_end(&s->pen);
     s->ahead = ahead;

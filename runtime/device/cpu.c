@@ -186,8 +186,9 @@ static int64_t layout_launch(cpu *v, const device_run *r, const program_launch *
         int64_t units = device_units(&r->program->instances.at[k], r->n), cost = 0, pieces = 1;
         count = 0;
         do {
-            bind_arguments(v, r, &r->program->instances.at[k + count]);
-            cost += cost_of(&r->program->instances.at[k + count], r->n);
+            const program_instance *i = &r->program->instances.at[k + count];
+            bind_arguments(v, r, i);
+            cost += cost_of(i, r->n);
             if (r->instance_runs)
                 r->instance_runs[k + count]++;
             count++;
@@ -216,7 +217,7 @@ static int layout_work(cpu *v, const device_run *r, const program_launch *a, con
     int64_t number = layout_launch(v, r, other > cost ? b : a, wanted, w, 0);
     if (b)
         number = layout_launch(v, r, other > cost ? a : b, wanted, w, number);
-    v->blocks[first + w->count] = (block_range){.instance = -1, .first = number};
+    v->blocks[first + w->count] = (block_range){.first = number};
     return first + w->count + 1;
 }
 
